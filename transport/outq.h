@@ -29,6 +29,10 @@ WWR_MUST_CHECK wwr_err wwri_outq_push(struct wwri_outq *queue,
 /** The i-th frame from the front, i < count. */
 struct wwri_frame *wwri_outq_peek(const struct wwri_outq *queue, uint32_t i);
 
+/** Take the first frame out, with its reference; NULL when empty. Only while
+ * `offset` is 0. Frees the ring like wwri_outq_written(). */
+struct wwri_frame *wwri_outq_pop(struct wwri_outq *queue);
+
 /** `bytes` wire bytes were written: drop the frames that are out. Frees the
  * ring when it becomes empty and was larger than 16 slots. */
 void wwri_outq_written(struct wwri_outq *queue, size_t bytes);
