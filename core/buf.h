@@ -1,4 +1,5 @@
-/* buf.h - a growing byte buffer that can't grow past the ceiling it was given. */
+/* buf.h - a growing byte buffer that can't grow past the ceiling it was given.
+ */
 #ifndef WWRI_BUF_H
 #define WWRI_BUF_H
 
@@ -23,7 +24,9 @@ WWR_MUST_CHECK wwr_err wwri_buf_append(struct wwri_buf *buf, const void *data,
                                        size_t len);
 
 /** Forget the contents, keep the memory. */
-static inline void wwri_buf_clear(struct wwri_buf *buf) { buf->len = 0; }
+static inline void wwri_buf_clear(struct wwri_buf *buf) {
+  buf->len = 0;
+}
 
 static inline struct wwr_view wwri_buf_view(const struct wwri_buf *buf) {
   struct wwr_view view = {buf->data, buf->len};

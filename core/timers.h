@@ -3,7 +3,8 @@
  * or the simulation owns the clock.
  *
  * DESIGN.md names a coarse wheel; the heap costs as little per connection,
- * sleeps exactly until the next deadline, and needs no tick (docs/architecture.md). */
+ * sleeps exactly until the next deadline, and needs no tick
+ * (docs/architecture.md). */
 #ifndef WWRI_TIMERS_H
 #define WWRI_TIMERS_H
 
@@ -21,6 +22,8 @@ struct wwri_timer {
 
 struct wwri_timers {
   struct wwri_timer *root;
+  struct wwri_timer *later; /* armed while running: a second heap */
+  bool running;
 };
 
 /** Prepare a timer; `fire` runs on the loop's thread with the timer disarmed,
@@ -42,7 +45,8 @@ bool wwri_timers_next(const struct wwri_timers *timers, uint64_t *deadline_ms);
 
 /** Fire what is due at now_ms, earliest first, equal deadlines in no promised
  * order. Timers that fire functions arm at or before now_ms wait for the next
- * call, so that this one ends. */
+ * call, so that this one ends. A call from inside a fire function does
+ * nothing. */
 void wwri_timers_run(struct wwri_timers *timers, uint64_t now_ms);
 
 #endif

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define WWR_API __attribute__((visibility("default")))
+#define WWR_API        __attribute__((visibility("default")))
 #define WWR_MUST_CHECK __attribute__((warn_unused_result))
-#define WWR_SENTINEL __attribute__((sentinel))
+#define WWR_SENTINEL   __attribute__((sentinel))
 #else
 #define WWR_API
 #define WWR_MUST_CHECK

@@ -8,40 +8,47 @@
 
 #include "wwr_base.h"
 
-/* X(name, value, text). Values are part of the ABI: append, never renumber. */
-#define WWR_ERR_MAP(X)                                                        \
-  X(NOMEM, 1, "out of memory")                                                \
-  X(INVALID, 2, "invalid argument or option")                                 \
-  X(IO, 3, "input or output failed")                                          \
-  X(CLOSED, 4, "the object is closed")                                        \
-  X(WRONG_THREAD, 5, "a blocking call was made on an I/O thread")             \
-  X(EXISTS, 6, "it exists already")                                           \
-  X(LIMIT, 7, "a configured limit was reached")                               \
-  X(CANCELED, 20, "canceled by the caller")                                   \
-  X(DEADLINE, 21, "the caller's deadline was exceeded")                       \
-  X(TIMEOUT, 22, "the default timeout was exceeded")                          \
-  X(DISCONNECTED, 23, "not connected")                                        \
-  X(DIAL_TIMEOUT, 24, "connecting took too long")                             \
-  X(INCOMPATIBLE_VERSION, 25, "the server speaks another protocol version")   \
-  X(SUBPROTOCOL_MISMATCH, 26, "the server speaks another sub-protocol")       \
-  X(INTERNAL, 27, "internal error")                                           \
-  X(MAX_SESSION_CONNS, 28, "the session has its maximum of connections")      \
-  X(PROTOCOL, 29, "the message violates the protocol")                        \
-  X(REQUEST, 30, "the request was answered with an error")                    \
-  X(SHUTDOWN, 31, "the server is shutting down")                              \
-  X(SESSION_NOT_FOUND, 32, "no such session")                                 \
-  X(SESSIONS_DISABLED, 33, "sessions are disabled")                           \
-  X(TRANSMISSION, 34, "the message could not be sent")                        \
-  X(BUFFER_OVERFLOW, 35, "the message exceeds the message buffer size")       \
-  X(SESSION_ACTIVE, 36, "the connection already has a session")               \
-  X(REFUSED, 37, "the server refused the connection")                         \
-  X(SLOW_CONSUMER, 38, "the peer reads too slowly")                           \
-  X(TLS, 39, "the TLS handshake or certificate check failed")
+/* X(NAME, value, name, text). Values are part of the ABI: append, never
+ * renumber. */
+#define WWR_ERR_MAP(X)                                                   \
+  X(NOMEM, 1, "nomem", "out of memory")                                  \
+  X(INVALID, 2, "invalid", "invalid argument or option")                 \
+  X(IO, 3, "io", "input or output failed")                               \
+  X(CLOSED, 4, "closed", "the object is closed")                         \
+  X(WRONG_THREAD, 5, "wrong-thread",                                     \
+    "a blocking call was made on an I/O thread")                         \
+  X(EXISTS, 6, "exists", "it exists already")                            \
+  X(LIMIT, 7, "limit", "a configured limit was reached")                 \
+  X(CANCELED, 20, "canceled", "canceled by the caller")                  \
+  X(DEADLINE, 21, "deadline", "the caller's deadline was exceeded")      \
+  X(TIMEOUT, 22, "timeout", "the default timeout was exceeded")          \
+  X(DISCONNECTED, 23, "disconnected", "not connected")                   \
+  X(DIAL_TIMEOUT, 24, "dial-timeout", "connecting took too long")        \
+  X(INCOMPATIBLE_VERSION, 25, "incompatible-version",                    \
+    "the server speaks another protocol version")                        \
+  X(SUBPROTOCOL_MISMATCH, 26, "subprotocol-mismatch",                    \
+    "the server speaks another sub-protocol")                            \
+  X(INTERNAL, 27, "internal", "internal error")                          \
+  X(MAX_SESSION_CONNS, 28, "max-session-conns",                          \
+    "the session has its maximum of connections")                        \
+  X(PROTOCOL, 29, "protocol", "the message violates the protocol")       \
+  X(REQUEST, 30, "request", "the request was answered with an error")    \
+  X(SHUTDOWN, 31, "shutdown", "the server is shutting down")             \
+  X(SESSION_NOT_FOUND, 32, "session-not-found", "no such session")       \
+  X(SESSIONS_DISABLED, 33, "sessions-disabled", "sessions are disabled") \
+  X(TRANSMISSION, 34, "transmission", "the message could not be sent")   \
+  X(BUFFER_OVERFLOW, 35, "buffer-overflow",                              \
+    "the message exceeds the message buffer size")                       \
+  X(SESSION_ACTIVE, 36, "session-active",                                \
+    "the connection already has a session")                              \
+  X(REFUSED, 37, "refused", "the server refused the connection")         \
+  X(SLOW_CONSUMER, 38, "slow-consumer", "the peer reads too slowly")     \
+  X(TLS, 39, "tls", "the TLS handshake or certificate check failed")
 
 /** Result of most calls. WWR_OK is zero and the only success. */
 typedef enum wwr_err {
   WWR_OK = 0,
-#define X(name, value, text) WWR_E_##name = value,
+#define X(NAME, value, name, text) WWR_E_##NAME = value,
   WWR_ERR_MAP(X)
 #undef X
 } wwr_err;

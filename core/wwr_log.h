@@ -28,9 +28,9 @@ struct wwr_log_field {
 /** One record; everything in it is valid only during the sink's call. */
 struct wwr_log_record {
   enum wwr_log_level level;
-  int64_t time_ns;      /**< Unix time in nanoseconds. */
-  uint64_t conn_id;     /**< 0 when it is not about one connection. */
-  const char *message;  /**< Constant text: search for it. */
+  int64_t time_ns;     /**< Unix time in nanoseconds. */
+  uint64_t conn_id;    /**< 0 when it is not about one connection. */
+  const char *message; /**< Constant text: search for it. */
   const struct wwr_log_field *fields;
   size_t field_count;
 };

@@ -8,32 +8,33 @@
 #include "frame.h"
 #include "wwr_payload.h"
 
-/* X(NAME, byte, sent by the client). The second of the two X-macros. */
-#define WWRI_MSG_MAP(X)                     \
-  X(REPLY_ERROR, 0, false)                  \
-  X(REPLY_SHUTDOWN, 1, false)               \
-  X(REPLY_INTERNAL_ERROR, 2, false)         \
-  X(REPLY_SESSION_NOT_FOUND, 3, false)      \
-  X(REPLY_MAX_SESSION_CONNS, 4, false)      \
-  X(REPLY_SESSIONS_DISABLED, 5, false)      \
-  X(NOTIFY_SESSION_CREATED, 21, false)      \
-  X(NOTIFY_SESSION_CLOSED, 22, false)       \
-  X(ACCEPT_CONF, 23, false)                 \
-  X(REQUEST_CLOSE_SESSION, 31, true)        \
-  X(REQUEST_RESTORE_SESSION, 32, true)      \
-  X(HEARTBEAT, 33, true)                    \
-  X(SIGNAL_BINARY, 63, true)                \
-  X(SIGNAL_UTF8, 64, true)                  \
-  X(SIGNAL_UTF16, 65, true)                 \
-  X(REQUEST_BINARY, 127, true)              \
-  X(REQUEST_UTF8, 128, true)                \
-  X(REQUEST_UTF16, 129, true)               \
-  X(REPLY_BINARY, 191, false)               \
-  X(REPLY_UTF8, 192, false)                 \
-  X(REPLY_UTF16, 193, false)
+/* X(NAME, byte, name, sent by the client). The second of the two X-macros. */
+#define WWRI_MSG_MAP(X)                                                  \
+  X(REPLY_ERROR, 0, "reply-error", false)                                \
+  X(REPLY_SHUTDOWN, 1, "reply-shutdown", false)                          \
+  X(REPLY_INTERNAL_ERROR, 2, "reply-internal-error", false)              \
+  X(REPLY_SESSION_NOT_FOUND, 3, "reply-session-not-found", false)        \
+  X(REPLY_MAX_SESSION_CONNS, 4, "reply-max-session-connections-reached", \
+    false)                                                               \
+  X(REPLY_SESSIONS_DISABLED, 5, "reply-sessions-disabled", false)        \
+  X(NOTIFY_SESSION_CREATED, 21, "notify-session-created", false)         \
+  X(NOTIFY_SESSION_CLOSED, 22, "notify-session-closed", false)           \
+  X(ACCEPT_CONF, 23, "accept-conf", false)                               \
+  X(REQUEST_CLOSE_SESSION, 31, "request-close-session", true)            \
+  X(REQUEST_RESTORE_SESSION, 32, "request-restore-session", true)        \
+  X(HEARTBEAT, 33, "heartbeat", true)                                    \
+  X(SIGNAL_BINARY, 63, "signal-binary", true)                            \
+  X(SIGNAL_UTF8, 64, "signal-utf8", true)                                \
+  X(SIGNAL_UTF16, 65, "signal-utf16", true)                              \
+  X(REQUEST_BINARY, 127, "request-binary", true)                         \
+  X(REQUEST_UTF8, 128, "request-utf8", true)                             \
+  X(REQUEST_UTF16, 129, "request-utf16", true)                           \
+  X(REPLY_BINARY, 191, "reply-binary", false)                            \
+  X(REPLY_UTF8, 192, "reply-utf8", false)                                \
+  X(REPLY_UTF16, 193, "reply-utf16", false)
 
 enum wwri_msg_type {
-#define X(name, byte, client) WWRI_##name = byte,
+#define X(NAME, byte, name, client) WWRI_##NAME = byte,
   WWRI_MSG_MAP(X)
 #undef X
 };
