@@ -12,9 +12,10 @@ extern "C" {
 struct wwr_session; /* opaque */
 
 /** Make a session with one reference. Copies everything.
- * `key`: not empty. `created_ns`, `last_lookup_ns`: Unix time in nanoseconds,
- * UTC. `info_json`: a JSON object as UTF-8 text, or NULL for none.
- * Errors: WWR_E_INVALID (empty key, info that is no JSON object),
+ * `key`: not empty, no NUL in it. `created_ns`, `last_lookup_ns`: Unix time in
+ * nanoseconds, UTC. `info_json`: a JSON object as UTF-8 text, or NULL for none.
+ * An object without members is no info.
+ * Errors: WWR_E_INVALID (such a key, info that is no JSON object),
  * WWR_E_NOMEM. */
 WWR_API WWR_MUST_CHECK wwr_err wwr_session_new(struct wwr_session **out,
                                                struct wwr_view key,
@@ -37,13 +38,15 @@ WWR_API int64_t wwr_session_last_lookup(const struct wwr_session *session);
  * session. */
 WWR_API const char *wwr_session_info(const struct wwr_session *session);
 
-/** One info field by name, as JSON text to free with wwr_free(). Errors:
- * WWR_E_INVALID (no such field; *out is NULL), WWR_E_NOMEM. */
+/** One info field by name, as JSON text to free with wwr_free(); the last one
+ * when the name occurs twice. Any thread. Errors: WWR_E_INVALID (no such field;
+ * *out is NULL), WWR_E_NOMEM. */
 WWR_API WWR_MUST_CHECK wwr_err wwr_session_field(
     const struct wwr_session *session, const char *name, char **out);
 
 /** One info field that is a JSON string, decoded, to free with wwr_free().
- * Errors: WWR_E_INVALID (no such field or no string), WWR_E_NOMEM. */
+ * Errors: WWR_E_INVALID (no such field, no string, or one that holds a NUL),
+ * WWR_E_NOMEM. */
 WWR_API WWR_MUST_CHECK wwr_err wwr_session_field_text(
     const struct wwr_session *session, const char *name, char **out);
 
