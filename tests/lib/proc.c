@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -33,7 +34,8 @@ struct proc {
   pid_t pid;
   int pidfd;
   int stdin_fd;
-  int status; /* as waitpid() gives it, once `exited` */
+  int stop_fd; /* an eventfd that ends the collector */
+  int status;  /* as waitpid() gives it, once `exited` */
   bool exited;
   bool collecting; /* the thread exists */
   pthread_t collector;
@@ -85,14 +87,17 @@ static void collect_from(struct proc *proc, struct output *output) {
   pthread_mutex_unlock(&proc->locked.mutex);
 }
 
-/* Ends when both streams have ended. Only this thread changes the fds. */
+/* Ends when both streams have ended, or at a stop. Only this thread changes the
+ * fds. */
 static void *collect(void *arg) {
   struct proc *proc = arg;
   struct output *out = proc->locked.out;
   while (out[0].fd >= 0 || out[1].fd >= 0) {
-    struct pollfd pollers[2] = {{.fd = out[0].fd, .events = POLLIN},
-                                {.fd = out[1].fd, .events = POLLIN}};
-    if (poll(pollers, 2, -1) < 0) continue;
+    struct pollfd pollers[3] = {{.fd = out[0].fd, .events = POLLIN},
+                                {.fd = out[1].fd, .events = POLLIN},
+                                {.fd = proc->stop_fd, .events = POLLIN}};
+    if (poll(pollers, 3, -1) < 0) continue;
+    if (pollers[2].revents) break;
     for (int i = 0; i < 2; i++) {
       if (pollers[i].fd >= 0 && pollers[i].revents) collect_from(proc, &out[i]);
     }
@@ -179,6 +184,7 @@ static struct proc *proc_new(void) {
   struct proc *proc = calloc(1, sizeof *proc);
   if (!proc) return NULL;
   proc->pid = proc->pidfd = proc->stdin_fd = -1;
+  proc->stop_fd = eventfd(0, EFD_CLOEXEC);
   proc->locked.out[0].fd = proc->locked.out[1].fd = -1;
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
@@ -193,7 +199,8 @@ struct proc *proc_start(const char *const argv[]) {
   struct proc *proc = proc_new();
   struct pipes pipes;
   if (!proc) return NULL;
-  if (!open_pipes(&pipes) || !spawn(proc, &pipes, argv)) goto fail;
+  if (!open_pipes(&pipes)) goto fail;
+  if (proc->stop_fd < 0 || !spawn(proc, &pipes, argv)) goto fail;
   proc->stdin_fd = take(&pipes.in[1]);
   proc->locked.out[PROC_STDOUT].fd = take(&pipes.out[0]);
   proc->locked.out[PROC_STDERR].fd = take(&pipes.err[0]);
@@ -207,16 +214,20 @@ fail:
   return NULL;
 }
 
-/* A grandchild may hold the pipes open after the program's end: the collector
- * then never ends by itself, so it is cancelled where it waits, in poll(). */
+/* Wait for the streams' end, so that the output is complete; not for ever,
+ * because a grandchild may hold the pipes open after the program's end. */
 static void stop_collector(struct proc *proc) {
+  const struct output *out = proc->locked.out;
   struct timespec deadline;
   deadline_in(&deadline, 2000);
-  if (pthread_clockjoin_np(proc->collector, NULL, CLOCK_MONOTONIC, &deadline) !=
-      0) {
-    pthread_cancel(proc->collector);
-    pthread_join(proc->collector, NULL);
+  pthread_mutex_lock(&proc->locked.mutex);
+  while ((out[0].fd >= 0 || out[1].fd >= 0) &&
+         pthread_cond_timedwait(&proc->locked.changed, &proc->locked.mutex,
+                                &deadline) != ETIMEDOUT) {
   }
+  pthread_mutex_unlock(&proc->locked.mutex);
+  eventfd_write(proc->stop_fd, 1);
+  pthread_join(proc->collector, NULL);
   proc->collecting = false;
 }
 
@@ -229,6 +240,7 @@ void proc_free(struct proc *proc) {
   if (proc->collecting) stop_collector(proc);
   proc_close_stdin(proc);
   if (proc->pidfd >= 0) close(proc->pidfd);
+  if (proc->stop_fd >= 0) close(proc->stop_fd);
   for (int i = 0; i < 2; i++) {
     if (proc->locked.out[i].fd >= 0) close(proc->locked.out[i].fd);
     free(proc->locked.out[i].text);
