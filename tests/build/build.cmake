@@ -1,2 +1,26 @@
 # The test library, and checks of the source tree and of what is installed.
 wwr_test(testlib_test SOURCES build/testlib_test.c)
+
+# check(NAME SCRIPT ARG...): exit 77 is a skip, with its reason as output.
+function(check name script)
+  add_test(NAME ${name}
+           COMMAND ${PROJECT_SOURCE_DIR}/tests/build/${script} ${ARGN})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 240 SKIP_RETURN_CODE 77
+                                          LABELS build)
+endfunction()
+
+string(JOIN " " sanitize_flags ${WWR_SANITIZE_FLAGS})
+if(CMAKE_C_COMPILER_ID MATCHES Clang)
+  set(cxx clang++)
+else()
+  set(cxx g++)
+endif()
+set(staged ${PROJECT_BINARY_DIR}/include)
+check(headers_as_c check_headers.sh ${staged} c ${CMAKE_C_COMPILER})
+check(headers_as_cxx check_headers.sh ${staged} c++ ${cxx})
+check(install check_install.sh ${PROJECT_BINARY_DIR} "${CMAKE_BUILD_TYPE}"
+      ${CMAKE_C_COMPILER} ${cxx} "${sanitize_flags}")
+check(includes check_includes.sh ${PROJECT_SOURCE_DIR})
+check(shape check_shape.sh ${PROJECT_SOURCE_DIR})
+check(symbols check_symbols.sh $<TARGET_FILE:webwire_shared>)
+check(format check_format.sh ${PROJECT_SOURCE_DIR})

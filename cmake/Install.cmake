@@ -1,0 +1,74 @@
+# Headers, both libraries, the CMake package, webwire.pc and the programs.
+# Included last: it installs what the files before it defined.
+include(CMakePackageConfigHelpers)
+
+# One header that includes all: staged in the build tree like the others.
+set(WWR_INCLUDES "")
+set(names "")
+foreach(header IN LISTS WWR_HEADERS)
+  get_filename_component(name ${header} NAME)
+  list(APPEND names ${name})
+endforeach()
+list(SORT names)
+foreach(name IN LISTS names)
+  string(APPEND WWR_INCLUDES "#include \"${name}\"\n")
+endforeach()
+configure_file(cmake/webwire.h.in ${PROJECT_BINARY_DIR}/include/webwire/webwire.h
+               @ONLY)
+install(FILES ${WWR_HEADERS} ${PROJECT_BINARY_DIR}/include/webwire/webwire.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/webwire)
+
+# What a static link needs besides, by the names pkg-config knows.
+set(pc_OpenSSL::SSL openssl)
+set(pc_PkgConfig::LWS libwebsockets)
+set(pc_PkgConfig::LIBUV libuv)
+set(pc_PkgConfig::JANSSON jansson)
+set(pc_PkgConfig::LIBCONFIG libconfig)
+set(pc_PkgConfig::HIREDIS hiredis)
+get_property(libs GLOBAL PROPERTY WWR_LIBS)
+list(REMOVE_DUPLICATES libs)
+set(WWR_PC_REQUIRES "")
+set(WWR_CONFIG_MODULES "")
+foreach(lib IN LISTS libs)
+  list(APPEND WWR_PC_REQUIRES ${pc_${lib}})
+  if(lib MATCHES "^PkgConfig::(.*)")
+    string(APPEND WWR_CONFIG_MODULES
+      "  pkg_check_modules(${CMAKE_MATCH_1} QUIET IMPORTED_TARGET ${pc_${lib}})\n"
+      "  if(NOT TARGET ${lib})\n"
+      "    set(webwire_static_FOUND FALSE)\n"
+      "  endif()\n")
+  endif()
+endforeach()
+string(REPLACE ";" ", " WWR_PC_REQUIRES "${WWR_PC_REQUIRES}")
+
+# Found from where the file lies, so that an installed tree can be moved.
+file(RELATIVE_PATH WWR_PC_UP ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
+     ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" WWR_PC_UP "${WWR_PC_UP}")
+configure_file(cmake/webwire.pc.in ${PROJECT_BINARY_DIR}/webwire.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/webwire.pc
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/webwire)
+configure_package_config_file(cmake/webwireConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/webwireConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(
+  ${PROJECT_BINARY_DIR}/webwireConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/webwireConfig.cmake
+              ${PROJECT_BINARY_DIR}/webwireConfigVersion.cmake
+        DESTINATION ${package_dir})
+
+set_target_properties(webwire_shared PROPERTIES EXPORT_NAME webwire)
+install(TARGETS webwire_shared EXPORT webwireTargets)
+install(TARGETS webwire_static EXPORT webwireStaticTargets)
+install(EXPORT webwireTargets NAMESPACE webwire:: DESTINATION ${package_dir})
+install(EXPORT webwireStaticTargets NAMESPACE webwire::
+        DESTINATION ${package_dir})
+
+foreach(program IN ITEMS webwired echo-server echo-client pubsub-server
+    pubsub-client chatroom-server chatroom-client webwire-bench)
+  if(TARGET ${program})
+    install(TARGETS ${program} RUNTIME)
+  endif()
+endforeach()
