@@ -9,5 +9,6 @@ extern CU_TestInfo sessionstore_contract[];
 extern CU_TestInfo sessionstore_memory_only[];
 extern CU_TestInfo sessionstore_file_format[];
 extern CU_TestInfo sessionstore_file_faults[];
+extern CU_TestInfo sessionstore_file_syscalls[];
 
 #endif

@@ -72,11 +72,12 @@ static void reads_files_of_the_go_implementation(void) {
   wwr_session_unref(found);
 }
 
+#define TIMES \
+  "\"c\":\"2017-10-21T18:50:13+02:00\",\"l\":\"2017-10-21T18:50:13Z\""
+
 static void reads_files_without_info(void) {
   static const char *const files[] = {
-      "{\"c\":\"2017-10-21T18:50:13+02:00\",\"l\":\"2017-10-21T18:50:13Z\"}",
-      "{\"c\":\"2017-10-21T18:50:13+02:00\",\"l\":\"2017-10-21T18:50:13Z\","
-      "\"i\":null}",
+      "{" TIMES "}", "{" TIMES ",\"i\":null}",
       "{\"c\":\"2017-10-21T18:50:13+02:00\"}\n"};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     put_file("sessions/abc.wwrsess", files[i], strlen(files[i]));

@@ -21,6 +21,8 @@ static CU_SuiteInfo suites[] = {
      sessionstore_file_format},
     {"file/faults", NULL, NULL, open_file, fixture_close,
      sessionstore_file_faults},
+    {"file/syscalls", NULL, NULL, open_file, fixture_close,
+     sessionstore_file_syscalls},
     CU_SUITE_INFO_NULL,
 };
 
