@@ -24,9 +24,9 @@ wwr_memorystore_new(struct wwr_sessionstore **out, size_t max_sessions);
  * `log` is copied; NULL for silence.
  * Errors: WWR_E_IO (can't create or write the directory; logged with the
  * reason), WWR_E_NOMEM. The server that takes the store frees it. */
-WWR_API WWR_MUST_CHECK wwr_err
-wwr_filestore_new(struct wwr_sessionstore **out, const char *directory,
-                  const struct wwr_log *log);
+WWR_API WWR_MUST_CHECK wwr_err wwr_filestore_new(struct wwr_sessionstore **out,
+                                                 const char *directory,
+                                                 const struct wwr_log *log);
 
 #ifdef __cplusplus
 }
