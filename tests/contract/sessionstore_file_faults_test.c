@@ -60,13 +60,14 @@ static void a_full_disk_loses_nothing(void) {
 /* Root may do everything: be someone who may not. The directory stays
  * searchable, so that only what the test takes away is missing. */
 static void become_nobody(mode_t directory_mode) {
-  chmod(fx.root, 0755);
+  CU_ASSERT_EQUAL_FATAL(chmod(fx.root, 0555), 0);
   CU_ASSERT_EQUAL_FATAL(chmod(fx.dir, directory_mode), 0);
   if (geteuid() == 0) CU_ASSERT_EQUAL_FATAL(seteuid(NOBODY), 0);
 }
 
 static void be_oneself_again(void) {
   if (getuid() == 0) CU_ASSERT_EQUAL_FATAL(seteuid(0), 0);
+  CU_ASSERT_EQUAL(chmod(fx.root, 0700), 0);
   CU_ASSERT_EQUAL(chmod(fx.dir, 0700), 0);
 }
 
