@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# The one list of what the system must have, for Debian 12 and 13, and how to
+# get it. Sourced by tests/run.sh and deploy/demo.sh; defines functions only.
+
+WWR_PACKAGES=(
+  build-essential cmake ninja-build pkg-config
+  libwebsockets-dev libwebsockets-evlib-uv # the latter is loaded at run time
+  libuv1-dev libssl-dev libhiredis-dev libconfig-dev libjansson-dev
+  libcunit1-dev openssl
+)
+# Without these some checks are skipped.
+# shellcheck disable=SC2034
+WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind)
+# The same as pkg-config and the shell know them.
+WWR_MODULES=(libwebsockets libuv openssl jansson libconfig cunit)
+WWR_COMMANDS=(cc c++ cmake ninja pkg-config openssl)
+
+wwr_is_debian() {
+  # shellcheck disable=SC1091
+  [ -r /etc/os-release ] && (. /etc/os-release && [ "${ID:-}" = debian ] &&
+    case ${VERSION_ID:-13} in 12 | 13) true ;; *) false ;; esac)
+}
+
+# Those of the given packages that are not installed.
+wwr_missing_packages() {
+  local package
+  for package in "$@"; do
+    dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null |
+      grep -qx installed || echo "$package"
+  done
+}
+
+# What can't be found, whatever the distribution calls its package.
+wwr_missing_tools() {
+  local name
+  for name in "${WWR_COMMANDS[@]}"; do
+    command -v "$name" >/dev/null 2>&1 || echo "$name"
+  done
+  for name in "${WWR_MODULES[@]}"; do
+    pkg-config --exists "$name" 2>/dev/null || echo "$name"
+  done
+}
+
+# wwr_ask QUESTION: true for yes. Without a terminal the answer is no.
+wwr_ask() {
+  local answer=
+  [ -t 0 ] || return 1
+  read -r -p "$1 [y/N] " answer
+  case $answer in y | Y | yes) return 0 ;; *) return 1 ;; esac
+}
+
+# wwr_apt_install YES PACKAGE...: YES is 1 when nobody must be asked.
+wwr_apt_install() {
+  local yes=$1 sudo=()
+  shift
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+      echo "not root, and there is no sudo; as root: apt-get install $*" >&2
+      return 1
+    fi
+    if [ "$yes" -ne 1 ] && ! wwr_ask "Install $* with sudo?"; then
+      echo "not installed; either use --yes, or: sudo apt-get install $*" >&2
+      return 1
+    fi
+    sudo=(sudo)
+  fi
+  echo "installing: $*" >&2
+  "${sudo[@]}" apt-get update -qq >&2 ||
+    echo "apt-get update failed; trying with what is known" >&2
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+# wwr_prepare YES: everything that building needs is there afterwards, or false
+# after saying what is missing.
+wwr_prepare() {
+  local missing=()
+  if wwr_is_debian; then
+    mapfile -t missing < <(wwr_missing_packages "${WWR_PACKAGES[@]}")
+    [ ${#missing[@]} -eq 0 ] && return 0
+    wwr_apt_install "$1" "${missing[@]}" && return 0
+    echo "could not install: ${missing[*]}" >&2
+    return 1
+  fi
+  mapfile -t missing < <(wwr_missing_tools)
+  [ ${#missing[@]} -eq 0 ] && return 0
+  echo "This is neither Debian 12 nor 13: please install what is missing." >&2
+  echo "  missing: ${missing[*]}" >&2
+  echo "  Debian calls all that is needed: ${WWR_PACKAGES[*]}" >&2
+  return 1
+}
