@@ -75,9 +75,10 @@ typedef void (*wwr_conn_done)(struct wwr_conn *conn, wwr_err err,
  * WWR_E_DISCONNECTED, WWR_E_SESSION_ACTIVE, WWR_E_BUFFER_OVERFLOW (the session
  * object exceeds the message buffer; nothing changed), WWR_E_INVALID (info),
  * WWR_E_INTERNAL (the key generator failed), WWR_E_NOMEM. */
-WWR_API WWR_MUST_CHECK wwr_err wwr_conn_create_session(
-    struct wwr_conn *conn, const char *info_json, wwr_conn_done done,
-    void *user_data);
+WWR_API WWR_MUST_CHECK wwr_err wwr_conn_create_session(struct wwr_conn *conn,
+                                                       const char *info_json,
+                                                       wwr_conn_done done,
+                                                       void *user_data);
 
 /** The same, waiting until it is done. Errors: as above; WWR_E_WRONG_THREAD on
  * an I/O thread (in a non-blocking handler). */

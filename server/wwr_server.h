@@ -94,11 +94,11 @@ struct wwr_server_opts {
   uint32_t max_queued_bytes; /**< Outgoing bytes per connection before it is cut
                                   off as a slow consumer. Default 1048576, at
                                   least message_buffer_bytes + 1024. */
-  uint32_t max_pending_bytes; /**< Incoming bytes that wait per connection for
-                                   its concurrency limit before its socket is
-                                   no longer read. Default 65536. */
-  uint32_t max_connections;   /**< Default 0: as many as descriptors allow. */
-  uint32_t ping_interval_ms;  /**< Default 25000, 0: no pings. Jittered. */
+  uint32_t max_pending_bytes;   /**< Incoming bytes that wait per connection for
+                                     its concurrency limit before its socket is
+                                     no longer read. Default 65536. */
+  uint32_t max_connections;     /**< Default 0: as many as descriptors allow. */
+  uint32_t ping_interval_ms;    /**< Default 25000, 0: no pings. Jittered. */
   uint32_t shutdown_timeout_ms; /**< How long wwr_server_shutdown() waits for
                                      open handlers. Default 30000; 0: for
                                      ever. */
@@ -166,9 +166,9 @@ WWR_API long wwr_server_session_conn_count(const struct wwr_server *server,
 /** A session's connections, each with a reference: give them back with
  * wwr_conn_unref() and the array with wwr_free(). *count 0 and *out NULL when
  * it is unknown. Errors: WWR_E_NOMEM. */
-WWR_API WWR_MUST_CHECK wwr_err wwr_server_session_conns(
-    const struct wwr_server *server, struct wwr_view key,
-    struct wwr_conn ***out, size_t *count);
+WWR_API WWR_MUST_CHECK wwr_err
+wwr_server_session_conns(const struct wwr_server *server, struct wwr_view key,
+                         struct wwr_conn ***out, size_t *count);
 
 /** What closing a session by key did to one connection. */
 struct wwr_close_result {

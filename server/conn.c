@@ -1,0 +1,381 @@
+/* The life of a connection.
+ *
+ * Happy path: upgrade (the hook allows it, the object is made) -> opened
+ * (registered, accept-conf queued as the first frame of the held pipe,
+ * on_connected runs) -> the pipe is released and messages flow (inbox.c) ->
+ * close is asked for, open work finishes, the pipe closes -> gone, and when
+ * the last open work has ended on_disconnected runs and the memory goes.
+ *
+ * Failures: a refused or abandoned upgrade never becomes a connection; a pipe
+ * that dies early waits for on_connected to return; silence for the read
+ * timeout closes without waiting for handlers. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static void read_timer_fired(struct wwri_timer *timer);
+static void close_arrived(struct wwri_mail *mail);
+
+/* --- Memory --------------------------------------------------------------- */
+
+static void conn_free(struct wwr_conn *conn) {
+  wwri_infos_deinit(&conn->infos);
+  free(conn->life);
+  free(conn->remote);
+  free(conn);
+}
+
+/* Key 0 is the User-Agent, unless the hook used it for something else. */
+static wwr_err default_info(struct wwr_http *http) {
+  for (size_t i = 0; i < http->infos.count; i++) {
+    if (http->infos.items[i].key == 0) return WWR_OK;
+  }
+  const char *agent = wwr_http_header(http, "User-Agent");
+  if (!agent) return WWR_OK;
+  char *copy = strdup(agent);
+  return copy ? wwr_http_set_info(http, 0, copy, free) : WWR_E_NOMEM;
+}
+
+static struct wwr_conn *conn_new(struct wwri_shard *shard,
+                                 struct wwr_http *http) {
+  struct wwr_server *server = shard->server;
+  struct wwr_conn *conn = calloc(1, sizeof *conn);
+  if (!conn) return NULL;
+  atomic_init(&conn->refs, 1);
+  conn->server = server;
+  conn->shard = shard;
+  conn->id = atomic_fetch_add(&server->next_conn_id, 1) + 1;
+  conn->created_ns = wwri_unix_now_ns();
+  wwri_list_init(&conn->session_link);
+  wwri_timer_init(&conn->read_timer, read_timer_fired);
+  conn->close_mail.fn = close_arrived;
+  conn->remote = strdup(http->remote ? http->remote : "");
+  if (!conn->remote || default_info(http) != WWR_OK) goto fail;
+  if (server->opts.handlers == WWR_HANDLERS_BLOCKING) {
+    conn->life = calloc(1, sizeof *conn->life);
+    if (!conn->life) goto fail;
+  }
+  conn->concurrency =
+      http->has_concurrency ? http->concurrency : server->opts.concurrency;
+  conn->infos = http->infos;
+  http->infos = (struct wwri_infos){0};
+  return conn;
+fail:
+  conn_free(conn);
+  return NULL;
+}
+
+struct wwr_conn *wwr_conn_ref(struct wwr_conn *conn) {
+  atomic_fetch_add_explicit(&conn->refs, 1, memory_order_relaxed);
+  return conn;
+}
+
+void wwr_conn_unref(struct wwr_conn *conn) {
+  if (!conn) return;
+  if (atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) == 1) {
+    conn_free(conn);
+  }
+}
+
+/* --- Opening -------------------------------------------------------------- */
+
+static void respond(struct wwr_http *http, int status, const char *text) {
+  (void)wwr_http_respond(http, status, "text/plain", wwr_view_str(text));
+}
+
+static bool on_upgrade(void *owner, size_t index, struct wwr_http *http,
+                       void **token) {
+  struct wwr_server *server = owner;
+  if (atomic_load(&server->stopping)) {
+    respond(http, 503, "shutting down\n");
+    return false;
+  }
+  const struct wwr_server_hooks *hooks = &server->opts.hooks;
+  if (hooks->on_upgrade && !hooks->on_upgrade(http, server->opts.user_data)) {
+    return false;
+  }
+  struct wwr_conn *conn = conn_new(&server->shards[index], http);
+  if (!conn) {
+    respond(http, 503, "out of memory\n");
+    return false;
+  }
+  *token = conn;
+  return true;
+}
+
+static void on_abandoned(void *owner, size_t index, void *token) {
+  (void)owner;
+  (void)index;
+  wwr_conn_unref(token);
+}
+
+static void on_opened(void *owner, size_t index, void *token,
+                      struct wwri_pipe *pipe) {
+  struct wwr_server *server = owner;
+  struct wwr_conn *conn = token;
+  conn->pipe = pipe;
+  pipe->user = conn;
+  pipe->events = &wwri_conn_pipe_events;
+  atomic_fetch_add(&server->live_conns, 1);
+  conn->state = WWRI_CONN_CONNECTING;
+  if (wwri_shard_add(&server->shards[index], conn) != WWR_OK) {
+    conn->state = WWRI_CONN_CLOSING;
+    conn->slot = SIZE_MAX;
+    pipe->ops->abort(pipe);
+    return;
+  }
+  wwri_count(&conn->shard->counters.accepted, 1);
+  wwri_log(&server->opts.log, WWR_LOG_DEBUG, conn->id, "connected", "remote",
+           conn->remote, NULL);
+  conn->announced = true;
+  (void)pipe->ops->send(pipe, wwri_frame_ref(server->accept_conf));
+  wwri_conn_work_begin(conn);
+  wwri_handle_life(conn, WWRI_WORK_CONNECTED);
+}
+
+static void on_http(void *owner, size_t index, struct wwr_http *http) {
+  struct wwr_server *server = owner;
+  (void)index;
+  if (strcmp(wwr_http_method(http), "OPTIONS") != 0) {
+    respond(http, 426, "this is a WebSocket server\n");
+    (void)wwr_http_add_header(http, "Upgrade", "websocket");
+    return;
+  }
+  (void)wwr_http_respond(http, 200, NULL, (struct wwr_view){NULL, 0});
+  if (server->opts.hooks.on_options) {
+    server->opts.hooks.on_options(http, server->opts.user_data);
+  }
+}
+
+const struct wwri_accept_events wwri_accept_events = {
+    .upgrade = on_upgrade,
+    .abandoned = on_abandoned,
+    .opened = on_opened,
+    .http = on_http,
+};
+
+static void start_talking(struct wwr_conn *conn) {
+  struct wwr_server *server = conn->server;
+  conn->state = WWRI_CONN_OPEN;
+  conn->pipe->last_rx_ms = wwri_loop_now_ms(conn->shard->loop);
+  wwri_loop_timer_set(conn->shard->loop, &conn->read_timer,
+                      server->opts.read_timeout_ms);
+  conn->pipe->ops->release(conn->pipe);
+  if (atomic_load(&server->closing_all)) {
+    wwri_conn_close_now(conn, WWRI_CLOSE_GOING_AWAY, WWR_OK);
+  } else {
+    wwri_conn_close_if_idle(conn);
+  }
+}
+
+void wwri_conn_hook_returned(struct wwr_conn *conn, enum wwri_work work) {
+  if (work == WWRI_WORK_DISCONNECTED) {
+    wwri_conn_finished(conn);
+    return;
+  }
+  wwr_conn_ref(conn);
+  wwri_conn_work_end(conn);
+  if (conn->state == WWRI_CONN_CONNECTING) start_talking(conn);
+  wwr_conn_unref(conn);
+}
+
+/* --- Silence -------------------------------------------------------------- */
+
+static void read_timer_fired(struct wwri_timer *timer) {
+  struct wwr_conn *conn = WWRI_CONTAINER(timer, struct wwr_conn, read_timer);
+  struct wwri_loop *loop = conn->shard->loop;
+  uint64_t timeout = conn->server->opts.read_timeout_ms;
+  if (conn->state != WWRI_CONN_OPEN) return;
+  uint64_t now = wwri_loop_now_ms(loop);
+  /* While messages wait for their turn it is us who are late. */
+  if (conn->inbox_head) conn->pipe->last_rx_ms = now;
+  uint64_t idle = now - conn->pipe->last_rx_ms;
+  if (idle < timeout) {
+    wwri_loop_timer_set(loop, timer, timeout - idle);
+    return;
+  }
+  wwri_count(&conn->shard->counters.read_timeouts, 1);
+  wwri_conn_close_now(conn, WWRI_CLOSE_GOING_AWAY, WWR_E_TIMEOUT);
+}
+
+/* --- Closing -------------------------------------------------------------- */
+
+void wwri_conn_close_now(struct wwr_conn *conn, uint16_t code, wwr_err reason) {
+  if (!conn->pipe || conn->state == WWRI_CONN_CLOSING) return;
+  conn->state = WWRI_CONN_CLOSING;
+  conn->reason = reason;
+  atomic_store(&conn->closing, true);
+  wwri_loop_timer_cancel(conn->shard->loop, &conn->read_timer);
+  wwri_registry_leave(&conn->server->registry, conn);
+  wwri_inbox_drop(conn);
+  conn->pipe->ops->close(conn->pipe, code);
+}
+
+void wwri_conn_close_if_idle(struct wwr_conn *conn) {
+  if (conn->state != WWRI_CONN_OPEN || atomic_load(&conn->open)) return;
+  if (atomic_load(&conn->closing)) {
+    wwri_conn_close_now(conn, WWRI_CLOSE_NORMAL, WWR_OK);
+  } else if (conn->violation && !conn->inbox_head) {
+    wwri_conn_close_now(conn, conn->violation, WWR_E_PROTOCOL);
+  }
+}
+
+static void begin_close(struct wwr_conn *conn) {
+  wwri_inbox_refuse(conn);
+  wwri_conn_close_if_idle(conn);
+}
+
+static void close_arrived(struct wwri_mail *mail) {
+  struct wwr_conn *conn = WWRI_CONTAINER(mail, struct wwr_conn, close_mail);
+  begin_close(conn);
+  wwr_conn_unref(conn);
+}
+
+void wwr_conn_close(struct wwr_conn *conn) {
+  if (atomic_exchange(&conn->closing, true)) return;
+  wwri_registry_closing(&conn->server->registry, conn);
+  struct wwri_loop *loop = conn->shard->loop;
+  if (wwri_loop_is_current(loop) && !wwri_loop_has_mail(loop)) {
+    begin_close(conn);
+    return;
+  }
+  wwr_conn_ref(conn);
+  wwri_loop_post(loop, &conn->close_mail);
+}
+
+/* The pipe has died: nobody can be told anything any more. */
+void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason) {
+  struct wwr_conn *conn = pipe->user;
+  if (conn->state != WWRI_CONN_CLOSING) conn->reason = reason;
+  conn->pipe = NULL;
+  conn->state = WWRI_CONN_GONE;
+  atomic_store(&conn->closing, true);
+  atomic_store(&conn->gone, true);
+  wwri_loop_timer_cancel(conn->shard->loop, &conn->read_timer);
+  wwri_registry_leave(&conn->server->registry, conn);
+  wwri_inbox_drop(conn);
+  if (conn->slot != SIZE_MAX) wwri_shard_remove(conn->shard, conn);
+  wwri_log(&conn->server->opts.log, WWR_LOG_DEBUG, conn->id, "disconnected",
+           "reason", wwr_err_name(conn->reason), NULL);
+  if (atomic_load(&conn->open)) return; /* work_end goes on */
+  wwri_handle_life(conn, WWRI_WORK_DISCONNECTED);
+}
+
+void wwri_conn_finished(struct wwr_conn *conn) {
+  struct wwr_server *server = conn->server;
+  wwr_conn_unref(conn);
+  if (atomic_fetch_sub(&server->live_conns, 1) == 1) {
+    wwri_shutdown_nudge(server);
+  }
+}
+
+void wwri_conn_work_begin(struct wwr_conn *conn) {
+  atomic_fetch_add(&conn->open, 1);
+  wwri_server_work_begin(conn->server);
+}
+
+void wwri_conn_work_end(struct wwr_conn *conn) {
+  struct wwr_server *server = conn->server;
+  bool idle = atomic_fetch_sub(&conn->open, 1) == 1;
+  if (idle && conn->state == WWRI_CONN_GONE) {
+    wwri_handle_life(conn, WWRI_WORK_DISCONNECTED);
+  }
+  wwri_server_work_end(server);
+}
+
+/* --- Sending -------------------------------------------------------------- */
+
+struct parcel {
+  struct wwri_mail mail;
+  struct wwr_conn *conn;
+  struct wwri_frame *frame;
+};
+
+static bool is_signal(const struct wwri_frame *frame) {
+  uint8_t type = wwri_frame_view(frame).data[0];
+  return type >= WWRI_SIGNAL_BINARY && type <= WWRI_SIGNAL_UTF16;
+}
+
+static wwr_err send_here(struct wwr_conn *conn, struct wwri_frame *frame) {
+  if (!conn->pipe) {
+    wwri_frame_unref(frame);
+    return WWR_E_DISCONNECTED;
+  }
+  if (is_signal(frame)) wwri_count(&conn->shard->counters.signals_out, 1);
+  return conn->pipe->ops->send(conn->pipe, frame);
+}
+
+static void parcel_arrived(struct wwri_mail *mail) {
+  struct parcel *parcel = WWRI_CONTAINER(mail, struct parcel, mail);
+  (void)send_here(parcel->conn, parcel->frame);
+  wwr_conn_unref(parcel->conn);
+  free(parcel);
+}
+
+wwr_err wwri_conn_send(struct wwr_conn *conn, struct wwri_frame *frame) {
+  struct wwri_loop *loop = conn->shard->loop;
+  if (wwri_loop_is_current(loop) && !wwri_loop_has_mail(loop)) {
+    return send_here(conn, frame);
+  }
+  bool gone = atomic_load(&conn->gone);
+  struct parcel *parcel = gone ? NULL : malloc(sizeof *parcel);
+  if (!parcel) {
+    wwri_frame_unref(frame);
+    return gone ? WWR_E_DISCONNECTED : WWR_E_NOMEM;
+  }
+  *parcel = (struct parcel){{.fn = parcel_arrived}, wwr_conn_ref(conn), frame};
+  wwri_loop_post(loop, &parcel->mail);
+  return WWR_OK;
+}
+
+wwr_err wwri_conn_send_msg(struct wwr_conn *conn, const struct wwri_msg *msg) {
+  struct wwri_frame *frame;
+  wwr_err err =
+      wwri_encode_frame(msg, conn->server->opts.message_buffer_bytes, &frame);
+  return err == WWR_OK ? wwri_conn_send(conn, frame) : err;
+}
+
+void wwri_conn_reply_plain(struct wwr_conn *conn, enum wwri_msg_type type,
+                           const struct wwri_id *id) {
+  struct wwri_msg msg = {.type = type, .id = *id};
+  /* A request without an answer would wait for ever. */
+  if (wwri_conn_send_msg(conn, &msg) == WWR_E_NOMEM) {
+    wwri_conn_close_now(conn, WWRI_CLOSE_INTERNAL, WWR_E_NOMEM);
+  }
+}
+
+wwr_err wwr_conn_signal(struct wwr_conn *conn, struct wwr_view name,
+                        const struct wwr_payload *payload) {
+  static const struct wwr_payload none = {.encoding = WWR_BINARY};
+  if (!payload) payload = &none;
+  struct wwri_msg msg = {.type = wwri_signal_type(payload->encoding),
+                         .name = name,
+                         .payload = *payload};
+  return wwri_conn_send_msg(conn, &msg);
+}
+
+/* --- Queries -------------------------------------------------------------- */
+
+uint64_t wwr_conn_id(const struct wwr_conn *conn) {
+  return conn->id;
+}
+
+bool wwr_conn_is_active(const struct wwr_conn *conn) {
+  return !atomic_load(&conn->closing);
+}
+
+const char *wwr_conn_remote(const struct wwr_conn *conn) {
+  return conn->remote;
+}
+
+int64_t wwr_conn_created(const struct wwr_conn *conn) {
+  return conn->created_ns;
+}
+
+const void *wwr_conn_info(const struct wwr_conn *conn, int key) {
+  for (size_t i = 0; i < conn->infos.count; i++) {
+    if (conn->infos.items[i].key == key) return conn->infos.items[i].value;
+  }
+  return NULL;
+}

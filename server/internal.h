@@ -1,0 +1,410 @@
+/* internal.h - the server's own structs and who may touch them.
+ *
+ * A connection lives on one shard (an I/O thread) and is changed only there.
+ * What other threads may read or change is either atomic, or guarded by the
+ * registry's lock, and says so. Everything else comes in by mail. */
+#ifndef WWRI_SERVER_INTERNAL_H
+#define WWRI_SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "codec.h"
+#include "http.h"
+#include "list.h"
+#include "log.h"
+#include "loop.h"
+#include "map.h"
+#include "pool.h"
+#include "session.h"
+#include "transport.h"
+#include "wwr_server.h"
+
+enum {
+  WWRI_CLOSE_LINGER_MS = 5000,
+  /* A deferring handler keeps about 200 bytes per open request. */
+  WWRI_UNLIMITED_INLINE = 65536,
+  WWRI_STORE_THREADS = 4,
+  WWRI_KEY_MAX = 1024 /* of a key generator, NUL included */
+};
+
+/* Counters of a shard: written by its loop, read by anyone. */
+struct wwri_counters {
+  atomic_ullong accepted;
+  atomic_ullong read_timeouts;
+  atomic_ullong violations;
+  atomic_ullong requests;
+  atomic_ullong signals_in;
+  atomic_ullong signals_out;
+};
+
+/* One writer, so no locked instruction is needed. */
+static inline void wwri_count(atomic_ullong *counter, uint64_t n) {
+  atomic_store_explicit(counter,
+                        atomic_load_explicit(counter, memory_order_relaxed) + n,
+                        memory_order_relaxed);
+}
+
+struct wwri_shard {
+  struct wwr_server *server;
+  struct wwri_loop *loop;
+  struct wwri_counters counters;
+  struct {                   /* loop thread only */
+    struct wwr_conn **conns; /* dense: order changes, a slot is conn->slot */
+    size_t conn_count;
+    size_t conn_cap;
+    struct wwr_request *spare; /* finished inline requests, linked by next */
+    unsigned spare_count;
+  } own;
+};
+
+/* Sessions with connections: key -> entry with its connections. The lock also
+ * guards every conn->session and conn->unreachable, so that "check the limit
+ * and register" and "leave and see whether it was the last" are one step. */
+struct wwri_registry {
+  pthread_mutex_t lock;
+  struct wwri_map entries;
+};
+
+enum wwri_server_state {
+  WWRI_SERVER_NEW,
+  WWRI_SERVER_RUNNING,
+  WWRI_SERVER_STOPPING,
+  WWRI_SERVER_STOPPED
+};
+
+struct wwr_server {
+  struct wwr_server_opts opts; /* immutable; strings are ours */
+  struct wwr_transport *transport;
+  struct wwr_sessionstore *store; /* NULL: sessions are disabled */
+  struct wwri_shard *shards;
+  struct wwri_loop **loops;
+  size_t shard_count;
+  struct wwri_pool *workers;
+  struct wwri_pool *store_workers; /* NULL unless the store blocks */
+  struct wwri_frame *accept_conf;  /* the same for every connection */
+  struct wwri_registry registry;
+  pthread_mutex_t broadcast_lock; /* one order of broadcasts on all shards */
+  atomic_ullong next_conn_id;
+  atomic_bool stopping;    /* requests get reply-shutdown from here on */
+  atomic_bool closing_all; /* new connections are closed at once */
+  atomic_ulong open_work;  /* handlers, restores and closes under way */
+  atomic_ulong live_conns; /* until on_disconnected has returned */
+
+  struct { /* under `control.lock` */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum wwri_server_state state;
+    bool abort;
+    bool has_thread;
+    pthread_t thread; /* runs the shutdown, see shutdown.c */
+  } control;
+};
+
+/* What a queued or running handler is for. */
+enum wwri_work {
+  WWRI_WORK_REQUEST,
+  WWRI_WORK_SIGNAL,
+  WWRI_WORK_RESTORE,
+  WWRI_WORK_CLOSE,
+  WWRI_WORK_CONNECTED,
+  WWRI_WORK_DISCONNECTED
+};
+
+/* A message on its way through its handler. Loop thread only, except: `answer`
+ * before it is posted, and `message` for the worker that runs the hook. */
+struct wwr_request {
+  struct wwr_request *next; /* in the inbox or the spare list */
+  struct wwri_job job;
+  struct wwri_mail returned; /* the hook has returned (workers) */
+  struct wwri_mail answered; /* the answer comes from another thread */
+  struct wwr_conn *conn;     /* one reference */
+  struct wwri_frame *answer;
+  enum wwri_work work;
+  struct wwri_id id;
+  struct wwr_message message; /* into `bytes`, or borrowed while inline */
+  bool hook_open;             /* the hook has not returned */
+  bool answer_open;           /* not answered yet */
+  bool spare;                 /* may be recycled: has no bytes */
+  uint32_t len;
+  uint8_t bytes[];
+};
+
+enum wwri_conn_state {
+  WWRI_CONN_UPGRADING,  /* accepted, no pipe yet */
+  WWRI_CONN_CONNECTING, /* on_connected runs; the pipe is held */
+  WWRI_CONN_OPEN,
+  WWRI_CONN_CLOSING, /* the pipe was told to close */
+  WWRI_CONN_GONE     /* the pipe has died */
+};
+
+struct wwr_conn {
+  atomic_uint refs;
+  atomic_bool closing; /* close was asked for: no new work starts */
+  atomic_bool gone;    /* the pipe has died */
+  atomic_uint open;    /* its part of open_work; written on the loop only */
+  struct wwr_server *server;
+  struct wwri_shard *shard;
+  uint64_t id;
+  int64_t created_ns;
+  char *remote;
+  struct wwri_infos infos; /* immutable after the upgrade */
+
+  /* Under the registry's lock. */
+  struct wwr_session *session;
+  struct wwri_list session_link; /* in the entry of the session */
+  bool unreachable;              /* no session may be attached any more */
+
+  /* Loop thread only. */
+  struct wwri_pipe *pipe; /* NULL when GONE */
+  size_t slot;
+  enum wwri_conn_state state;
+  int concurrency;
+  unsigned running; /* handlers that hold a slot */
+  bool blocked;     /* a restore or close holds back later messages */
+  bool pumping;
+  bool pump_posted;
+  bool paused;
+  uint16_t violation; /* close code, once the peer broke the protocol */
+  wwr_err reason;
+  struct wwr_request *inbox_head;
+  struct wwr_request *inbox_tail;
+  size_t inbox_bytes;
+  struct wwri_timer read_timer;
+  struct wwri_mail pump_mail;
+  struct wwri_mail close_mail; /* posted once: `closing` says so */
+  struct wwr_request *life;    /* runs on_connected and on_disconnected on
+                                  workers; NULL when hooks run inline */
+  bool announced;              /* on_connected was (or would be) called */
+};
+
+/* --- conn.c: life of a connection ---------------------------------------- */
+
+extern const struct wwri_accept_events wwri_accept_events;
+
+/** Send a frame from any thread, in the order of this thread's calls; takes
+ * over one reference. */
+wwr_err wwri_conn_send(struct wwr_conn *conn, struct wwri_frame *frame);
+
+/** Encode and send; the same. */
+wwr_err wwri_conn_send_msg(struct wwr_conn *conn, const struct wwri_msg *msg);
+
+/** Send a reply without content (types 1 to 5). Loop thread. */
+void wwri_conn_reply_plain(struct wwr_conn *conn, enum wwri_msg_type type,
+                           const struct wwri_id *id);
+
+/** True when messages of this connection get reply-shutdown. */
+static inline bool wwri_conn_refusing(const struct wwr_conn *conn) {
+  return atomic_load(&conn->closing) || atomic_load(&conn->server->stopping);
+}
+
+/** Close the pipe if a close or violation waits for open work that is done.
+ * Loop thread. */
+void wwri_conn_close_if_idle(struct wwr_conn *conn);
+
+/** Close the pipe now with a code, whatever is open. Loop thread. */
+void wwri_conn_close_now(struct wwr_conn *conn, uint16_t code, wwr_err reason);
+
+/** A piece of work began or ended: counted for shutdown. Loop thread. */
+void wwri_conn_work_begin(struct wwr_conn *conn);
+void wwri_conn_work_end(struct wwr_conn *conn);
+
+/** The pipe's last event. Loop thread. */
+void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason);
+
+/** The disconnected hook has returned, drop the last of it. Loop thread. */
+void wwri_conn_finished(struct wwr_conn *conn);
+
+/* --- inbox.c: messages in their order, within the concurrency limit ------ */
+
+extern const struct wwri_pipe_events wwri_conn_pipe_events;
+
+/** Start what may start; resume reading; close when idle. Loop thread, not
+ * inside a hook of the application: there use _later. */
+void wwri_conn_pump(struct wwr_conn *conn);
+void wwri_conn_pump_later(struct wwr_conn *conn);
+
+/** Answer with reply-shutdown, or drop, everything that waits. Loop thread. */
+void wwri_inbox_refuse(struct wwr_conn *conn);
+
+/** Free everything that waits. Loop thread. */
+void wwri_inbox_drop(struct wwr_conn *conn);
+
+/* --- handler.c: running hooks -------------------------------------------- */
+
+/** Run on_request or on_signal for a message whose views live until this
+ * returns. Loop thread. */
+void wwri_handle_inline(struct wwr_conn *conn, const struct wwri_msg *msg);
+
+/** Run a queued request or signal; takes it over. Loop thread. */
+void wwri_handle_queued(struct wwr_request *request);
+
+/** Run on_connected or on_disconnected; wwri_conn_hook_returned() follows, also
+ * from inside this call. Loop thread. */
+void wwri_handle_life(struct wwr_conn *conn, enum wwri_work work);
+void wwri_conn_hook_returned(struct wwr_conn *conn, enum wwri_work work);
+
+/* --- request.c: their memory and their answers --------------------------- */
+
+/** A request with a copy of `bytes` and its views moved there; NULL: no
+ * memory. Loop thread. */
+struct wwr_request *wwri_request_new(struct wwr_conn *conn, enum wwri_work work,
+                                     const struct wwri_msg *msg,
+                                     struct wwr_view bytes);
+
+/** A request whose message is borrowed while its hook runs inline. */
+struct wwr_request *wwri_request_borrow(struct wwr_conn *conn,
+                                        const struct wwri_msg *msg);
+
+void wwri_request_free(struct wwr_request *request);
+
+/** End it if its hook has returned and it is answered: frees its slot. True
+ * when it ended. Loop thread. */
+bool wwri_request_end(struct wwr_request *request);
+
+/* --- session.c, session_close.c: sessions on a connection ----------------- */
+
+/** Handle types 32 and 31; the connection is blocked until it is done. Loop
+ * thread. */
+void wwri_session_restore(struct wwr_conn *conn, const struct wwri_id *id,
+                          struct wwr_view key);
+void wwri_session_close_asked(struct wwr_conn *conn, const struct wwri_id *id);
+
+/** A restore or close is over: later messages may start. Loop thread. */
+void wwri_session_unblock(struct wwr_conn *conn);
+
+/* --- storeop.c: one call of the store ------------------------------------ */
+
+enum wwri_store_call {
+  WWRI_STORE_NOTHING, /* just finish later */
+  WWRI_STORE_CREATED,
+  WWRI_STORE_LOOKUP,
+  WWRI_STORE_CLOSED
+};
+
+/* Embed it; everything in it is valid until `finished`. */
+struct wwri_store_op {
+  struct wwr_store_op op;
+  struct wwri_job job;
+  struct wwri_mail mail;
+  struct wwri_shard *shard; /* where it starts and ends */
+  enum wwri_store_call call;
+  struct wwr_conn *conn;       /* a reference; may be NULL */
+  struct wwr_session *session; /* created: a reference; lookup: the result */
+  char *key;                   /* lookup, closed: ours */
+  size_t key_len;
+  wwr_err err;
+  void (*finished)(struct wwri_store_op *op); /* on the shard's loop, once */
+};
+
+/** Prepare; takes references of `conn` (may be NULL) and `session` (may be
+ * NULL). Infallible. */
+void wwri_store_op_init(struct wwri_store_op *op, enum wwri_store_call call,
+                        struct wwri_shard *shard, struct wwr_conn *conn,
+                        struct wwr_session *session,
+                        void (*finished)(struct wwri_store_op *op));
+
+/** Set the key of a lookup or closed; copied. Errors: WWR_E_NOMEM. */
+WWR_MUST_CHECK wwr_err wwri_store_op_key(struct wwri_store_op *op,
+                                         struct wwr_view key);
+
+/** Start it; `finished` is called later, never inside. Counts as open work of
+ * the server until then. Any thread. */
+void wwri_store_op_start(struct wwri_store_op *op);
+
+/** Give back what it holds. */
+void wwri_store_op_deinit(struct wwri_store_op *op);
+
+/* --- registry.c ----------------------------------------------------------- */
+
+void wwri_registry_init(struct wwri_registry *registry);
+void wwri_registry_deinit(struct wwri_registry *registry);
+
+/** Give the connection a session: WWR_OK takes one reference of it. With
+ * `replace` it leaves the one it has. `max` 0: unlimited. `notice` (may be
+ * NULL) is sent in the same step; its reference is taken on WWR_OK.
+ * Errors: WWR_E_DISCONNECTED, WWR_E_SESSION_ACTIVE, WWR_E_MAX_SESSION_CONNS,
+ * WWR_E_NOMEM: nothing changed. Any thread. */
+wwr_err wwri_registry_attach(struct wwri_registry *registry,
+                             struct wwr_conn *conn, struct wwr_session *session,
+                             bool replace, uint32_t max,
+                             struct wwri_frame *notice);
+
+/** Take the session off the connection: its reference, or NULL when there was
+ * none. *last: no other connection has it. `notice` is sent in the same step
+ * when there was one; its reference is always taken. Any thread. */
+struct wwr_session *wwri_registry_detach(struct wwri_registry *registry,
+                                         struct wwr_conn *conn, bool *last,
+                                         struct wwri_frame *notice);
+
+/** From now on no session can be attached; the present one is taken off
+ * without being closed. Any thread. */
+void wwri_registry_leave(struct wwri_registry *registry, struct wwr_conn *conn);
+
+/** Forbid attaching when the connection has no open work. Any thread. */
+void wwri_registry_closing(struct wwri_registry *registry,
+                           struct wwr_conn *conn);
+
+size_t wwri_registry_count(struct wwri_registry *registry);
+
+/** -1 when unknown. */
+long wwri_registry_conn_count(struct wwri_registry *registry,
+                              struct wwr_view key);
+
+/** The connections of a session, each with a reference; with `notice` they are
+ * all taken off the session and sent it. Errors: WWR_E_NOMEM. */
+wwr_err wwri_registry_conns(struct wwri_registry *registry, struct wwr_view key,
+                            struct wwri_frame *notice, struct wwr_conn ***out,
+                            size_t *count);
+
+/* --- keygen.c ------------------------------------------------------------- */
+
+/** The default key generator: 48 random bytes, 64 characters. */
+bool wwri_keygen_random(char *out, size_t cap, void *user_data);
+
+/* --- shard.c -------------------------------------------------------------- */
+
+/** Add to and remove from the dense array. Errors: WWR_E_NOMEM. */
+wwr_err wwri_shard_add(struct wwri_shard *shard, struct wwr_conn *conn);
+void wwri_shard_remove(struct wwri_shard *shard, struct wwr_conn *conn);
+
+/** True on any of the server's I/O threads. */
+bool wwri_on_io_thread(const struct wwr_server *server);
+
+/** Run `fn` for every connection of every shard, on its thread, and wait until
+ * all have. Not on an I/O thread. */
+void wwri_each_conn(struct wwr_server *server, void (*fn)(struct wwr_conn *));
+
+/* --- shutdown.c ----------------------------------------------------------- */
+
+/** The control thread's main function; `arg` is the server. */
+void *wwri_shutdown_thread(void *arg);
+
+/** Something the shutdown waits for may have happened. Any thread. */
+void wwri_shutdown_nudge(struct wwr_server *server);
+
+/** Work of the server as a whole, for shutdown to wait for. Any thread. */
+static inline void wwri_server_work_begin(struct wwr_server *server) {
+  atomic_fetch_add(&server->open_work, 1);
+}
+static inline void wwri_server_work_end(struct wwr_server *server) {
+  if (atomic_fetch_sub(&server->open_work, 1) == 1) wwri_shutdown_nudge(server);
+}
+
+/** Wait until no work is open and no connection is left. */
+void wwri_shutdown_wait_idle(struct wwr_server *server);
+
+/* --- waiter.c: a blocking call over a callback ---------------------------- */
+
+struct wwri_waiter {
+  pthread_mutex_t lock;
+  pthread_cond_t ready;
+  bool done;
+  wwr_err err;
+};
+
+void wwri_waiter_init(struct wwri_waiter *waiter);
+void wwri_waiter_wake(struct wwri_waiter *waiter, wwr_err err);
+wwr_err wwri_waiter_wait(struct wwri_waiter *waiter); /* and deinit */
+
+#endif

@@ -1,0 +1,243 @@
+/* Creating and restoring sessions (PROTOCOL.md, "Sessions").
+ *
+ * Create: make key and object, check that it fits, attach and queue
+ * notify-session-created in one step, then tell the store. Restore: look up,
+ * then check the limit, attach and queue the reply in one step; the connection
+ * is blocked meanwhile. Failures change nothing, except that a created session
+ * whose store failed stays active and can't be restored. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static const struct wwr_log *log_of(const struct wwr_conn *conn) {
+  return &conn->server->opts.log;
+}
+
+/* The session object in a message of `type`, as a frame. */
+static wwr_err object_frame(const struct wwr_server *server,
+                            const struct wwr_session *session,
+                            struct wwri_msg *msg, struct wwri_frame **out) {
+  char *json;
+  size_t len;
+  wwr_err err = wwri_session_encode(session, true, &json, &len);
+  if (err != WWR_OK) return err;
+  msg->payload.encoding = WWR_UTF8;
+  msg->payload.data = (struct wwr_view){(const uint8_t *)json, len};
+  err = wwri_encode_frame(msg, server->opts.message_buffer_bytes, out);
+  free(json);
+  return err;
+}
+
+/* --- Create --------------------------------------------------------------- */
+
+struct creation {
+  struct wwri_store_op store;
+  wwr_conn_done done;
+  void *user_data;
+};
+
+static void created(struct wwri_store_op *op) {
+  struct creation *creation = WWRI_CONTAINER(op, struct creation, store);
+  if (op->err != WWR_OK) {
+    wwri_log(log_of(op->conn), WWR_LOG_ERROR, op->conn->id,
+             "session was not stored, it can't be restored", "error",
+             wwr_err_name(op->err), NULL);
+  }
+  if (creation->done) creation->done(op->conn, WWR_OK, creation->user_data);
+  wwri_store_op_deinit(op);
+  free(creation);
+}
+
+static wwr_err new_session(struct wwr_conn *conn, const char *info_json,
+                           struct wwr_session **out) {
+  const struct wwr_server_opts *opts = &conn->server->opts;
+  char key[WWRI_KEY_MAX] = "";
+  if (!opts->keygen(key, sizeof key, opts->keygen_user_data) || !key[0]) {
+    wwri_log(log_of(conn), WWR_LOG_ERROR, conn->id,
+             "the session key generator failed", NULL);
+    return WWR_E_INTERNAL;
+  }
+  int64_t now = wwri_unix_now_ns();
+  return wwr_session_new(out, wwr_view_str(key), now, now, info_json);
+}
+
+static wwr_err attach_created(struct creation *creation, struct wwr_conn *conn,
+                              struct wwr_session *session) {
+  struct wwri_msg notice = {.type = WWRI_NOTIFY_SESSION_CREATED};
+  struct wwri_frame *frame;
+  wwr_err err = object_frame(conn->server, session, &notice, &frame);
+  if (err != WWR_OK) return err;
+  wwri_store_op_init(&creation->store, WWRI_STORE_CREATED, conn->shard, conn,
+                     session, created);
+  err = wwri_registry_attach(&conn->server->registry, conn,
+                             wwr_session_ref(session), false,
+                             conn->server->opts.max_session_conns, frame);
+  if (err == WWR_OK) {
+    wwri_store_op_start(&creation->store);
+    return WWR_OK;
+  }
+  wwr_session_unref(session);
+  wwri_frame_unref(frame);
+  wwri_store_op_deinit(&creation->store);
+  return err;
+}
+
+wwr_err wwr_conn_create_session(struct wwr_conn *conn, const char *info_json,
+                                wwr_conn_done done, void *user_data) {
+  struct wwr_session *session;
+  if (!conn->server->store) return WWR_E_SESSIONS_DISABLED;
+  wwr_err err = new_session(conn, info_json, &session);
+  if (err != WWR_OK) return err;
+  struct creation *creation = calloc(1, sizeof *creation);
+  if (creation) {
+    creation->done = done;
+    creation->user_data = user_data;
+    err = attach_created(creation, conn, session);
+    if (err != WWR_OK) free(creation);
+  } else {
+    err = WWR_E_NOMEM;
+  }
+  wwr_session_unref(session);
+  return err;
+}
+
+static void wake(struct wwr_conn *conn, wwr_err err, void *waiter) {
+  (void)conn;
+  wwri_waiter_wake(waiter, err);
+}
+
+wwr_err wwr_conn_create_session_wait(struct wwr_conn *conn,
+                                     const char *info_json) {
+  if (wwri_on_io_thread(conn->server)) return WWR_E_WRONG_THREAD;
+  struct wwri_waiter waiter;
+  wwri_waiter_init(&waiter);
+  wwr_err err = wwr_conn_create_session(conn, info_json, wake, &waiter);
+  if (err != WWR_OK) wwri_waiter_wake(&waiter, err);
+  return wwri_waiter_wait(&waiter);
+}
+
+/* --- Restore -------------------------------------------------------------- */
+
+struct restoration {
+  struct wwri_store_op store;
+  struct wwri_id id;
+};
+
+void wwri_session_unblock(struct wwr_conn *conn) {
+  wwr_conn_ref(conn);
+  conn->blocked = false;
+  wwri_conn_work_end(conn);
+  wwri_conn_pump(conn);
+  wwr_conn_unref(conn);
+}
+
+/* Attach and reply in one step, or say which error the client gets. */
+static wwr_err take_session(struct wwr_conn *conn, const struct wwri_id *id,
+                            struct wwr_session *session) {
+  struct wwri_msg reply = {.type = WWRI_REPLY_UTF8, .id = *id};
+  struct wwri_frame *frame;
+  wwr_err err = object_frame(conn->server, session, &reply, &frame);
+  if (err != WWR_OK) return err;
+  err = wwri_registry_attach(&conn->server->registry, conn,
+                             wwr_session_ref(session), true,
+                             conn->server->opts.max_session_conns, frame);
+  if (err == WWR_OK) return WWR_OK;
+  wwr_session_unref(session);
+  wwri_frame_unref(frame);
+  return err;
+}
+
+static enum wwri_msg_type restore_error(wwr_err err) {
+  switch (err) {
+    case WWR_E_SESSION_NOT_FOUND:
+      return WWRI_REPLY_SESSION_NOT_FOUND;
+    case WWR_E_MAX_SESSION_CONNS:
+      return WWRI_REPLY_MAX_SESSION_CONNS;
+    default:
+      return WWRI_REPLY_INTERNAL_ERROR;
+  }
+}
+
+static void looked_up(struct wwri_store_op *op) {
+  struct restoration *restoration =
+      WWRI_CONTAINER(op, struct restoration, store);
+  struct wwr_conn *conn = wwr_conn_ref(op->conn);
+  wwr_err err = op->err;
+  if (err == WWR_OK && !op->session) err = WWR_E_INTERNAL;
+  if (err == WWR_OK) err = take_session(conn, &restoration->id, op->session);
+  if (err != WWR_OK && conn->pipe) {
+    enum wwri_msg_type type = restore_error(err);
+    if (type == WWRI_REPLY_INTERNAL_ERROR) {
+      wwri_log(log_of(conn), WWR_LOG_ERROR, conn->id,
+               "session could not be restored", "error", wwr_err_name(err),
+               NULL);
+    }
+    wwri_conn_reply_plain(conn, type, &restoration->id);
+  }
+  wwri_store_op_deinit(op);
+  free(restoration);
+  wwri_session_unblock(conn);
+  wwr_conn_unref(conn);
+}
+
+static bool limit_reached(const struct wwr_server *server,
+                          struct wwr_view key) {
+  long max = (long)server->opts.max_session_conns;
+  return max && wwr_server_session_conn_count(server, key) >= max;
+}
+
+void wwri_session_restore(struct wwr_conn *conn, const struct wwri_id *id,
+                          struct wwr_view key) {
+  struct wwr_server *server = conn->server;
+  if (!server->store) {
+    wwri_conn_reply_plain(conn, WWRI_REPLY_SESSIONS_DISABLED, id);
+    return;
+  }
+  if (limit_reached(server, key)) {
+    wwri_conn_reply_plain(conn, WWRI_REPLY_MAX_SESSION_CONNS, id);
+    return;
+  }
+  struct restoration *restoration = calloc(1, sizeof *restoration);
+  if (restoration) {
+    restoration->id = *id;
+    wwri_store_op_init(&restoration->store, WWRI_STORE_LOOKUP, conn->shard,
+                       conn, NULL, looked_up);
+    if (wwri_store_op_key(&restoration->store, key) == WWR_OK) {
+      conn->blocked = true;
+      wwri_conn_work_begin(conn);
+      wwri_store_op_start(&restoration->store);
+      return;
+    }
+    wwri_store_op_deinit(&restoration->store);
+    free(restoration);
+  }
+  wwri_conn_reply_plain(conn, WWRI_REPLY_INTERNAL_ERROR, id);
+}
+
+/* --- Queries -------------------------------------------------------------- */
+
+struct wwr_session *wwr_conn_session(const struct wwr_conn *conn) {
+  struct wwri_registry *registry = &conn->server->registry;
+  pthread_mutex_lock(&registry->lock);
+  struct wwr_session *session = conn->session;
+  if (session) wwr_session_ref(session);
+  pthread_mutex_unlock(&registry->lock);
+  return session;
+}
+
+bool wwr_conn_has_session(const struct wwr_conn *conn) {
+  struct wwr_session *session = wwr_conn_session(conn);
+  wwr_session_unref(session);
+  return session != NULL;
+}
+
+wwr_err wwr_conn_session_text(const struct wwr_conn *conn, const char *field,
+                              char **out) {
+  struct wwr_session *session = wwr_conn_session(conn);
+  *out = NULL;
+  if (!session) return WWR_E_INVALID;
+  wwr_err err = wwr_session_field_text(session, field, out);
+  wwr_session_unref(session);
+  return err;
+}

@@ -1,0 +1,143 @@
+/* Graceful shutdown (PROTOCOL.md, "Transport" and "Requests"), on a thread of
+ * its own so that it can be asked for anywhere, hooks included.
+ *
+ * Happy path: refuse new connections and requests -> refuse what waits -> open
+ * handlers finish and their replies are queued -> every connection is closed
+ * with 1001 behind its last reply -> the transport stops. Each wait is bounded
+ * by shutdown_timeout_ms and ended early by wwr_server_abort(). */
+#include <errno.h>
+#include <time.h>
+
+#include "internal.h"
+
+enum { CLOSE_WAIT_MS = WWRI_CLOSE_LINGER_MS + 1000 };
+
+void wwri_shutdown_nudge(struct wwr_server *server) {
+  if (!atomic_load(&server->stopping)) return;
+  pthread_mutex_lock(&server->control.lock);
+  pthread_cond_broadcast(&server->control.changed);
+  pthread_mutex_unlock(&server->control.lock);
+}
+
+static bool no_work(const struct wwr_server *server) {
+  return atomic_load(&server->open_work) == 0;
+}
+
+static bool no_conns(const struct wwr_server *server) {
+  return atomic_load(&server->live_conns) == 0;
+}
+
+static bool idle(const struct wwr_server *server) {
+  return no_work(server) && no_conns(server);
+}
+
+static struct timespec after(uint32_t ms) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += ms / 1000;
+  at.tv_nsec += (long)(ms % 1000) * 1000000;
+  if (at.tv_nsec >= 1000000000) {
+    at.tv_sec++;
+    at.tv_nsec -= 1000000000;
+  }
+  return at;
+}
+
+/* True when it came true; false after `ms` (0: never) or on abort. */
+static bool wait_for(struct wwr_server *server,
+                     bool (*done)(const struct wwr_server *), uint32_t ms) {
+  struct timespec until = after(ms);
+  int rc = 0;
+  pthread_mutex_lock(&server->control.lock);
+  while (!done(server) && !server->control.abort && rc != ETIMEDOUT) {
+    rc =
+        ms ? pthread_cond_timedwait(&server->control.changed,
+                                    &server->control.lock, &until)
+           : pthread_cond_wait(&server->control.changed, &server->control.lock);
+  }
+  pthread_mutex_unlock(&server->control.lock);
+  return done(server);
+}
+
+void wwri_shutdown_wait_idle(struct wwr_server *server) {
+  pthread_mutex_lock(&server->control.lock);
+  while (!idle(server)) {
+    pthread_cond_wait(&server->control.changed, &server->control.lock);
+  }
+  pthread_mutex_unlock(&server->control.lock);
+}
+
+static void close_conn(struct wwr_conn *conn) {
+  /* Still in on_connected: it is closed as soon as that has returned. */
+  if (conn->state == WWRI_CONN_CONNECTING) return;
+  wwri_conn_close_now(conn, WWRI_CLOSE_GOING_AWAY, WWR_OK);
+}
+
+static void warn(struct wwr_server *server, const char *message) {
+  wwri_log(&server->opts.log, WWR_LOG_WARN, 0, message, NULL);
+}
+
+static void stop_gracefully(struct wwr_server *server) {
+  wwri_each_conn(server, wwri_inbox_refuse);
+  if (!wait_for(server, no_work, server->opts.shutdown_timeout_ms)) {
+    warn(server, "shutdown: open handlers are cut off");
+  }
+  atomic_store(&server->closing_all, true);
+  wwri_each_conn(server, close_conn);
+  if (!wait_for(server, no_conns, CLOSE_WAIT_MS)) {
+    warn(server, "shutdown: open connections are cut off");
+  }
+  server->transport->ops->stop(server->transport);
+}
+
+static void set_stopped(struct wwr_server *server) {
+  server->control.state = WWRI_SERVER_STOPPED;
+  pthread_cond_broadcast(&server->control.changed);
+}
+
+void *wwri_shutdown_thread(void *arg) {
+  struct wwr_server *server = arg;
+  pthread_mutex_lock(&server->control.lock);
+  while (server->control.state != WWRI_SERVER_STOPPING) {
+    pthread_cond_wait(&server->control.changed, &server->control.lock);
+  }
+  pthread_mutex_unlock(&server->control.lock);
+  server->transport->ops->refuse(server->transport);
+  stop_gracefully(server);
+  pthread_mutex_lock(&server->control.lock);
+  set_stopped(server);
+  pthread_mutex_unlock(&server->control.lock);
+  return NULL;
+}
+
+void wwr_server_shutdown_async(struct wwr_server *server) {
+  pthread_mutex_lock(&server->control.lock);
+  if (server->control.state == WWRI_SERVER_NEW) {
+    set_stopped(server);
+  } else if (server->control.state == WWRI_SERVER_RUNNING) {
+    server->control.state = WWRI_SERVER_STOPPING;
+    pthread_cond_broadcast(&server->control.changed);
+  }
+  atomic_store(&server->stopping, true);
+  pthread_mutex_unlock(&server->control.lock);
+}
+
+void wwr_server_abort(struct wwr_server *server) {
+  pthread_mutex_lock(&server->control.lock);
+  server->control.abort = true;
+  pthread_cond_broadcast(&server->control.changed);
+  pthread_mutex_unlock(&server->control.lock);
+}
+
+void wwr_server_wait(struct wwr_server *server) {
+  pthread_mutex_lock(&server->control.lock);
+  while (server->control.state != WWRI_SERVER_STOPPED) {
+    pthread_cond_wait(&server->control.changed, &server->control.lock);
+  }
+  pthread_mutex_unlock(&server->control.lock);
+}
+
+void wwr_server_shutdown(struct wwr_server *server) {
+  wwr_server_shutdown_async(server);
+  wwr_server_wait(server);
+}
