@@ -111,11 +111,14 @@ size_t wwri_json_compact(struct wwr_view text, char *out) {
 wwr_err wwri_json_load(struct wwr_view text, json_t **out) {
   const size_t flags =
       JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
-  json_error_t error;
+  json_error_t error = {0};
   *out = NULL;
   if (text.len == 0) return WWR_E_INVALID;
   *out = json_loadb((const char *)text.data, text.len, flags, &error);
   if (*out) return WWR_OK;
-  return json_error_code(&error) == json_error_out_of_memory ? WWR_E_NOMEM
-                                                             : WWR_E_INVALID;
+  /* It says "unknown" when it had no memory to begin with. */
+  enum json_error_code code = json_error_code(&error);
+  bool no_memory =
+      code == json_error_out_of_memory || code == json_error_unknown;
+  return no_memory ? WWR_E_NOMEM : WWR_E_INVALID;
 }
