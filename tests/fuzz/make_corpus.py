@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Write the seed corpora: one file or more for each message type and each
+kind of malformed message, and session objects good and bad. Run it in its own
+directory; what fuzzing finds is added beside, not here."""
+import os
+
+ID = bytes(range(1, 9))
+T = '"c":"2026-11-22T09:00:00Z","l":"2026-11-22T09:00:00.5+02:00"'
+
+DECODE = {
+    "reply-error": b"\x00" + ID + b"\x03BADoh",
+    "reply-error-bare": b"\x00" + ID + b"\x01E",
+    "reply-error-no-code": b"\x00" + ID + b"\x00mm",
+    "reply-error-code-too-long": b"\x00" + ID + b"\xffCC",
+    "reply-shutdown": b"\x01" + ID,
+    "reply-shutdown-longer": b"\x01" + ID + b"xy",
+    "reply-internal-error": b"\x02" + ID,
+    "reply-session-not-found": b"\x03" + ID,
+    "reply-max-session-connections": b"\x04" + ID,
+    "reply-sessions-disabled": b"\x05" + ID,
+    "notify-session-created": b"\x15{" + T.encode() + b"}",
+    "notify-session-created-empty": b"\x15",
+    "notify-session-closed": b"\x16",
+    "notify-session-closed-longer": b"\x16x",
+    "accept-conf": b"\x17\x02\x00\x60\xea\x00\x00\x00\x20\x00\x00",
+    "accept-conf-named": b"\x17\x02\x00\x60\xea\x00\x00\x00\x20\x00\x00chat",
+    "accept-conf-short": b"\x17\x02\x00\x60\xea\x00\x00\x00\x20\x00",
+    "request-close-session": b"\x1f" + ID,
+    "request-close-session-longer": b"\x1f" + ID + b"x",
+    "request-restore-session": b"\x20" + ID + b"kQ9-_",
+    "request-restore-session-no-key": b"\x20" + ID,
+    "heartbeat": b"\x21",
+    "heartbeat-longer": b"\x21\x21",
+    "signal-binary": b"\x3f\x02hi\xff\x00",
+    "signal-binary-name-only": b"\x3f\x01n",
+    "signal-binary-nothing": b"\x3f\x00",
+    "signal-binary-name-too-long": b"\x3f\xffn",
+    "signal-binary-strange-name": b"\x3f\x02\xff\x00p",
+    "signal-utf8": b"\x40\x03abc\xc3\xa4",
+    "signal-utf8-invalid": b"\x40\x00\xed\xa0\x80\xc0\xaf\xf4\x90\x80\x80",
+    "signal-utf16": b"\x41\x01n\x00a\x00\x3d\xd8\x00\xde",
+    "signal-utf16-even-name": b"\x41\x02nma\x00",
+    "signal-utf16-odd": b"\x41\x00abc",
+    "signal-utf16-no-payload": b"\x41\x02nm",
+    "signal-utf16-lone-surrogate": b"\x41\x00\x00\xd8\x00\xdc\x00\xdc",
+    "request-binary": b"\x7f" + ID + b"\x04echo\x01\x02\x03",
+    "request-binary-nothing": b"\x7f" + ID + b"\x00",
+    "request-utf8": b"\x80" + ID + b"\x01etext",
+    "request-utf8-name-only": b"\x80" + ID + b"\x01n",
+    "request-utf16": b"\x81" + ID + b"\x03abc\x00z\x00",
+    "request-utf16-name-only": b"\x81" + ID + b"\x01n\x00",
+    "request-utf16-no-name": b"\x81" + ID + b"\x00a\x00",
+    "request-utf16-no-pad": b"\x81" + ID + b"\x01n",
+    "request-utf16-odd": b"\x81" + ID + b"\x00abc",
+    "reply-binary": b"\xbf" + ID + b"\x00",
+    "reply-utf8": b"\xc0" + ID + b"yes",
+    "reply-utf16": b"\xc1" + ID + b"\x00y\x00",
+    "reply-utf16-no-pad": b"\xc1" + ID,
+    "longest-name": b"\x3f\xff" + b"n" * 255 + b"p",
+    "unknown-type": b"\x06" + ID,
+    "empty": b"",
+}
+
+SESSION = {
+    "plain": '{"k":"kQ9-_",%s}' % T,
+    "info": '{"k":"k",%s,"i":{"a":"x","n":1}}' % T,
+    "spaces": ' { "k" : "k" ,\n%s ,\t"i" : { "a" : [ 1 , { } ] } } ' % T,
+    "numbers": '{"k":"k",%s,"i":{"a":9223372036854775808,"b":0.10,'
+               '"c":-1E+2}}' % T,
+    "escapes": '{"k":"\\u0041\\\\",%s,"i":{"\\u0061":"\\"}{",'
+               '"":"\\ud83d\\ude00"}}' % T,
+    "nested": '{"k":"k",%s,"i":{"nested":{"a":[[{"a":"]"}]]},'
+              '"a":null}}' % T,
+    "twice": '{"k":"k","k":"l",%s,"i":{},"\\u0069":{"a":1,"a":"2"}}' % T,
+    "nul": '{"k":"k",%s,"i":{"a":"\\u0000"}}' % T,
+    "nul-in-key": '{"k":"a\\u0000",%s}' % T,
+    "no-look-up": '{"k":"k","c":"2017-10-21T18:50:13.123456789+02:00"}',
+    "earliest": '{"k":"k","c":"1677-09-21T00:12:43.145224192Z"}',
+    "bad-time": '{"k":"k","c":"2017-02-29T00:00:00Z"}',
+    "null-info": '{"k":"k",%s,"i":null}' % T,
+    "bad-info": '{"k":"k",%s,"i":[]}' % T,
+    "no-key": '{%s}' % T,
+    "array": '[%s]' % '{}',
+    "cut": '{"k":"k",%s,"i":{"a' % T,
+    "not-utf8": '{"k":"\udcff",%s}' % T,
+    "deep": '{"k":"k",%s,"i":%s1%s}' % (T, '{"a":' * 40, '}' * 40),
+    "empty": '',
+}
+
+
+def write(directory, name, content):
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, name), "wb") as file:
+        file.write(content)
+
+
+for name, content in DECODE.items():
+    write("corpus/decode", name, content)
+for name, content in SESSION.items():
+    write("corpus/session", name, content.encode("utf-8", "surrogateescape"))
