@@ -65,19 +65,15 @@ static void test_close_of_a_paused_pipe(void) {
   CU_ASSERT_EQUAL(end->reason, WWR_OK);
 }
 
-/* Both sides close before either can have heard of the other's. */
-static void close_server_too(void *arg) {
-  struct end *end = arg;
-  end->pipe->ops->close(end->pipe, WWRI_CLOSE_NORMAL);
-}
-
+/* Both sides close, most times before either has heard of the other's. */
 struct posted {
   struct wwri_mail mail;
   struct end *end;
 };
 
 static void run_posted(struct wwri_mail *mail) {
-  close_server_too(WWRI_CONTAINER(mail, struct posted, mail)->end);
+  struct wwri_pipe *pipe = WWRI_CONTAINER(mail, struct posted, mail)->end->pipe;
+  if (pipe) pipe->ops->close(pipe, WWRI_CLOSE_NORMAL);
 }
 
 static void test_both_close(void) {
