@@ -1,0 +1,322 @@
+/* One connection. Happy path: connect, upgrade, accept-conf, then frames: read
+ * up to 64 KiB into the shared scratch space, hand on every whole message in
+ * it, keep the rest. Output collects in `out` and is written once per pass.
+ *
+ * Failure modes: whatever a server may not do breaks the link and is counted;
+ * fragments are not expected, because webwire servers send whole messages. */
+#include "net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void watch(struct link *link, int operation, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.ptr = link};
+  epoll_ctl(link->net->epoll, operation, link->fd, &event);
+}
+
+void link_break(struct link *link, const char *why) {
+  if (link->state == LINK_CLOSED) return;
+  if (link->net->broken == 0)
+    fprintf(stderr, "webwire-bench: connection %u: %s\n", link->index, why);
+  if (link->state == LINK_OPEN) link->net->open--;
+  link->net->broken++;
+  link->state = LINK_CLOSED;
+  close(link->fd);
+  link->fd = -1;
+}
+
+/* --- Connecting --------------------------------------------------------- */
+
+/* Loopback addresses have 28,000 ports each; when they run out, the next one
+ * is taken. */
+static bool bind_source(struct link *link) {
+  struct net *net = link->net;
+  int on = 1;
+  if (net->source == 0) return true;
+  struct sockaddr_in from = {
+      .sin_family = AF_INET,
+      .sin_addr.s_addr = htonl(INADDR_LOOPBACK + net->source)};
+  setsockopt(link->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  return bind(link->fd, (struct sockaddr *)&from, sizeof from) == 0;
+}
+
+static bool try_start(struct link *link) {
+  struct net *net = link->net;
+  int on = 1;
+  link->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (link->fd < 0) return false;
+  setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (bind_source(link) && (connect(link->fd, (struct sockaddr *)&net->address,
+                                    sizeof net->address) == 0 ||
+                            errno == EINPROGRESS))
+    return true;
+  int error = errno;
+  close(link->fd);
+  link->fd = -1;
+  errno = error;
+  return false;
+}
+
+bool link_start(struct link *link) {
+  struct net *net = link->net;
+  bool loopback = ntohl(net->address.sin_addr.s_addr) >> 24 == 127;
+  while (!try_start(link)) {
+    if (errno != EADDRNOTAVAIL || !loopback || net->source >= 200) return false;
+    net->source++;
+  }
+  link->state = LINK_CONNECTING;
+  watch(link, EPOLL_CTL_ADD, EPOLLOUT);
+  return true;
+}
+
+static void connected(struct link *link) {
+  int error = 0;
+  socklen_t len = sizeof error;
+  getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+  if (error) {
+    link_break(link, strerror(error));
+    return;
+  }
+  char request[1024];
+  int n = snprintf(request, sizeof request,
+                   "GET %s HTTP/1.1\r\nHost: %s:%u\r\n"
+                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                   "Sec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: d2Vid2lyZS1iZW5jaC0wMQ==\r\n\r\n",
+                   link->net->path, link->net->host,
+                   ntohs(link->net->address.sin_port));
+  if (send(link->fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
+    link_break(link, "could not send the upgrade");
+    return;
+  }
+  link->state = LINK_UPGRADING;
+  watch(link, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+/* --- Output ------------------------------------------------------------- */
+
+static bool grow(struct bytes *bytes, size_t more) {
+  if (bytes->pos > 0 && bytes->pos == bytes->len) bytes->pos = bytes->len = 0;
+  if (bytes->len + more <= bytes->cap) return true;
+  size_t cap = bytes->cap ? bytes->cap : 256;
+  while (cap < bytes->len + more) cap *= 2;
+  uint8_t *data = realloc(bytes->data, cap);
+  if (!data) return false;
+  bytes->data = data;
+  bytes->cap = cap;
+  return true;
+}
+
+/* A masked frame's header; returns where the payload begins. */
+static uint8_t *put_header(struct link *link, uint8_t opcode, size_t len) {
+  if (!grow(&link->out, len + 14)) return NULL;
+  uint8_t *to = link->out.data + link->out.len;
+  *to++ = 0x80 | opcode;
+  if (len < 126) {
+    *to++ = (uint8_t)(0x80 | len);
+  } else if (len < 65536) {
+    *to++ = 0x80 | 126;
+    *to++ = (uint8_t)(len >> 8);
+    *to++ = (uint8_t)len;
+  } else {
+    *to++ = 0x80 | 127;
+    for (int shift = 56; shift >= 0; shift -= 8)
+      *to++ = (uint8_t)(len >> shift);
+  }
+  memcpy(to, &link->mask, 4);
+  return to + 4;
+}
+
+static void mask_in_place(uint8_t *data, size_t len, uint32_t mask) {
+  uint64_t wide = (uint64_t)mask << 32 | mask;
+  for (; len >= 8; data += 8, len -= 8) {
+    uint64_t word;
+    memcpy(&word, data, 8);
+    word ^= wide;
+    memcpy(data, &word, 8);
+  }
+  uint8_t rest[8];
+  memcpy(rest, &wide, 8);
+  for (size_t i = 0; i < len; i++) data[i] ^= rest[i];
+}
+
+static void commit(struct link *link, uint8_t *payload, size_t len) {
+  mask_in_place(payload, len, link->mask);
+  link->out.len = (size_t)(payload + len - link->out.data);
+  link->sent_ns = link->net->now_ns;
+  if (link->dirty || link->wants_out) return;
+  link->dirty = true;
+  link->net->dirty[link->net->dirty_count++] = link;
+}
+
+uint8_t *net_reserve(struct link *link, size_t len) {
+  if (link->state != LINK_OPEN) return NULL;
+  uint8_t *payload = put_header(link, 2, len);
+  if (!payload) link_break(link, "out of memory");
+  return payload;
+}
+
+void net_commit(struct link *link, uint8_t *message, size_t len) {
+  commit(link, message, len);
+}
+
+void link_send(struct link *link, uint8_t opcode, const void *data,
+               size_t len) {
+  uint8_t *payload = put_header(link, opcode, len);
+  if (!payload) {
+    link_break(link, "out of memory");
+    return;
+  }
+  memcpy(payload, data, len);
+  commit(link, payload, len);
+}
+
+void link_flush(struct link *link) {
+  struct bytes *out = &link->out;
+  if (link->state == LINK_CLOSED) return;
+  ssize_t n = 0;
+  while (out->pos < out->len) {
+    n = send(link->fd, out->data + out->pos, out->len - out->pos, MSG_NOSIGNAL);
+    if (n <= 0) break;
+    out->pos += (size_t)n;
+  }
+  if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    link_break(link, strerror(errno));
+    return;
+  }
+  bool left = out->pos < out->len;
+  if (left != link->wants_out)
+    watch(link, EPOLL_CTL_MOD, left ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  link->wants_out = left;
+}
+
+/* --- Input -------------------------------------------------------------- */
+
+static uint32_t little_endian(const uint8_t *bytes) {
+  return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
+         (uint32_t)bytes[3] << 24;
+}
+
+static void message(struct link *link, const uint8_t *data, size_t len) {
+  struct net *net = link->net;
+  if (link->state == LINK_OPEN) {
+    net->hooks.on_message(link, data, len, net->user_data);
+  } else if (len < 11 || data[0] != 23 || data[1] != 2) {
+    link_break(link, "the first message is no accept-conf of version 2");
+  } else {
+    net->read_timeout_ms = little_endian(data + 3);
+    net->message_bytes = little_endian(data + 7);
+    link->state = LINK_OPEN;
+    link->sent_ns = net->now_ns;
+    net->open++;
+  }
+}
+
+static void frame(struct link *link, uint8_t head, const uint8_t *data,
+                  size_t len) {
+  switch (head) {
+    case 0x82:
+      message(link, data, len);
+      break;
+    case 0x89:
+      link_send(link, 10, data, len);
+      break;
+    case 0x8a:
+      break;
+    case 0x88:
+      link_break(link, "the server closed it");
+      break;
+    default:
+      link_break(link, "an unexpected frame");
+  }
+}
+
+/* Length of the frame's header, 0 when it is not all there; *len of its
+ * payload. */
+static size_t frame_header(const uint8_t *data, size_t have, uint64_t *len) {
+  if (have < 2) return 0;
+  size_t wide = data[1] == 126 ? 2 : data[1] == 127 ? 8 : 0;
+  if (have < 2 + wide) return 0;
+  *len = data[1];
+  if (wide) *len = 0;
+  for (size_t i = 0; i < wide; i++) *len = *len << 8 | data[2 + i];
+  return 2 + wide;
+}
+
+/* Hand on all whole frames; returns how many bytes that were. */
+static size_t frames(struct link *link, const uint8_t *data, size_t have) {
+  size_t done = 0;
+  while (link->state != LINK_CLOSED) {
+    uint64_t len = 0;
+    size_t head = frame_header(data + done, have - done, &len);
+    if (head == 0) break;
+    if (len > NET_FRAME_BYTES - 16) {
+      link_break(link, "a frame too large");
+      break;
+    }
+    if (have - done < head + len) break;
+    frame(link, data[done], data + done + head, (size_t)len);
+    done += head + (size_t)len;
+  }
+  return done;
+}
+
+/* The HTTP answer's length, when it is all there and 101. */
+static size_t answer(struct link *link, const uint8_t *data, size_t have) {
+  const uint8_t *end = memmem(data, have, "\r\n\r\n", 4);
+  if (!end) return 0;
+  if (have < 12 || memcmp(data, "HTTP/1.1 101", 12) != 0) {
+    char why[64];
+    snprintf(why, sizeof why, "the upgrade was answered: %.20s",
+             (const char *)data);
+    link_break(link, why);
+    return 0;
+  }
+  link->state = LINK_GREETING;
+  return (size_t)(end - data) + 4;
+}
+
+static void keep(struct link *link, const uint8_t *data, size_t len) {
+  link->in.pos = link->in.len = 0;
+  if (len == 0) return;
+  if (!grow(&link->in, len)) {
+    link_break(link, "out of memory");
+    return;
+  }
+  memcpy(link->in.data, data, len);
+  link->in.len = len;
+}
+
+static void readable(struct link *link) {
+  uint8_t *scratch = link->net->scratch;
+  size_t have = link->in.len, done = 0;
+  if (have > 0) memcpy(scratch, link->in.data, have);
+  ssize_t n = recv(link->fd, scratch + have, NET_READ_BYTES, 0);
+  if (n <= 0) {
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    link_break(link, n == 0 ? "the server ended it" : strerror(errno));
+    return;
+  }
+  have += (size_t)n;
+  if (link->state == LINK_UPGRADING) done = answer(link, scratch, have);
+  if (link->state >= LINK_GREETING)
+    done += frames(link, scratch + done, have - done);
+  if (link->state != LINK_CLOSED) keep(link, scratch + done, have - done);
+}
+
+void link_event(struct link *link, uint32_t events) {
+  if (link->state == LINK_CLOSED) return;
+  if (link->state == LINK_CONNECTING) {
+    connected(link);
+    return;
+  }
+  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) readable(link);
+  if (link->state != LINK_CLOSED && (events & EPOLLOUT)) link_flush(link);
+}

@@ -1,0 +1,50 @@
+/* webwire-bench: measure a webwire server from outside, and check it. */
+#include "measure.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool run(struct measure *measure) {
+  const struct options *options = measure->options;
+  uint32_t sender = options->mode == MODE_BROADCAST ? 1 : 0;
+  if (options->pid_count > 0 &&
+      !procstat_read(options->pids, options->pid_count, &measure->empty)) {
+    fprintf(stderr, "webwire-bench: can't read /proc of --pid: %s\n",
+            strerror(errno));
+    return false;
+  }
+  if (!net_init(&measure->net, options->host, options->port, options->path,
+                options->connections + sender))
+    return false;
+  switch (options->mode) {
+    case MODE_ECHO:
+      return echo_run(measure);
+    case MODE_BROADCAST:
+      return broadcast_run(measure);
+    case MODE_IDLE:
+      return idle_run(measure);
+  }
+  return false;
+}
+
+int main(int argc, char **argv) {
+  struct options options;
+  int status;
+  signal(SIGPIPE, SIG_IGN);
+  if (!options_parse(&options, argc, argv, &status)) return status;
+  struct measure *measure = calloc(1, sizeof *measure);
+  if (!measure) return 1;
+  measure->options = &options;
+  measure->net.epoll = -1;
+  status = 1;
+  if (run(measure)) {
+    report(measure);
+    if (measure_is_good(measure)) status = 0;
+  }
+  net_deinit(&measure->net);
+  free(measure);
+  return status;
+}

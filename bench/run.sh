@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# The figures by which this server is judged, in one table: echo, chat broadcast
+# and idle connections, the server pinned to one CPU and the load to another.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+usage: bench/run.sh [OPTION...]
+
+  --bin DIR         programs to run (default: build/bin of this tree)
+  --seconds S       measured per line (default 3, after 1 s of warm-up)
+  --server-cpu N    default 0
+  --bench-cpu N     default 1
+  --quick           small numbers: does it work at all?
+  --help            this text
+
+Exit status 1 when any line lost, doubled or reordered something.
+END
+}
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+bin=$root/build/bin seconds=3 server_cpu=0 bench_cpu=1 quick=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --bin | --seconds | --server-cpu | --bench-cpu)
+      [ $# -ge 2 ] || { echo "bench/run.sh: $1 needs a value" >&2; exit 2; }
+      case $1 in
+        --bin) bin=$2 ;;
+        --seconds) seconds=$2 ;;
+        --server-cpu) server_cpu=$2 ;;
+        --bench-cpu) bench_cpu=$2 ;;
+      esac
+      shift
+      ;;
+    --quick) quick=1 ;;
+    --help) usage; exit 0 ;;
+    *) echo "bench/run.sh: unknown option $1 (try --help)" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+ulimit -n "$(ulimit -Hn)"
+cores=$(nproc)
+work=$(mktemp -d)
+server=
+stop_server() {
+  [ -n "$server" ] || return 0
+  kill -TERM "$server" 2>/dev/null || true
+  for _ in $(seq 50); do
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL "$server" 2>/dev/null || true
+  wait "$server" 2>/dev/null || true
+  server=
+}
+trap 'stop_server; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+# pinned CPU COMMAND...: on that CPU, if there are several.
+pinned() {
+  local cpu=$1
+  shift
+  if [ "$cores" -gt 1 ]; then
+    exec taskset -c "$cpu" "$@"
+  else
+    exec "$@"
+  fi
+}
+
+# A line each has its own server, so that none inherits another's memory.
+start_server() {
+  local program=$1
+  (pinned "$server_cpu" "$bin/$program" --listen 127.0.0.1:0 --threads 1 \
+    --read-timeout 60 --sessions "$work/sessions" \
+    >"$work/out" 2>"$work/err") &
+  server=$!
+  url=
+  for _ in $(seq 100); do
+    url=$(sed -n 's/^listening on //p' "$work/out")
+    [ -z "$url" ] || return 0
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$work/out" "$work/err" >&2
+  echo "bench/run.sh: $program did not start" >&2
+  exit 1
+}
+
+bad=0
+# line TITLE PROGRAM OPTION...
+line() {
+  local title=$1 program=$2 status=0
+  shift 2
+  start_server "$program"
+  (pinned "$bench_cpu" "$bin/webwire-bench" --url "$url" --pid "$server" \
+    --seconds "$seconds" --output csv "$@") >"$work/csv" || status=$?
+  stop_server
+  if [ ! -s "$work/csv" ]; then
+    printf '%-28s failed\n' "$title"
+    bad=1
+    return
+  fi
+  [ $status -eq 0 ] || bad=1
+  awk -F, -v title="$title" -v status=$status '
+    NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+    function get(name) { return name in column ? $column[name] : "" }
+    {
+      lost = get("unanswered") + get("undelivered")
+      odd = get("refused") + get("unexpected") + get("wrong") + \
+            get("disordered") + get("broken_connections")
+      printf "%-28s %10s %9s %7s %7s %8s %8s %8s %9s %5d %5d\n", title,
+        get("rate_per_s"), get("server_cpu_us_each"),
+        get("server_cpu_percent"), get("bench_cpu_percent"), get("p50_us"),
+        get("p99_us"), get("max_us"), get("server_rss_bytes_per_connection"),
+        lost, odd
+    }' "$work/csv"
+}
+
+printf '%-28s %10s %9s %7s %7s %8s %8s %8s %9s %5s %5s\n' "" "per s" \
+  "cpu us/1" "cpu %" "load %" "p50 us" "p99 us" "max us" "B/conn" lost odd
+if [ $quick -eq 1 ]; then
+  line "echo 4 x 4" echo-server --connections 4 --window 4
+  line "broadcast 10, window 4" chatroom-server --mode broadcast \
+    --connections 10 --window 4
+  line "idle 100" echo-server --mode idle --connections 100
+else
+  line "echo 64 x 1" echo-server --connections 64 --window 1
+  line "echo 64 x 16" echo-server --connections 64 --window 16
+  for n in 100 1000 5000; do
+    line "broadcast $n, window 16" chatroom-server --mode broadcast \
+      --connections $n --window 16
+  done
+  line "broadcast 1000, window 1" chatroom-server --mode broadcast \
+    --connections 1000 --window 1
+  line "idle 10000" echo-server --mode idle --connections 10000
+fi
+exit $bad
