@@ -19,7 +19,8 @@ struct wwri_mail {
   void (*fn)(struct wwri_mail *mail);
 };
 
-/** Output that waits for quiescence; embed it in what has something to flush. */
+/** Output that waits for quiescence; embed it in what has something to flush.
+ */
 struct wwri_flusher {
   struct wwri_list link; /* init with wwri_flusher_init() */
   void (*flush)(struct wwri_flusher *flusher);

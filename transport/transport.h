@@ -117,10 +117,10 @@ struct wwri_transport_config {
   void *owner;
   const struct wwr_log *log; /* borrowed until stopped; may be NULL */
   uint32_t max_message_bytes;
-  uint32_t max_queued_bytes;  /* per pipe */
-  uint32_t ping_interval_ms;  /* 0: no pings. Jittered by +-20 % */
+  uint32_t max_queued_bytes; /* per pipe */
+  uint32_t ping_interval_ms; /* 0: no pings. Jittered by +-20 % */
   uint32_t close_linger_ms;
-  uint32_t max_connections;   /* 0: no limit. Over it: 503 */
+  uint32_t max_connections; /* 0: no limit. Over it: 503 */
 };
 
 /** Counters of a transport, all threads added up. */
@@ -178,7 +178,7 @@ struct wwri_dialer_config {
   struct wwri_loop *loop; /* borrowed until stopped; running */
   const struct wwri_dial_events *events;
   void *owner;
-  const struct wwr_log *log; /* borrowed until stopped; may be NULL */
+  const struct wwr_log *log;  /* borrowed until stopped; may be NULL */
   uint32_t max_message_bytes; /* a new pipe's; the user may change it */
   uint32_t max_queued_bytes;
   uint32_t close_linger_ms;

@@ -42,7 +42,8 @@ WWR_API const char *wwr_http_header(const struct wwr_http *http,
  * counts. `status` 200..599; `content_type` and `body` may be NULL; both are
  * copied. Errors: WWR_E_INVALID, WWR_E_NOMEM. */
 WWR_API wwr_err wwr_http_respond(struct wwr_http *http, int status,
-                                 const char *content_type, struct wwr_view body);
+                                 const char *content_type,
+                                 struct wwr_view body);
 
 /** Add a header to that answer; copied. At most 16.
  * Errors: WWR_E_INVALID (a control character in it), WWR_E_LIMIT,
