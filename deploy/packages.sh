@@ -71,6 +71,14 @@ wwr_apt_install() {
     apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
+# What some checks need, if it can be had without asking; never fails.
+wwr_prepare_optional() {
+  local missing=()
+  wwr_is_debian && [ "$(id -u)" -eq 0 ] || return 0
+  mapfile -t missing < <(wwr_missing_packages "${WWR_OPTIONAL_PACKAGES[@]}")
+  [ ${#missing[@]} -eq 0 ] || wwr_apt_install 1 "${missing[@]}" || true
+}
+
 # wwr_prepare YES: everything that building needs is there afterwards, or false
 # after saying what is missing.
 wwr_prepare() {

@@ -24,3 +24,11 @@ check(includes check_includes.sh ${PROJECT_SOURCE_DIR})
 check(shape check_shape.sh ${PROJECT_SOURCE_DIR})
 check(symbols check_symbols.sh $<TARGET_FILE:webwire_shared>)
 check(format check_format.sh ${PROJECT_SOURCE_DIR})
+check(shell check_shell.sh ${PROJECT_SOURCE_DIR})
+
+# The load generator against the real servers, for a second each.
+if(TARGET webwire-bench AND TARGET echo-server AND TARGET chatroom-server)
+  add_test(NAME bench_quick COMMAND ${PROJECT_SOURCE_DIR}/bench/run.sh --quick
+           --seconds 1 --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  set_tests_properties(bench_quick PROPERTIES TIMEOUT 120)
+endif()
