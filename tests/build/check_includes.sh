@@ -37,6 +37,9 @@ arrows() {
     sed -E 's@^([^:]+):.*[<"]([^>"]+)[>"]@\1 \2@' >"$list"
   while read -r file header; do
     case $header in webwire/*) continue ;; esac
+    case $folder in
+      bench | examples) [ -z "$(find "$folder" -path "*/$header")" ] || continue ;;
+    esac
     where=$(find core protocol session loop transport sessionstore redis \
       cluster server client -name "$(basename "$header")" 2>/dev/null || true)
     [ -n "$where" ] || continue
