@@ -1,7 +1,7 @@
 if(TARGET wwr_client AND TARGET wwr_memory)
   wwr_test(client_reconnect_test SOURCES unit/client_reconnect_test.c
     DEPS wwr_client LABELS unit)
-  foreach(suite errors link calls)
+  foreach(suite errors link calls session stress)
     wwr_test(client_${suite}_test
       SOURCES unit/client_${suite}_test.c unit/client_fixture.c
       DEPS wwr_client wwr_memory wwr_transport wwr_session wwr_protocol

@@ -153,9 +153,8 @@ static void cancel_at_every_stage(void) {
 }
 
 static void waiting_calls_meet_the_servers_limit(void) {
-  char large[64];
+  char large[64] = {0};
   struct wwr_payload payload = wwr_payload_binary(large, sizeof large);
-  memset(large, 'x', sizeof large);
   begin_waiting();
   fix.peer.conf.conf.buffer_bytes = 40;
   fix_request(&fix, "before", 0);
