@@ -18,8 +18,8 @@ endif()
 set(staged ${PROJECT_BINARY_DIR}/include)
 check(headers_as_c check_headers.sh ${staged} c ${CMAKE_C_COMPILER})
 check(headers_as_cxx check_headers.sh ${staged} c++ ${cxx})
-check(install check_install.sh ${PROJECT_BINARY_DIR} "${CMAKE_BUILD_TYPE}"
-      ${CMAKE_C_COMPILER} ${cxx} "${sanitize_flags}")
+check(install check_install.sh ${PROJECT_BINARY_DIR} ${CMAKE_C_COMPILER} ${cxx}
+      "${sanitize_flags}")
 check(includes check_includes.sh ${PROJECT_SOURCE_DIR})
 check(shape check_shape.sh ${PROJECT_SOURCE_DIR})
 check(symbols check_symbols.sh $<TARGET_FILE:webwire_shared>)

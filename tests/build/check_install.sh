@@ -1,16 +1,16 @@
 #!/bin/sh
-# check_install.sh BUILD_DIR CONFIG CC CXX FLAGS: install into a temporary
+# check_install.sh BUILD_DIR CC CXX [FLAGS]: install into a temporary
 # prefix, move it, and use it as a stranger would: by find_package(), and by
 # pkg-config. FLAGS are the sanitizer's, which whoever links must share. Without
 # a C++ compiler exit 77.
 set -eu
-build=$1 config=$2 cc=$3 cxx=$4 flags=$5
+build=$1 cc=$2 cxx=$3 flags=${4:-}
 here=$(cd "$(dirname "$0")" && pwd)
 command -v "$cxx" >/dev/null 2>&1 || { echo "skipped: no $cxx"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cmake --install "$build" --config "$config" --prefix "$work/first" >"$work/log"
+cmake --install "$build" --prefix "$work/first" >"$work/log"
 mv "$work/first" "$work/moved"
 prefix=$work/moved
 
