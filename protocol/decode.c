@@ -92,12 +92,11 @@ static bool signal_of(struct wwr_view bytes, enum wwr_encoding encoding,
   return bytes.len % 2 == 0 && out->payload.data.len > 0;
 }
 
-/* The shortest request has one byte of name or payload, in UTF-16 two bytes
- * of payload or one of name with its pad. */
+/* The shortest request has one byte of name or payload; in UTF-16 that is two,
+ * because its length is even. */
 static bool request_of(struct wwr_view bytes, enum wwr_encoding encoding,
                        struct wwri_msg *out) {
-  size_t least = encoding == WWR_UTF16 ? AFTER_ID + 3 : AFTER_ID + 2;
-  if (bytes.len < least) return false;
+  if (bytes.len < AFTER_ID + 2) return false;
   if (encoding == WWR_UTF16 && bytes.len % 2 != 0) return false;
   take_id(bytes, out);
   return take_named(bytes, AFTER_ID, encoding, out);

@@ -33,8 +33,8 @@ static bool ends_value(uint8_t byte) {
   return byte == ',' || byte == '}' || byte == ']' || is_space(byte);
 }
 
-/* Bytes of the value at the front: up to where its quotes or brackets close,
- * or for a number or literal up to what can't belong to it. */
+/* Bytes of the value at the front: up to the first byte outside its strings
+ * and brackets that can't belong to it. */
 static size_t value_len(struct wwr_view text) {
   size_t depth = 0;
   size_t at = 0;
@@ -44,8 +44,6 @@ static size_t value_len(struct wwr_view text) {
     at += byte == '"' ? string_len(text, at) : 1;
     if (byte == '{' || byte == '[') depth++;
     if (byte == '}' || byte == ']') depth--;
-    bool closes = byte == '"' || byte == '}' || byte == ']';
-    if (depth == 0 && closes) break;
   }
   return at;
 }
@@ -107,13 +105,14 @@ size_t wwri_json_compact(struct wwr_view text, char *out) {
   return len;
 }
 
-/* Integers are read as reals so that one over 64 bits is valid too. */
+/* Integers are read as reals so that one over 64 bits is valid too. The library
+ * overlooks a NUL byte behind a number, so that is refused here. */
 wwr_err wwri_json_load(struct wwr_view text, json_t **out) {
   const size_t flags =
       JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
   json_error_t error = {0};
   *out = NULL;
-  if (text.len == 0) return WWR_E_INVALID;
+  if (text.len == 0 || memchr(text.data, 0, text.len)) return WWR_E_INVALID;
   *out = json_loadb((const char *)text.data, text.len, flags, &error);
   if (*out) return WWR_OK;
   /* It says "unknown" when it had no memory to begin with. */

@@ -68,6 +68,20 @@ static void keys_are_escaped(void) {
   }
 }
 
+static void long_keys_have_room_for_their_escapes(void) {
+  enum { LEN = 500 };
+  char key[LEN + 1], want[LEN * 6 + 100] = "{\"k\":\"";
+  memset(key, 1, LEN);
+  key[LEN] = '\0';
+  struct wwr_session *session = NULL;
+  CU_ASSERT_EQUAL_FATAL(
+      wwr_session_new(&session, wwr_view_str(key), 0, 0, NULL), WWR_OK);
+  for (int i = 0; i < LEN; i++) strcat(want, "\\u0001");
+  strcat(want, "\"," TIMES "}");
+  expect_json(session, true, want);
+  wwr_session_unref(session);
+}
+
 static void what_go_prints_is_read(void) {
   struct wwr_session *session = decode(
       " {\"k\":\"x\\u0041\",\"c\":\"2017-10-21T18:50:13.123456789+02:00\",\n"
@@ -139,6 +153,10 @@ static const char *const refused[] = {
 };
 
 static void what_is_no_session_is_refused(void) {
+  static const char nul[] = "{\"k\":\"k\"," TIMES ",\"i\":{\"a\":1\0}}";
+  struct wwr_view view = {(const uint8_t *)nul, sizeof nul - 1};
+  struct wwr_session *session = NULL;
+  CU_ASSERT_EQUAL(wwri_session_decode(view, no_key, &session), WWR_E_INVALID);
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     CU_ASSERT_PTR_NULL(decode(refused[i], no_key));
   }
@@ -214,6 +232,8 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"objects print as golden text", objects_print_as_golden_text},
       {"keys are escaped", keys_are_escaped},
+      {"long keys have room for their escapes",
+       long_keys_have_room_for_their_escapes},
       {"what Go prints is read", what_go_prints_is_read},
       {"a given key overrides", a_given_key_overrides},
       {"a missing look-up is the creation", a_missing_look_up_is_the_creation},

@@ -32,6 +32,7 @@ struct world {
 };
 
 static void random_action(struct world *world);
+static void check_next(const struct world *world);
 
 static void on_fire(struct wwri_timer *timer) {
   struct entry *entry = (struct entry *)(void *)timer;
@@ -49,6 +50,7 @@ static void on_fire(struct wwri_timer *timer) {
   expected->armed = false;
   uint64_t actions = rng_below(&world->rng, 4);
   while (actions-- > 0) random_action(world); /* may free `entry` */
+  check_next(world);
 }
 
 static void replace_entry(struct world *world, unsigned index) {
