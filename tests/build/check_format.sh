@@ -11,6 +11,13 @@ if ! "$tool" --version 2>/dev/null | grep -q "version $wanted\."; then
   echo "skipped: no clang-format $wanted"
   exit 77
 fi
-find . -path './build*' -prune -o -path './.git' -prune -o \
-  -path './client/js' -prune -o \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) \
-  -print0 | xargs -0 "$tool" --dry-run -Werror
+bad=0
+for file in $(find . -path './build*' -prune -o -path './.git' -prune -o \
+  -path './client/js' -prune -o \
+  \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print | sort); do
+  if ! "$tool" --dry-run -Werror "$file" >/dev/null 2>&1; then
+    echo "not formatted: $file (clang-format -i)"
+    bad=1
+  fi
+done
+exit $bad
