@@ -1,3 +1,5 @@
+#include <sched.h>
+
 #include "transport_contract.h"
 #include "wwr_memory.h"
 
@@ -52,9 +54,68 @@ static void test_free_before_start(void) {
   wwr_memory_hub_free(NULL);
 }
 
+/* What the peer has not taken counts as ours, however little it is. */
+static void test_untaken_bytes_count(void) {
+  struct client *client;
+  CU_ASSERT_EQUAL_FATAL(fixture_start(), WWR_OK);
+  struct end *end = connect_client(&client);
+  end_pause(&client->end, true);
+  CU_ASSERT_EQUAL(end_send(end, 0, 10, 8), WWR_OK);
+  settle();
+  CU_ASSERT_EQUAL(end_queued_bytes(end), 100); /* header bytes count */
+  end_pause(&client->end, false);
+  WAIT(client->end.received == 10);
+  settle();
+  CU_ASSERT_EQUAL(end_queued_bytes(end), 0);
+}
+
+static bool refuse(struct wwr_http *http) {
+  (void)http;
+  return false;
+}
+
+static void test_refused_dials_weigh_nothing(void) {
+  struct client *client;
+  CU_ASSERT_EQUAL_FATAL(fixture_start(), WWR_OK);
+  fix.upgrade = refuse;
+  dial_refused(WWR_E_REFUSED, 403);
+  fix.upgrade = NULL;
+  CU_ASSERT_PTR_EQUAL(connect_client(&client)->loop, fix.loops[0]);
+  CU_ASSERT_PTR_EQUAL(connect_client(&client)->loop, fix.loops[1]);
+}
+
+/* The peer's goodbye waits in the mailbox when this side aborts. */
+static void abort_behind_the_peer(void *arg) {
+  struct end *end = arg;
+  WAIT(fix.clients[0].end.closed);
+  while (!wwri_loop_has_mail(end->loop)) sched_yield();
+  end->pipe->ops->abort(end->pipe);
+}
+
+static void post_client_abort(struct wwri_mail *mail) {
+  (void)mail;
+  struct wwri_pipe *pipe = fix.clients[0].end.pipe;
+  pipe->ops->abort(pipe);
+}
+
+static void test_both_abort(void) {
+  struct client *client;
+  struct wwri_mail mail = {NULL, post_client_abort};
+  CU_ASSERT_EQUAL_FATAL(fixture_start(), WWR_OK);
+  struct end *end = connect_client(&client);
+  wwri_loop_post(fix.client_loop, &mail);
+  run_on(end->loop, abort_behind_the_peer, end);
+  WAIT(end->closed);
+  settle();
+  CU_ASSERT_EQUAL(end->reason, WWR_E_DISCONNECTED);
+}
+
 static CU_TestInfo memory_only[] = {
     {"one server per hub", test_one_server_per_hub},
     {"free before start", test_free_before_start},
+    {"untaken bytes count", test_untaken_bytes_count},
+    {"refused dials weigh nothing", test_refused_dials_weigh_nothing},
+    {"both abort", test_both_abort},
     CU_TEST_INFO_NULL,
 };
 
@@ -79,7 +140,7 @@ int main(int argc, char **argv) {
       SUITE("opening, 2 loops", two_loops, transport_opening),
       SUITE("messages, 2 loops", two_loops, transport_messages),
       SUITE("ending, 2 loops", two_loops, transport_ending),
-      SUITE("memory only", one_loop, memory_only),
+      SUITE("memory only", two_loops, memory_only),
       {"no memory", two_loops, NULL, NULL, NULL, transport_no_memory},
       CU_SUITE_INFO_NULL,
   };

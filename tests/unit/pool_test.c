@@ -1,5 +1,6 @@
 #include "pool.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -133,6 +134,57 @@ static void test_jobs_submit_jobs(void) {
   CU_ASSERT_TRUE(atomic_load(&in_order));
 }
 
+/* One job after the other, each on its way before the next is submitted. */
+static void run_hit(struct wwri_job *job) {
+  (void)job;
+  atomic_fetch_add(&ran, 1);
+}
+
+static unsigned count_threads(void) {
+  unsigned count = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(tasks);
+  while (readdir(tasks)) count++;
+  closedir(tasks);
+  return count; /* and two more: . and .. */
+}
+
+/* Nothing tells us that a thread ended, so this one has to look. */
+static bool wait_for(bool (*reached)(unsigned goal), unsigned goal) {
+  const struct timespec pause = {0, 20 * 1000 * 1000};
+  for (int i = 0; i < DEADLINE_S * 50; i++) {
+    if (reached(goal)) return true;
+    nanosleep(&pause, NULL);
+  }
+  return false;
+}
+
+static bool threads_are(unsigned goal) {
+  return count_threads() == goal;
+}
+
+static bool jobs_ran(unsigned goal) {
+  return (unsigned)atomic_load(&ran) == goal;
+}
+
+static void test_idle_threads_are_used_again_and_end(void) {
+  struct wwri_pool *pool = NULL;
+  unsigned before = count_threads();
+  reset();
+  CU_ASSERT_EQUAL_FATAL(wwri_pool_new(&pool, 16), WWR_OK);
+  for (unsigned i = 0; i < 30; i++) {
+    jobs[i].job.run = run_hit;
+    CU_ASSERT_EQUAL(wwri_pool_submit(pool, &jobs[i].job), WWR_OK);
+    CU_ASSERT_TRUE(wait_for(jobs_ran, i + 1));
+  }
+  CU_ASSERT_TRUE(count_threads() < before + 8);
+  CU_ASSERT_TRUE(wait_for(threads_are, before)); /* 5 s later */
+  submit_all(pool, 20, run_hit);
+  wwri_pool_free(pool);
+  CU_ASSERT_EQUAL(atomic_load(&ran), 50);
+  CU_ASSERT_TRUE(wait_for(threads_are, before)); /* joined, so at once */
+}
+
 static void test_unused_and_null(void) {
   struct wwri_pool *pool = NULL;
   CU_ASSERT_EQUAL_FATAL(wwri_pool_new(&pool, 0), WWR_OK);
@@ -155,6 +207,8 @@ int main(int argc, char **argv) {
       {"jobs run side by side", test_jobs_run_side_by_side},
       {"never more than the maximum", test_never_more_than_the_maximum},
       {"jobs submit jobs", test_jobs_submit_jobs},
+      {"idle threads are used again and end",
+       test_idle_threads_are_used_again_and_end},
       {"unused and NULL", test_unused_and_null},
       {"no memory", test_no_memory},
       CU_TEST_INFO_NULL,
