@@ -160,7 +160,7 @@ static void close_and_wait(struct wwr_client *client, bool final) {
   wwri_list_init(&closer.link);
   wwri_waiter_init(&waiter);
   wwri_loop_post(client->loop, &closer.mail);
-  wwri_waiter_wait(&waiter);
+  (void)wwri_waiter_wait(&waiter);
 }
 
 void wwr_client_close(struct wwr_client *client) {

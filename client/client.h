@@ -17,6 +17,7 @@
 #include "reconnect.h"
 #include "table.h"
 #include "transport.h"
+#include "waiter.h"
 #include "wwr_client.h"
 
 /* The largest header that a transport puts before a message. */
@@ -237,19 +238,5 @@ void wwri_client_session_forget(struct wwr_client *client);
 
 /** True when wwr_client_session() shows one. Loop only, as is every change. */
 bool wwri_client_session_active(const struct wwr_client *client);
-
-/* wait.c */
-
-/** Somebody blocked for a result, on its own stack. */
-struct wwri_waiter {
-  pthread_mutex_t mutex;
-  pthread_cond_t cond;
-  bool done;
-};
-
-void wwri_waiter_init(struct wwri_waiter *waiter);
-void wwri_waiter_wake(struct wwri_waiter *waiter);
-/** Wait to be woken, then destroy the waiter. */
-void wwri_waiter_wait(struct wwri_waiter *waiter);
 
 #endif

@@ -89,7 +89,8 @@ static void back_off(struct wwr_client *client) {
 static void finish_closers(struct wwr_client *client) {
   struct wwri_list *node;
   while ((node = wwri_list_pop(&client->closers))) {
-    wwri_waiter_wake(WWRI_CONTAINER(node, struct wwri_closer, link)->waiter);
+    wwri_waiter_wake(WWRI_CONTAINER(node, struct wwri_closer, link)->waiter,
+                     WWR_OK);
   }
 }
 

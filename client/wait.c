@@ -5,27 +5,6 @@
 
 #include "client.h"
 
-void wwri_waiter_init(struct wwri_waiter *waiter) {
-  waiter->done = false;
-  pthread_mutex_init(&waiter->mutex, NULL); /* default attributes: can't fail */
-  pthread_cond_init(&waiter->cond, NULL);
-}
-
-void wwri_waiter_wake(struct wwri_waiter *waiter) {
-  pthread_mutex_lock(&waiter->mutex);
-  waiter->done = true;
-  pthread_cond_signal(&waiter->cond);
-  pthread_mutex_unlock(&waiter->mutex);
-}
-
-void wwri_waiter_wait(struct wwri_waiter *waiter) {
-  pthread_mutex_lock(&waiter->mutex);
-  while (!waiter->done) pthread_cond_wait(&waiter->cond, &waiter->mutex);
-  pthread_mutex_unlock(&waiter->mutex);
-  pthread_cond_destroy(&waiter->cond);
-  pthread_mutex_destroy(&waiter->mutex);
-}
-
 /* A reply that outlives its callback */
 
 static void copy_payload(struct wwr_reply *to, const struct wwr_reply *from) {
@@ -79,7 +58,7 @@ static void on_done(const struct wwr_reply *reply, void *user_data) {
     if (reply->err == WWR_E_REQUEST) copy_error(blocked->reply, reply);
     blocked->err = blocked->reply->err;
   }
-  wwri_waiter_wake(&blocked->waiter);
+  wwri_waiter_wake(&blocked->waiter, WWR_OK);
 }
 
 static wwr_err call_and_wait(struct wwr_client *client,
@@ -93,7 +72,7 @@ static wwr_err call_and_wait(struct wwr_client *client,
   if (err != WWR_OK) return err;
   wwri_waiter_init(&blocked.waiter);
   wwri_client_call_post(call);
-  wwri_waiter_wait(&blocked.waiter);
+  (void)wwri_waiter_wait(&blocked.waiter);
   return blocked.err;
 }
 

@@ -18,6 +18,7 @@
 #include "pool.h"
 #include "session.h"
 #include "transport.h"
+#include "waiter.h"
 #include "wwr_server.h"
 
 enum {
@@ -393,18 +394,5 @@ static inline void wwri_server_work_end(struct wwr_server *server) {
 
 /** Wait until no work is open and no connection is left. */
 void wwri_shutdown_wait_idle(struct wwr_server *server);
-
-/* --- waiter.c: a blocking call over a callback ---------------------------- */
-
-struct wwri_waiter {
-  pthread_mutex_t lock;
-  pthread_cond_t ready;
-  bool done;
-  wwr_err err;
-};
-
-void wwri_waiter_init(struct wwri_waiter *waiter);
-void wwri_waiter_wake(struct wwri_waiter *waiter, wwr_err err);
-wwr_err wwri_waiter_wait(struct wwri_waiter *waiter); /* and deinit */
 
 #endif

@@ -1,4 +1,4 @@
-#include "internal.h"
+#include "waiter.h"
 
 void wwri_waiter_init(struct wwri_waiter *waiter) {
   pthread_mutex_init(&waiter->lock, NULL);
