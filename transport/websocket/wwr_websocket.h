@@ -11,19 +11,19 @@ extern "C" {
 
 /** TLS of a server. Strings are copied. */
 struct wwr_tls_server {
-  const char *cert_file;  /**< Required: PEM certificate chain. */
-  const char *key_file;   /**< Required: PEM private key. */
+  const char *cert_file;   /**< Required: PEM certificate chain. */
+  const char *key_file;    /**< Required: PEM private key. */
   const char *min_version; /**< "1.2" (default, NULL) or "1.3". */
   const char *ciphers;     /**< TLS 1.2 cipher list; NULL: OpenSSL's default. */
   const char *ciphersuites; /**< TLS 1.3 suites; NULL: OpenSSL's default. */
-  const char *curves;      /**< "X25519:P-256"; NULL: OpenSSL's default. */
+  const char *curves;       /**< "X25519:P-256"; NULL: OpenSSL's default. */
 };
 
 /** How frames leave: see docs/architecture.md. */
 enum wwr_write_path {
-  WWR_WRITE_DIRECT,   /**< One sendmsg per connection at quiescence (default). */
-  WWR_WRITE_CALLBACK  /**< Through libwebsockets' WRITEABLE callback. Slower,
-                           and inside its documented contract. */
+  WWR_WRITE_DIRECT,  /**< One sendmsg per connection at quiescence (default). */
+  WWR_WRITE_CALLBACK /**< Through libwebsockets' WRITEABLE callback. Slower,
+                          and inside its documented contract. */
 };
 
 struct wwr_websocket_opts {
@@ -75,9 +75,8 @@ struct wwr_websocket_dialer_opts {
 
 /** A client's dialer. Copies the options.
  * Errors: WWR_E_INVALID (url), WWR_E_NOMEM. */
-WWR_API WWR_MUST_CHECK wwr_err
-wwr_websocket_dialer_new(struct wwr_dialer **out,
-                         const struct wwr_websocket_dialer_opts *opts);
+WWR_API WWR_MUST_CHECK wwr_err wwr_websocket_dialer_new(
+    struct wwr_dialer **out, const struct wwr_websocket_dialer_opts *opts);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,7 @@
+if(TARGET wwr_websocket)
+  wwr_test(transport_websocket_test
+    SOURCES contract/transport_websocket_test.c contract/transport_cert.c
+            ${transport_contract}
+    DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
+    LABELS contract TIMEOUT 300)
+endif()

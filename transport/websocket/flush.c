@@ -1,0 +1,296 @@
+/* The way out (LWS.md section 3). A send queues a frame and puts the pipe on
+ * the shard's dirty list; when the loop has no more input, one flush writes
+ * everything: a sendmsg() past lws on a plain connection, an lws_write() of up
+ * to one TLS record otherwise. POLLOUT is asked for only after a short write.
+ *
+ * What makes writing past lws safe: only between lws' callbacks of an open
+ * WebSocket, only while lws has nothing of its own to finish, the tail of a
+ * frame that was cut goes to lws at once (so that its pong or close can't get
+ * into the middle), and nothing after a close.
+ *
+ * The callback path (every client, and servers on request) keeps to lws'
+ * documented way: one frame per WRITEABLE callback.
+ *
+ * Failures: a socket that refuses bytes for good is left to lws' next read, so
+ * that what the peer said last still arrives; no memory drops the pipe. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "websocket.h"
+
+enum {
+  FRAMES_PER_SEND = 64,
+  BYTES_PER_SEND = 65536,
+  BYTES_PER_FLUSH = 262144, /* of one pipe; then it is the others' turn */
+  PIPES_PER_FLUSH = 1000,
+  SCRATCH_KEPT = 262144,
+  RX_REFRESH_MS = 100
+};
+
+static const uint8_t ping_byte = 0x89;
+
+static void ask_writable(struct wwri_ws_pipe *pipe) {
+  if (pipe->asked) return;
+  pipe->asked = true;
+  lws_callback_on_writable(pipe->wsi);
+}
+
+static void wait_writable(struct wwri_ws_pipe *pipe) {
+  pipe->waiting = true;
+  ask_writable(pipe);
+  wwri_ws_stall_watch(pipe);
+}
+
+static void wrote(struct wwri_ws_pipe *pipe, size_t bytes) {
+  wwri_outq_written(&pipe->out, bytes);
+  pipe->base.queued_bytes = pipe->out.bytes;
+  pipe->last_tx_ms = pipe->progress_ms = wwri_loop_now_ms(pipe->base.loop);
+}
+
+/* Plain connections */
+
+static size_t gather(const struct wwri_ws_pipe *pipe, struct iovec *iov,
+                     size_t *count) {
+  size_t bytes = 0;
+  size_t skip = pipe->out.offset;
+  size_t n = 0;
+  while (n < FRAMES_PER_SEND && n < pipe->out.count && bytes < BYTES_PER_SEND) {
+    struct wwri_frame *frame = wwri_outq_peek(&pipe->out, (uint32_t)n);
+    iov[n].iov_base = frame->wire + skip;
+    iov[n].iov_len = wwri_frame_wire_len(frame) - skip;
+    bytes += iov[n++].iov_len;
+    skip = 0;
+  }
+  *count = n;
+  return bytes;
+}
+
+/* After a short write: what is left of a cut frame must stay in front of
+ * whatever lws itself sends next. */
+static void hand_over_tail(struct wwri_ws_pipe *pipe) {
+  size_t offset = pipe->out.offset;
+  if (offset == 0) return;
+  struct wwri_frame *frame = wwri_outq_peek(&pipe->out, 0);
+  size_t len = wwri_frame_wire_len(frame) - offset;
+  if (lws_write(pipe->wsi, frame->wire + offset, len, LWS_WRITE_RAW) < 0) {
+    wwri_ws_pipe_broken(pipe);
+  } else {
+    wrote(pipe, len);
+  }
+}
+
+static void write_plain(struct wwri_ws_pipe *pipe) {
+  size_t budget = BYTES_PER_FLUSH;
+  while (pipe->out.count > 0 && budget > 0) {
+    struct iovec iov[FRAMES_PER_SEND];
+    struct msghdr message = {.msg_iov = iov};
+    size_t want = gather(pipe, iov, &message.msg_iovlen);
+    ssize_t n = sendmsg(lws_get_socket_fd(pipe->wsi), &message,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+      wwri_ws_pipe_broken(pipe);
+      return;
+    }
+    if (n > 0) wrote(pipe, (size_t)n);
+    if (n < 0 || (size_t)n < want) {
+      hand_over_tail(pipe);
+      if (!pipe->broken) wait_writable(pipe);
+      return;
+    }
+    budget -= want < budget ? want : budget;
+  }
+}
+
+/* TLS */
+
+static bool need_scratch(struct wwri_ws_pipe *pipe, size_t len) {
+  struct wwri_ws_shard *shard = pipe->shard;
+  if (shard->scratch && shard->scratch_cap >= len) return true;
+  size_t cap = len > WWRI_WS_SCRATCH ? len : WWRI_WS_SCRATCH;
+  uint8_t *scratch = malloc(LWS_PRE + cap);
+  if (!scratch) {
+    wwri_ws_pipe_kill(pipe, WWR_E_NOMEM);
+    return false;
+  }
+  free(shard->scratch);
+  shard->scratch = scratch;
+  shard->scratch_cap = cap;
+  return true;
+}
+
+static void trim_scratch(struct wwri_ws_shard *shard) {
+  if (shard->scratch_cap <= SCRATCH_KEPT) return;
+  free(shard->scratch);
+  shard->scratch = NULL;
+  shard->scratch_cap = 0;
+}
+
+/* Whole frames only, so that lws can't get between the halves of one. */
+static size_t fill_scratch(struct wwri_ws_pipe *pipe) {
+  size_t len = 0;
+  for (uint32_t i = 0; i < pipe->out.count; i++) {
+    struct wwri_frame *frame = wwri_outq_peek(&pipe->out, i);
+    size_t more = wwri_frame_wire_len(frame);
+    if (more > WWRI_WS_SCRATCH - len) break;
+    memcpy(pipe->shard->scratch + LWS_PRE + len, frame->wire, more);
+    len += more;
+  }
+  return len;
+}
+
+static void write_tls(struct wwri_ws_pipe *pipe) {
+  size_t budget = BYTES_PER_FLUSH;
+  while (pipe->out.count > 0 && budget > 0) {
+    if (!need_scratch(pipe, WWRI_WS_SCRATCH)) return;
+    uint8_t *bytes = pipe->shard->scratch + LWS_PRE;
+    size_t len = fill_scratch(pipe);
+    if (len == 0) { /* larger than a record; raw writes leave it unchanged */
+      struct wwri_frame *frame = wwri_outq_peek(&pipe->out, 0);
+      bytes = frame->wire;
+      len = wwri_frame_wire_len(frame);
+    }
+    if (lws_write(pipe->wsi, bytes, len, LWS_WRITE_RAW) < 0) {
+      wwri_ws_pipe_broken(pipe);
+      return;
+    }
+    wrote(pipe, len); /* or copied by lws */
+    if (lws_partial_buffered(pipe->wsi)) {
+      wait_writable(pipe);
+      return;
+    }
+    budget -= len < budget ? len : budget;
+  }
+}
+
+/* The callback path */
+
+static void write_one(struct wwri_ws_pipe *pipe) {
+  if (pipe->out.count == 0) return;
+  struct wwri_frame *frame = wwri_outq_peek(&pipe->out, 0);
+  struct wwr_view message = wwri_frame_view(frame);
+  if (!need_scratch(pipe, message.len)) return;
+  uint8_t *bytes = pipe->shard->scratch + LWS_PRE;
+  if (message.len) memcpy(bytes, message.data, message.len);
+  bool is_ping = frame->wire[0] == ping_byte;
+  int n = lws_write(pipe->wsi, bytes, message.len,
+                    is_ping ? LWS_WRITE_PING : LWS_WRITE_BINARY);
+  if (n < 0) {
+    wwri_ws_pipe_broken(pipe);
+  } else {
+    wrote(pipe, wwri_frame_wire_len(frame));
+  }
+  trim_scratch(pipe->shard);
+}
+
+/* When */
+
+static void write_direct(struct wwri_ws_pipe *pipe) {
+  if (pipe->tls) {
+    write_tls(pipe);
+  } else {
+    write_plain(pipe);
+  }
+}
+
+static bool must_send_close(const struct wwri_ws_pipe *pipe) {
+  return pipe->close_code && pipe->out.count == 0 && !pipe->close_sent &&
+         !pipe->peer_closing && !pipe->broken;
+}
+
+void wwri_ws_mark_dirty(struct wwri_ws_pipe *pipe) {
+  if (pipe->held || pipe->waiting || !pipe->wsi) return;
+  if (!wwri_list_empty(&pipe->dirty_link)) return;
+  wwri_list_append(&pipe->shard->dirty, &pipe->dirty_link);
+  wwri_loop_flush_later(pipe->base.loop, &pipe->shard->flusher);
+}
+
+static void write_later(struct wwri_ws_pipe *pipe) {
+  if (pipe->direct) {
+    wwri_ws_mark_dirty(pipe);
+  } else {
+    ask_writable(pipe);
+    wwri_ws_stall_watch(pipe);
+  }
+}
+
+static void flush_pipe(struct wwri_ws_pipe *pipe) {
+  if (!pipe->direct) {
+    write_later(pipe);
+    return;
+  }
+  if (lws_partial_buffered(pipe->wsi)) {
+    wait_writable(pipe);
+    return;
+  }
+  write_direct(pipe);
+  if (!pipe->wsi || pipe->waiting) return;
+  if (pipe->out.count > 0) wwri_ws_mark_dirty(pipe); /* over its budget */
+  if (must_send_close(pipe)) ask_writable(pipe);
+}
+
+void wwri_ws_flush(struct wwri_flusher *flusher) {
+  struct wwri_ws_shard *shard =
+      WWRI_CONTAINER(flusher, struct wwri_ws_shard, flusher);
+  struct wwri_list batch;
+  struct wwri_list *node;
+  wwri_list_init(&batch);
+  wwri_list_splice(&batch, &shard->dirty);
+  for (int i = 0; i < PIPES_PER_FLUSH && (node = wwri_list_pop(&batch)); i++) {
+    flush_pipe(WWRI_CONTAINER(node, struct wwri_ws_pipe, dirty_link));
+  }
+  wwri_list_splice(&batch, &shard->dirty); /* the rest goes first next time */
+  wwri_list_splice(&shard->dirty, &batch);
+  if (!wwri_list_empty(&shard->dirty)) {
+    wwri_loop_flush_later(shard->loop, flusher);
+  }
+}
+
+/* lws answers pings without telling; but it calls WRITEABLE after its pong, so
+ * one that nobody asked for says that the peer is there. */
+static void note_activity(struct wwri_ws_pipe *pipe) {
+  uint64_t now = wwri_loop_now_ms(pipe->base.loop);
+  uint64_t idle = 0;
+  if (pipe->asked) {
+    if (now - pipe->base.last_rx_ms < RX_REFRESH_MS) return;
+    idle = wwri_ws_socket_idle_ms(lws_get_socket_fd(pipe->wsi));
+    if (idle > now - pipe->base.last_rx_ms) return;
+  }
+  pipe->base.last_rx_ms = now - idle;
+}
+
+int wwri_ws_writeable(struct wwri_ws_pipe *pipe) {
+  note_activity(pipe);
+  pipe->asked = pipe->waiting = false;
+  wwri_list_remove(&pipe->stall_link);
+  if (pipe->held || pipe->close_sent) return 0;
+  if (pipe->direct) {
+    write_direct(pipe);
+  } else {
+    write_one(pipe);
+  }
+  if (!pipe->wsi) return -1;
+  if (pipe->waiting) return 0;
+  if (pipe->out.count > 0 || lws_partial_buffered(pipe->wsi)) {
+    write_later(pipe);
+    return 0;
+  }
+  if (!must_send_close(pipe)) return 0;
+  pipe->close_sent = true;
+  lws_close_reason(pipe->wsi, (enum lws_close_status)pipe->close_code, NULL, 0);
+  return -1; /* lws sends the close and waits for the answer */
+}
+
+void wwri_ws_flush_last(struct wwri_ws_pipe *pipe) {
+  while (!pipe->held && !pipe->waiting && pipe->wsi && pipe->out.count > 0 &&
+         !lws_partial_buffered(pipe->wsi)) {
+    if (pipe->direct) {
+      write_direct(pipe);
+    } else {
+      write_one(pipe);
+    }
+  }
+}

@@ -1,0 +1,219 @@
+/* server.h - the server's half of transport/websocket. */
+#ifndef WWRI_WS_SERVER_H
+#define WWRI_WS_SERVER_H
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "http.h"
+#include "websocket.h"
+
+enum { WWRI_WS_LISTENERS = 4 };
+
+/** Options as they were copied. */
+struct wwri_ws_strings {
+  char **items;
+  size_t count;
+};
+
+struct wwri_ws_tls {
+  char *cert_file; /* NULL: no TLS */
+  char *key_file;
+  char *min_version;
+  char *ciphers;
+  char *ciphersuites;
+  char *curves;
+};
+
+/** Wait for other threads to do `left` things. */
+struct wwri_ws_latch {
+  pthread_mutex_t lock;
+  pthread_cond_t done;
+  unsigned left; /* guarded by lock */
+};
+
+struct wwri_ws_server;
+
+struct wwri_ws_server_shard {
+  struct wwri_ws_shard base;
+  struct wwri_ws_server *server;
+  size_t index;
+  struct wwri_mail mail; /* one order at a time: open, reload, stop */
+  wwr_err result;        /* of that order */
+  atomic_uint load;      /* connections given to it and not yet freed */
+  void *ssl_ctx;         /* SSL_CTX of its vhost, owned by lws */
+  struct wwri_ws_server_conn *adopting;
+};
+
+struct wwri_ws_listener {
+  uv_poll_t poll;
+  int fd;
+  bool polled; /* its libuv handle is open */
+  struct wwri_ws_server *server;
+};
+
+struct wwri_ws_server {
+  struct wwr_transport base;
+  /* options */
+  char *listen;
+  struct wwri_ws_address where;
+  struct wwri_ws_tls tls;
+  struct wwri_ws_strings origins;
+  struct wwri_ws_strings paths;
+  uint32_t accepts_per_pass;
+  uint32_t handshake_timeout_ms;
+  atomic_int write_path;
+
+  /* between start and stop */
+  struct wwri_transport_config config;
+  struct wwri_ws_server_shard *shards;
+  size_t shard_count;
+  struct wwri_ws_latch latch;
+  pthread_mutex_t reload_lock;
+  bool running; /* guarded by reload_lock */
+  atomic_bool refusing;
+  atomic_uint connections; /* accepted, upgraded or not, without those that
+                              only wait for their 503 */
+  atomic_uint shed;        /* those */
+  atomic_uint_fast64_t open;
+  atomic_uint_fast64_t accepted;
+  atomic_uint_fast64_t refused;
+  atomic_uint_fast64_t old_slow_consumers; /* of shards that are gone */
+  char address[80];
+
+  /* the listener, on loops[0] */
+  struct wwri_ws_listener listeners[WWRI_WS_LISTENERS];
+  size_t listener_count;
+  struct wwri_mail listen_mail;
+  struct wwri_timer accept_pause;
+  int reserve_fd; /* given up to accept and drop when descriptors run out */
+  unsigned closing_polls;
+};
+
+/** What is left to write of an HTTP answer. */
+struct wwri_ws_answer {
+  uint8_t *bytes; /* head and body, behind LWS_PRE */
+  size_t len;
+  size_t at;
+};
+
+struct wwri_ws_server_conn {
+  struct wwri_ws_pipe pipe;
+  struct wwri_ws_server_shard *shard;
+  struct wwri_mail mail; /* takes it to its loop */
+  int fd;
+  bool shed;    /* answered with 503, whatever it asks */
+  bool created; /* lws has made its wsi */
+  bool has_token;
+  void *token; /* of the accepted upgrade, until opened */
+  struct wwri_ws_answer answer;
+};
+
+/** An HTTP request while its hook runs. */
+struct wwri_ws_request {
+  struct wwr_http http;
+  struct lws *wsi;
+  struct wwri_ws_header *headers; /* copies that were asked for */
+  char *query;
+  bool no_memory;
+};
+
+/* websocket.c */
+
+extern const struct wwri_transport_ops wwri_ws_transport_ops;
+
+/* options.c */
+
+/** Free a server that does not run. */
+void wwri_ws_server_free(struct wwri_ws_server *server);
+
+/* latch.c */
+
+/** False: no memory. */
+bool wwri_ws_latch_init(struct wwri_ws_latch *latch);
+void wwri_ws_latch_deinit(struct wwri_ws_latch *latch);
+
+/** So many things are awaited; wait until each has counted. */
+void wwri_ws_latch_set(struct wwri_ws_latch *latch, unsigned left);
+void wwri_ws_latch_wait(struct wwri_ws_latch *latch);
+
+/** One of them is done. Any thread. */
+void wwri_ws_latch_count(struct wwri_ws_latch *latch);
+
+/* listener.c */
+
+/** Open the sockets and fill in the address. Any thread.
+ * Errors: WWR_E_IO; the log says why. */
+WWR_MUST_CHECK wwr_err wwri_ws_listen(struct wwri_ws_server *server);
+
+/** Start accepting; stop and close. loops[0]'s thread. The second one counts
+ * the latch down when all is closed. */
+WWR_MUST_CHECK wwr_err wwri_ws_listener_open(struct wwri_ws_server *server);
+void wwri_ws_listener_close(struct wwri_ws_server *server);
+
+/** Close sockets that never got to a loop. */
+void wwri_ws_listener_abandon(struct wwri_ws_server *server);
+
+/* server.c */
+
+/** Give an accepted connection to lws, on its shard's thread. */
+void wwri_ws_adopt(struct wwri_ws_server_conn *conn);
+
+/** Free a connection that is in nobody's hands any more. */
+void wwri_ws_conn_free(struct wwri_ws_server_conn *conn);
+
+int wwri_ws_server_callback(struct lws *wsi, enum lws_callback_reasons reason,
+                            void *user, void *in, size_t len);
+
+/* upgrade.c */
+
+/** lws asks whether a connection may upgrade: 0 yes, 1 answered. */
+int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
+                            const char *protocol);
+
+/** A request that asks for no upgrade. The callback's return value. */
+int wwri_ws_plain_request(struct wwri_ws_server_conn *conn, struct lws *wsi);
+
+/* request.c */
+
+/** Fill from lws' parser. False: no memory, or not a request to answer. */
+bool wwri_ws_request_init(struct wwri_ws_request *request, struct lws *wsi,
+                          const char *remote);
+void wwri_ws_request_deinit(struct wwri_ws_request *request);
+
+/** True when a header is a list of tokens with `token` among them. */
+bool wwri_ws_header_has(const char *header, const char *token);
+
+/* answer.c */
+
+/** Write the answer in `http`, as much as goes, the rest later. False: the
+ * connection is to be closed unanswered. */
+bool wwri_ws_answer_start(struct wwri_ws_server_conn *conn, struct lws *wsi,
+                          const struct wwr_http *http, bool at_once);
+
+/** Go on; negative when all is written or failed: the connection closes. */
+int wwri_ws_answer_continue(struct wwri_ws_server_conn *conn, struct lws *wsi);
+
+/** Make `status` with its phrase as text the answer. */
+void wwri_ws_answer_status(struct wwr_http *http, int status);
+
+/* tls.c */
+
+/** Try certificate, key and all options. Any thread. Errors: WWR_E_TLS. */
+WWR_MUST_CHECK wwr_err wwri_ws_tls_check(const struct wwri_ws_tls *tls,
+                                         const struct wwr_log *log);
+
+/** Configure lws' context for a vhost. Errors: WWR_E_TLS. */
+WWR_MUST_CHECK wwr_err wwri_ws_tls_apply(void *ssl_ctx,
+                                         const struct wwri_ws_tls *tls);
+
+struct wwri_ws_certificate;
+
+/** Read certificate and key once more, as a pair. Errors: WWR_E_TLS. */
+WWR_MUST_CHECK wwr_err wwri_ws_certificate_load(
+    struct wwri_ws_certificate **out, const struct wwri_ws_tls *tls);
+WWR_MUST_CHECK wwr_err wwri_ws_certificate_use(
+    const struct wwri_ws_certificate *certificate, void *ssl_ctx);
+void wwri_ws_certificate_free(struct wwri_ws_certificate *certificate);
+
+#endif

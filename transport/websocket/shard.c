@@ -1,0 +1,203 @@
+/* One lws context on one loop: how it comes and how it goes.
+ *
+ * Going is the delicate part. lws_context_destroy() on a loop that is not its
+ * own only begins; its libuv handles close over the next passes, and a second
+ * call then frees the context (4.1), or it frees itself (4.3). Nothing says
+ * when that is, so the handles that go last are noted when they come, and
+ * looked for until they are gone from the loop. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "websocket.h"
+
+/* Not 0: libuv would fire it again in the same pass. */
+enum { STOP_POLL_MS = 1, SECOND_MS = 1000 };
+
+/* lws' process-wide state: the TLS set-up must happen once, because 4.1 gives
+ * out new OpenSSL ex_data indexes each time, under the connections of contexts
+ * that are there already (LWS.md section 1). */
+static pthread_mutex_t creation = PTHREAD_MUTEX_INITIALIZER;
+
+static uint64_t global_options(bool tls) {
+  static bool ready; /* guarded by `creation` */
+  if (!tls || ready) return 0;
+  ready = true;
+  return LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+}
+
+/* Handles */
+
+struct handle_search {
+  struct wwri_ws_shard *shard;
+  unsigned seen;
+  unsigned before; /* handles that were there already */
+  unsigned found;
+};
+
+static void count_handle(uv_handle_t *handle, void *arg) {
+  (void)handle;
+  ((struct handle_search *)arg)->before++;
+}
+
+/* Handles are walked in the order in which they were made. */
+static void note_handle(uv_handle_t *handle, void *arg) {
+  struct handle_search *search = arg;
+  if (search->seen++ < search->before) return;
+  if (handle->type != UV_IDLE && handle->type != UV_TIMER) return;
+  if (search->found == WWRI_WS_STATIC_HANDLES) return;
+  search->shard->static_handles[search->found++] = handle;
+}
+
+static void find_handle(uv_handle_t *handle, void *arg) {
+  struct handle_search *search = arg;
+  for (int i = 0; i < WWRI_WS_STATIC_HANDLES; i++) {
+    if (search->shard->static_handles[i] == handle) search->found++;
+  }
+}
+
+/* Coming */
+
+static void on_todo(struct wwri_timer *timer) {
+  struct wwri_ws_shard *shard =
+      WWRI_CONTAINER(timer, struct wwri_ws_shard, todo_timer);
+  struct wwri_list batch;
+  struct wwri_list *node;
+  wwri_list_init(&batch);
+  wwri_list_splice(&batch, &shard->todo);
+  while ((node = wwri_list_pop(&batch))) {
+    wwri_ws_pipe_work(WWRI_CONTAINER(node, struct wwri_ws_pipe, todo_link));
+  }
+}
+
+void wwri_ws_todo(struct wwri_ws_pipe *pipe) {
+  if (!pipe->opened || !wwri_list_empty(&pipe->todo_link)) return;
+  wwri_list_append(&pipe->shard->todo, &pipe->todo_link);
+  if (!pipe->shard->todo_timer.armed) {
+    wwri_loop_timer_set(pipe->shard->loop, &pipe->shard->todo_timer, 0);
+  }
+}
+
+static void on_stop_poll(struct wwri_timer *timer);
+
+void wwri_ws_shard_init(struct wwri_ws_shard *shard, struct wwri_loop *loop,
+                        const struct wwri_ws_shard_events *events,
+                        const struct wwr_log *log) {
+  shard->loop = loop;
+  shard->events = events;
+  shard->log = log;
+  wwri_list_init(&shard->pipes);
+  wwri_list_init(&shard->dirty);
+  wwri_list_init(&shard->todo);
+  wwri_flusher_init(&shard->flusher, wwri_ws_flush);
+  wwri_timer_init(&shard->todo_timer, on_todo);
+  wwri_timer_init(&shard->stop_timer, on_stop_poll);
+}
+
+/* No liveness checks by lws: its list of timers is sorted, O(n). */
+static const lws_retry_bo_t no_retry;
+
+static void fill_info(struct lws_context_creation_info *info,
+                      struct wwri_ws_shard *shard,
+                      const struct wwri_ws_context_opts *opts,
+                      const struct lws_protocols *protocols) {
+  memset(info, 0, sizeof(*info));
+  info->port = CONTEXT_PORT_NO_LISTEN_SERVER;
+  info->protocols = protocols;
+  info->options = opts->options | LWS_SERVER_OPTION_LIBUV |
+                  LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+  info->pt_serv_buf_size = (unsigned)opts->serv_buf;
+  info->retry_and_idle_policy = &no_retry;
+  info->alpn = "http/1.1"; /* raw frames would break inside HTTP/2 */
+  info->fd_limit_per_thread = opts->fd_limit;
+  info->timeout_secs = (opts->handshake_timeout_ms + SECOND_MS - 1) / SECOND_MS;
+  info->http_proxy_address = "none:0"; /* whatever $http_proxy says */
+  info->pcontext = &shard->context;
+  info->user = shard;
+  info->vhost_name = "webwire";
+}
+
+static wwr_err create(struct wwri_ws_shard *shard,
+                      const struct wwri_ws_context_opts *opts) {
+  const struct lws_protocols protocols[] = {
+      {.name = "",
+       .callback = opts->callback,
+       .per_session_data_size = sizeof(void *), /* for DROP_PROTOCOL */
+       .rx_buffer_size = opts->rx_buffer,
+       .tx_packet_size = WWRI_WS_TX_PACKET},
+      {.name = NULL}};
+  struct lws_context_creation_info info;
+  void *loops[1] = {wwri_loop_uv(shard->loop)};
+  fill_info(&info, shard, opts, protocols);
+  info.foreign_loops = loops;
+  info.options |= global_options(opts->tls);
+  shard->context = lws_create_context(&info);
+  if (!shard->context) return WWR_E_IO;
+  if (opts->tls) {
+    info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+    info.provided_client_ssl_ctx = opts->client_ssl_ctx;
+  }
+  shard->vhost = lws_create_vhost(shard->context, &info);
+  return shard->vhost ? WWR_OK : WWR_E_IO;
+}
+
+wwr_err wwri_ws_shard_open(struct wwri_ws_shard *shard,
+                           const struct wwri_ws_context_opts *opts) {
+  struct handle_search search = {.shard = shard};
+  wwri_ws_log_to(shard->log);
+  uv_walk(wwri_loop_uv(shard->loop), count_handle, &search);
+  pthread_mutex_lock(&creation);
+  wwr_err err = create(shard, opts);
+  pthread_mutex_unlock(&creation);
+  uv_walk(wwri_loop_uv(shard->loop), note_handle, &search);
+  return err;
+}
+
+/* Going */
+
+static void finish_pipes(struct wwri_ws_shard *shard) {
+  while (!wwri_list_empty(&shard->pipes)) {
+    struct wwri_ws_pipe *pipe =
+        WWRI_CONTAINER(shard->pipes.next, struct wwri_ws_pipe, link);
+    wwri_ws_pipe_kill(pipe, WWR_E_DISCONNECTED);
+    wwri_ws_pipe_finish(pipe);
+  }
+}
+
+static void release(struct wwri_ws_shard *shard) {
+  wwri_flusher_cancel(&shard->flusher);
+  wwri_loop_timer_cancel(shard->loop, &shard->todo_timer);
+  wwri_ws_ping_deinit(shard);
+  free(shard->scratch);
+  shard->scratch = NULL;
+}
+
+static bool handles_are_gone(struct wwri_ws_shard *shard) {
+  struct handle_search search = {.shard = shard};
+  if (!shard->context) return true; /* it has freed itself */
+  uv_walk(wwri_loop_uv(shard->loop), find_handle, &search);
+  return search.found == 0;
+}
+
+static void on_stop_poll(struct wwri_timer *timer) {
+  struct wwri_ws_shard *shard =
+      WWRI_CONTAINER(timer, struct wwri_ws_shard, stop_timer);
+  if (!handles_are_gone(shard)) {
+    wwri_loop_timer_set(shard->loop, timer, STOP_POLL_MS);
+    return;
+  }
+  pthread_mutex_lock(&creation);
+  if (shard->context) lws_context_destroy(shard->context);
+  pthread_mutex_unlock(&creation);
+  shard->context = NULL;
+  wwri_ws_log_to(NULL);
+  shard->events->stopped(shard);
+}
+
+void wwri_ws_shard_stop(struct wwri_ws_shard *shard) {
+  finish_pipes(shard);
+  release(shard);
+  if (shard->context) lws_context_destroy(shard->context);
+  wwri_loop_timer_set(shard->loop, &shard->stop_timer, STOP_POLL_MS);
+}

@@ -1,0 +1,129 @@
+/* Which requests become connections. In this order: a server that refuses says
+ * 503; a handshake that is none 400, 405 or 426; an unknown path 404; a foreign
+ * origin 403; then the server's hook decides. Requests that ask for no upgrade
+ * go to the server as they are (PROTOCOL.md, "Transport"). */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "server.h"
+
+enum { KEY_LEN = 24, PROTOCOL_LIST_MAX = 126, PROTOCOL_NAME_MAX = 62 };
+
+static const char *header(const struct wwr_http *http, const char *name) {
+  const char *value = wwr_http_header(http, name);
+  return value ? value : "";
+}
+
+/* RFC 6455, section 4.2.1; 0 when all is well. */
+static int check_handshake(struct wwr_http *http) {
+  if (strcmp(http->method, "GET") != 0) return 405;
+  if (!wwri_ws_header_has(header(http, "connection"), "upgrade")) return 400;
+  if (strcmp(header(http, "sec-websocket-version"), "13") != 0) {
+    (void)wwr_http_add_header(http, "Sec-WebSocket-Version", "13");
+    return 426;
+  }
+  if (strlen(header(http, "sec-websocket-key")) != KEY_LEN) return 400;
+  return *header(http, "host") ? 0 : 400;
+}
+
+static bool path_is_known(const struct wwri_ws_strings *paths,
+                          const char *path) {
+  if (paths->count == 0) return true;
+  for (size_t i = 0; i < paths->count; i++) {
+    if (strcmp(paths->items[i], path) == 0) return true;
+  }
+  return false;
+}
+
+static bool origin_is_allowed(const struct wwri_ws_strings *origins,
+                              const struct wwr_http *http) {
+  const char *origin = wwr_http_header(http, "origin");
+  if (!origin) return true;
+  for (size_t i = 0; i < origins->count; i++) {
+    if (strcmp(origins->items[i], "*") == 0) return true;
+    if (strcasecmp(origins->items[i], origin) == 0) return true;
+  }
+  if (origins->count > 0) return false;
+  const char *host = strstr(origin, "://");
+  return host && strcasecmp(host + 3, header(http, "host")) == 0;
+}
+
+/* lws wants to know the sub-protocol that a client offers; we negotiate none.
+ * So for the length of its check our protocol bears the first offered name, and
+ * none again before the answer is made (LWS_CALLBACK_FILTER_PROTOCOL...). */
+static bool lend_protocol_name(struct lws *wsi, struct wwr_http *http) {
+  static _Thread_local char name[PROTOCOL_NAME_MAX + 1];
+  const char *offered = header(http, "sec-websocket-protocol");
+  if (!*offered) return true;
+  if (strlen(offered) > PROTOCOL_LIST_MAX) return false;
+  offered += strspn(offered, " \t,");
+  size_t len = strcspn(offered, " \t,");
+  if (len == 0 || len > PROTOCOL_NAME_MAX) return false;
+  memcpy(name, offered, len);
+  name[len] = '\0';
+  /* lws' own copy, on its heap; const is for those who share it. */
+  ((struct lws_protocols *)(uintptr_t)lws_get_protocol(wsi))->name = name;
+  return true;
+}
+
+/* The status to refuse with; 0: accepted. */
+static int decide(struct wwri_ws_server_conn *conn, struct lws *wsi,
+                  struct wwr_http *http) {
+  struct wwri_ws_server *server = conn->shard->server;
+  if (conn->shed || atomic_load(&server->refusing)) return 503;
+  int status = check_handshake(http);
+  if (status) return status;
+  if (!path_is_known(&server->paths, http->path)) return 404;
+  if (!origin_is_allowed(&server->origins, http)) return 403;
+  if (!lend_protocol_name(wsi, http)) return 400;
+  if (!server->config.events->upgrade(server->config.owner, conn->shard->index,
+                                      http, &conn->token)) {
+    return http->status ? -1 : 403;
+  }
+  conn->has_token = true;
+  return 0;
+}
+
+static int refuse(struct wwri_ws_server_conn *conn, struct lws *wsi,
+                  struct wwr_http *http, int status) {
+  conn->shard->server->refused++;
+  if (status > 0) wwri_ws_answer_status(http, status);
+  return wwri_ws_answer_start(conn, wsi, http, true) ? 1 : -1;
+}
+
+int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
+                            const char *protocol) {
+  struct wwri_ws_request request;
+  if (!wwri_ws_request_init(&request, wsi, conn->pipe.remote)) return -1;
+  int result = 0;
+  if (strcasecmp(protocol, "websocket") != 0) {
+    /* h2c: an upgrade may be ignored. */
+    struct wwri_ws_server *server = conn->shard->server;
+    server->config.events->http(server->config.owner, conn->shard->index,
+                                &request.http);
+    result = wwri_ws_answer_start(conn, wsi, &request.http, true) ? 1 : -1;
+  } else {
+    int status = decide(conn, wsi, &request.http);
+    if (status) result = refuse(conn, wsi, &request.http, status);
+  }
+  wwri_ws_request_deinit(&request);
+  return result;
+}
+
+int wwri_ws_plain_request(struct wwri_ws_server_conn *conn, struct lws *wsi) {
+  struct wwri_ws_server *server = conn->shard->server;
+  struct wwri_ws_request request;
+  if (!wwri_ws_request_init(&request, wsi, conn->pipe.remote)) return -1;
+  if (conn->shed || atomic_load(&server->refusing)) {
+    server->refused++;
+    wwri_ws_answer_status(&request.http, 503);
+  } else {
+    server->config.events->http(server->config.owner, conn->shard->index,
+                                &request.http);
+    if (!request.http.status) wwri_ws_answer_status(&request.http, 500);
+  }
+  bool started = wwri_ws_answer_start(conn, wsi, &request.http, false);
+  wwri_ws_request_deinit(&request);
+  return started ? wwri_ws_answer_continue(conn, wsi) : -1;
+}

@@ -1,0 +1,289 @@
+/* websocket.h - the inside of transport/websocket: what its files share. The
+ * only folder that includes libwebsockets (lws).
+ *
+ * A *shard* is one lws context on one loop, of a server or of a dialer, with
+ * its connections; a *pipe* is one connection. Both belong to their loop's
+ * thread. lws owns the socket, TLS, the HTTP parser and the receive side of
+ * WebSocket; frames leave through our own queue (flush.c, LWS.md section 3).
+ *
+ * Life of a pipe: attached to a wsi (wwri_ws_pipe_init), opened once the
+ * upgrade stands, detached when lws closed it or we gave it up (wsi is NULL
+ * from then on, lws' further callbacks find no pipe), and freed after its
+ * closed event, which waits until messages that were read before are delivered.
+ */
+#ifndef WWRI_WEBSOCKET_H
+#define WWRI_WEBSOCKET_H
+
+#include <libwebsockets.h>
+#include <stdatomic.h>
+
+#include "buf.h"
+#include "log.h"
+#include "outq.h"
+#include "transport.h"
+#include "wwr_websocket.h"
+
+enum {
+  WWRI_WS_SERV_BUF = 16384,   /* lws' scratch of a server's context */
+  WWRI_WS_RX_BUFFER = 2048,   /* one recv() */
+  WWRI_WS_TX_PACKET = 262144, /* most that one lws_write may send at once */
+  WWRI_WS_SCRATCH = 16384,    /* one TLS record */
+  WWRI_WS_PING_BUCKETS = 16,
+  WWRI_WS_REMOTE_MAX = 56,
+  WWRI_WS_STATIC_HANDLES = 4
+};
+
+struct wwri_ws_pipe;
+struct wwri_ws_shard;
+
+/** What a shard tells its owner. */
+struct wwri_ws_shard_events {
+  /** lws_context and all its libuv handles are gone; the shard may be freed. */
+  void (*stopped)(struct wwri_ws_shard *shard);
+  /** The pipe's closed event has fired: free its memory. */
+  void (*free_pipe)(struct wwri_ws_pipe *pipe);
+};
+
+struct wwri_ws_shard {
+  struct wwri_loop *loop;
+  const struct wwri_ws_shard_events *events;
+  const struct wwr_log *log;   /* may be NULL */
+  struct lws_context *context; /* lws sets it to NULL when it is freed */
+  struct lws_vhost *vhost;
+  void *owner;
+  uint32_t max_queued_bytes;
+  uint32_t close_linger_ms;
+
+  struct wwri_list pipes; /* every opened pipe, by `link` */
+
+  struct wwri_flusher flusher;
+  struct wwri_list dirty; /* pipes with something to send, by dirty_link */
+  uint8_t *scratch;       /* LWS_PRE + scratch_cap bytes, NULL until used */
+  size_t scratch_cap;
+
+  struct wwri_timer todo_timer; /* runs `todo` in the next pass */
+  struct wwri_list todo;        /* by todo_link */
+
+  struct wwri_timer ping_timer;
+  uint32_t ping_interval_ms;
+  uint32_t ping_tick_ms;
+  unsigned ping_at; /* the bucket that is due next */
+  struct wwri_list ping_buckets[WWRI_WS_PING_BUCKETS]; /* by ping_link */
+  struct wwri_frame *ping_frame;
+  uint32_t random; /* for the jitter */
+
+  struct wwri_timer stall_timer;
+  struct wwri_list stalled; /* pipes that wait for the peer, by stall_link */
+
+  struct wwri_timer stop_timer; /* polls until lws' handles are closed */
+  void *static_handles[WWRI_WS_STATIC_HANDLES];
+
+  atomic_uint_fast64_t slow_consumers;
+};
+
+struct wwri_ws_pipe {
+  struct wwri_pipe base;
+  struct wwri_ws_shard *shard;
+  struct lws *wsi; /* NULL before it exists and once lws has let go of it */
+  struct wwri_outq out;
+  struct wwri_buf message; /* the fragments of an unfinished message */
+  struct wwri_buf *inbox;  /* read while paused or held; NULL: nothing */
+  size_t inbox_at;
+
+  struct wwri_list link;
+  struct wwri_list dirty_link;
+  struct wwri_list todo_link;
+  struct wwri_list ping_link;
+  struct wwri_list stall_link;
+  struct wwri_timer linger;
+
+  uint64_t last_tx_ms;
+  uint64_t progress_ms; /* when it last got rid of something */
+  uint64_t acked_bytes; /* of TCP, at the last stall check */
+
+  wwr_err reason; /* of the closed event */
+  uint16_t close_code;
+  uint16_t violation_code;
+
+  bool is_client;
+  bool direct; /* the write path: WWR_WRITE_DIRECT */
+  bool tls;
+  bool opened;
+  bool held;
+  bool paused;
+  bool rx_off;  /* lws was told to stop reading */
+  bool waiting; /* for POLLOUT */
+  bool asked;   /* for the WRITEABLE callback */
+  bool closing; /* no more sends */
+  bool close_sent;
+  bool peer_closing; /* the peer's close is there; lws answers it */
+  bool broken;       /* the socket takes no more; the reader will notice */
+  bool delivering;   /* a message of the inbox is with the user */
+  bool has_reason;
+  bool violated;      /* reading goes on, for nothing */
+  bool violation_due; /* its event waits for the inbox */
+  char remote[WWRI_WS_REMOTE_MAX];
+};
+
+/* shard.c */
+
+/** What a context needs to know. */
+struct wwri_ws_context_opts {
+  lws_callback_function *callback;
+  uint64_t options; /* of lws, context and vhost */
+  bool tls;
+  uint32_t handshake_timeout_ms;
+  unsigned fd_limit; /* 0: as many as the process may have */
+  size_t rx_buffer;
+  size_t serv_buf;
+  void *client_ssl_ctx; /* borrowed, may be NULL */
+};
+
+/** Prepare a shard, which can't fail; then create its context and vhost, on
+ * the loop's thread. Errors: WWR_E_NOMEM, WWR_E_IO; nothing is left behind
+ * but what wwri_ws_shard_stop() removes. */
+void wwri_ws_shard_init(struct wwri_ws_shard *shard, struct wwri_loop *loop,
+                        const struct wwri_ws_shard_events *events,
+                        const struct wwr_log *log);
+WWR_MUST_CHECK wwr_err wwri_ws_shard_open(
+    struct wwri_ws_shard *shard, const struct wwri_ws_context_opts *opts);
+
+/** Drop the pipes (their closed events fire in this call), destroy the
+ * context; `stopped` fires some passes later. Loop thread. */
+void wwri_ws_shard_stop(struct wwri_ws_shard *shard);
+
+/** Look at this pipe in the next pass: deliver, read or not, end. */
+void wwri_ws_todo(struct wwri_ws_pipe *pipe);
+
+/* pipe.c */
+
+/** Fill a zeroed pipe; not yet attached to a wsi. */
+void wwri_ws_pipe_init(struct wwri_ws_pipe *pipe, struct wwri_ws_shard *shard,
+                       uint32_t max_message_bytes);
+
+/** The connection stands: it is held, counted and pinged from here on. */
+void wwri_ws_pipe_opened(struct wwri_ws_pipe *pipe);
+
+/** lws lets go of the connection: end the pipe with `reason` unless another
+ * one was noted, once what it read is delivered. */
+void wwri_ws_pipe_gone(struct wwri_ws_pipe *pipe, wwr_err reason);
+
+/** Drop the connection now; the closed event comes in the next pass. */
+void wwri_ws_pipe_kill(struct wwri_ws_pipe *pipe, wwr_err reason);
+
+/** The socket failed: drop what is queued, and leave the end to lws, which
+ * first reads what the peer sent before. */
+void wwri_ws_pipe_broken(struct wwri_ws_pipe *pipe);
+
+/** Fire the closed event and free, now. Not inside a call from above. */
+void wwri_ws_pipe_finish(struct wwri_ws_pipe *pipe);
+
+/** Work through what wwri_ws_todo() asked for; may free the pipe. */
+void wwri_ws_pipe_work(struct wwri_ws_pipe *pipe);
+
+/** Take the pipe from its wsi and let lws drop that. */
+void wwri_ws_drop_wsi(struct lws *wsi);
+
+/** The peer's close arrived; lws answers it after this. */
+void wwri_ws_peer_closes(struct wwri_ws_pipe *pipe);
+
+/** lws closes for its own reasons, such as a broken frame. */
+void wwri_ws_lws_closes(struct wwri_ws_pipe *pipe);
+
+/** Bytes arrived. */
+void wwri_ws_touch(struct wwri_ws_pipe *pipe);
+
+/* receive.c */
+
+/** A receive callback of lws: a piece of a message. */
+void wwri_ws_received(struct wwri_ws_pipe *pipe, const void *data, size_t len);
+
+/** Deliver what the inbox holds until it is empty or the pipe pauses. */
+void wwri_ws_deliver(struct wwri_ws_pipe *pipe);
+
+/** True when nothing that was read waits for delivery. */
+bool wwri_ws_delivered(const struct wwri_ws_pipe *pipe);
+
+void wwri_ws_inbox_free(struct wwri_ws_pipe *pipe);
+
+/* flush.c */
+
+/** The queue has something to send: get it out at the next quiescence. */
+void wwri_ws_mark_dirty(struct wwri_ws_pipe *pipe);
+
+/** The shard's flusher. */
+void wwri_ws_flush(struct wwri_flusher *flusher);
+
+/** lws' WRITEABLE callback. Its return value: negative closes. */
+int wwri_ws_writeable(struct wwri_ws_pipe *pipe);
+
+/** Write what can be written now, because lws is about to close. */
+void wwri_ws_flush_last(struct wwri_ws_pipe *pipe);
+
+/* ping.c */
+
+/** Set up the shard's ping wheel and its stall check; interval 0: no pings.
+ * Errors: WWR_E_NOMEM. */
+WWR_MUST_CHECK wwr_err wwri_ws_ping_init(struct wwri_ws_shard *shard,
+                                         uint32_t interval_ms);
+void wwri_ws_ping_deinit(struct wwri_ws_shard *shard);
+
+/** Put a new pipe on the wheel. */
+void wwri_ws_ping_add(struct wwri_ws_pipe *pipe);
+
+/** The pipe waits for POLLOUT: watch that it gets on. */
+void wwri_ws_stall_watch(struct wwri_ws_pipe *pipe);
+
+/* socket.c */
+
+/** Options of an accepted socket. Failures do not matter. */
+void wwri_ws_socket_tune(int fd);
+
+/** Milliseconds since the peer's last bytes; UINT64_MAX when unknown. */
+uint64_t wwri_ws_socket_idle_ms(int fd);
+
+/** Bytes the peer's kernel has acknowledged so far; 0 when unknown. */
+uint64_t wwri_ws_socket_acked(int fd);
+
+struct sockaddr;
+
+/** Write "127.0.0.1:5000" or "[::1]:5000". */
+void wwri_ws_socket_text(const struct sockaddr *address, char *text,
+                         size_t cap);
+
+/* address.c */
+
+/** A "HOST:PORT" taken apart; host "" means every address. */
+struct wwri_ws_address {
+  char host[256];
+  char port[8];
+  bool bracketed; /* an IPv6 literal */
+};
+
+/** False when the text is none. */
+bool wwri_ws_address_parse(struct wwri_ws_address *out, const char *text);
+
+struct wwri_ws_url {
+  bool tls;
+  struct wwri_ws_address address;
+  char *path; /* with the query, starts with '/'; owned */
+};
+
+/** Errors: WWR_E_INVALID, WWR_E_NOMEM. */
+WWR_MUST_CHECK wwr_err wwri_ws_url_parse(struct wwri_ws_url *out,
+                                         const char *text);
+
+/* lwslog.c */
+
+/** Send lws' own warnings of this thread to `log` (NULL: nowhere). lws has one
+ * log function per process; this sets it once. */
+void wwri_ws_log_to(const struct wwr_log *log);
+
+/** For WSI callbacks: the pipe, or NULL when there is none any more. */
+static inline struct wwri_ws_pipe *wwri_ws_pipe_of(struct lws *wsi) {
+  return lws_get_opaque_user_data(wsi);
+}
+
+extern const struct wwri_pipe_ops wwri_ws_pipe_ops;
+
+#endif
