@@ -214,7 +214,8 @@ void wwri_conn_close_now(struct wwr_conn *conn, uint16_t code, wwr_err reason) {
 
 void wwri_conn_close_if_idle(struct wwr_conn *conn) {
   if (conn->state != WWRI_CONN_OPEN || atomic_load(&conn->open)) return;
-  if (atomic_load(&conn->closing)) {
+  if (conn->own_parcels) return; /* its last answers are still in the mail */
+  if (conn->close_asked) {
     wwri_conn_close_now(conn, WWRI_CLOSE_NORMAL, WWR_OK);
   } else if (conn->violation && !conn->inbox_head) {
     wwri_conn_close_now(conn, conn->violation, WWR_E_PROTOCOL);
@@ -222,6 +223,7 @@ void wwri_conn_close_if_idle(struct wwr_conn *conn) {
 }
 
 static void begin_close(struct wwr_conn *conn) {
+  conn->close_asked = true;
   wwri_inbox_refuse(conn);
   wwri_conn_close_if_idle(conn);
 }
@@ -290,6 +292,7 @@ struct parcel {
   struct wwri_mail mail;
   struct wwr_conn *conn;
   struct wwri_frame *frame;
+  bool own; /* posted on the connection's own loop */
 };
 
 static bool is_signal(const struct wwri_frame *frame) {
@@ -308,23 +311,29 @@ static wwr_err send_here(struct wwr_conn *conn, struct wwri_frame *frame) {
 
 static void parcel_arrived(struct wwri_mail *mail) {
   struct parcel *parcel = WWRI_CONTAINER(mail, struct parcel, mail);
-  (void)send_here(parcel->conn, parcel->frame);
-  wwr_conn_unref(parcel->conn);
+  struct wwr_conn *conn = parcel->conn;
+  (void)send_here(conn, parcel->frame);
+  if (parcel->own) {
+    conn->own_parcels--;
+    wwri_conn_close_if_idle(conn);
+  }
+  wwr_conn_unref(conn);
   free(parcel);
 }
 
 wwr_err wwri_conn_send(struct wwr_conn *conn, struct wwri_frame *frame) {
   struct wwri_loop *loop = conn->shard->loop;
-  if (wwri_loop_is_current(loop) && !wwri_loop_has_mail(loop)) {
-    return send_here(conn, frame);
-  }
+  bool own = wwri_loop_is_current(loop);
+  if (own && !wwri_loop_has_mail(loop)) return send_here(conn, frame);
   bool gone = atomic_load(&conn->gone);
   struct parcel *parcel = gone ? NULL : malloc(sizeof *parcel);
   if (!parcel) {
     wwri_frame_unref(frame);
     return gone ? WWR_E_DISCONNECTED : WWR_E_NOMEM;
   }
-  *parcel = (struct parcel){{.fn = parcel_arrived}, wwr_conn_ref(conn), frame};
+  *parcel =
+      (struct parcel){{.fn = parcel_arrived}, wwr_conn_ref(conn), frame, own};
+  if (own) conn->own_parcels++;
   wwri_loop_post(loop, &parcel->mail);
   return WWR_OK;
 }

@@ -166,7 +166,10 @@ struct wwr_conn {
   bool pumping;
   bool pump_posted;
   bool paused;
-  uint16_t violation; /* close code, once the peer broke the protocol */
+  bool close_asked;     /* `closing`, once its mail has arrived: what was sent
+                           before the close is out */
+  unsigned own_parcels; /* sent on this loop, but still in its mail */
+  uint16_t violation;   /* close code, once the peer broke the protocol */
   wwr_err reason;
   struct wwr_request *inbox_head;
   struct wwr_request *inbox_tail;
