@@ -217,19 +217,29 @@ static void write_later(struct wwri_ws_pipe *pipe) {
   }
 }
 
+/* Not by the documented way, a negative return from the WRITEABLE callback:
+ * Debian's 4.1.6 is a debug build, which then closes a second time at once to
+ * see that this does no harm, and so never sends the frame. */
+static void send_close(struct wwri_ws_pipe *pipe) {
+  struct lws *wsi = pipe->wsi;
+  pipe->close_sent = true;
+  lws_close_reason(wsi, (enum lws_close_status)pipe->close_code, NULL, 0);
+  lws_set_timeout(wsi, PENDING_TIMEOUT_AWAITING_PROXY_RESPONSE,
+                  LWS_TO_KILL_SYNC);
+}
+
 static void flush_pipe(struct wwri_ws_pipe *pipe) {
-  if (!pipe->direct) {
-    write_later(pipe);
-    return;
-  }
   if (lws_partial_buffered(pipe->wsi)) {
     wait_writable(pipe);
     return;
   }
-  write_direct(pipe);
+  if (pipe->direct) write_direct(pipe);
   if (!pipe->wsi || pipe->waiting) return;
-  if (pipe->out.count > 0) wwri_ws_mark_dirty(pipe); /* over its budget */
-  if (must_send_close(pipe)) ask_writable(pipe);
+  if (pipe->out.count > 0) {
+    write_later(pipe); /* over its budget, or not our turn */
+  } else if (must_send_close(pipe)) {
+    send_close(pipe);
+  }
 }
 
 void wwri_ws_flush(struct wwri_flusher *flusher) {
@@ -278,10 +288,8 @@ int wwri_ws_writeable(struct wwri_ws_pipe *pipe) {
     write_later(pipe);
     return 0;
   }
-  if (!must_send_close(pipe)) return 0;
-  pipe->close_sent = true;
-  lws_close_reason(pipe->wsi, (enum lws_close_status)pipe->close_code, NULL, 0);
-  return -1; /* lws sends the close and waits for the answer */
+  if (must_send_close(pipe)) wwri_ws_mark_dirty(pipe);
+  return 0;
 }
 
 void wwri_ws_flush_last(struct wwri_ws_pipe *pipe) {

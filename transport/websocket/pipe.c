@@ -40,6 +40,7 @@ void wwri_ws_pipe_init(struct wwri_ws_pipe *pipe, struct wwri_ws_shard *shard,
 void wwri_ws_pipe_opened(struct wwri_ws_pipe *pipe) {
   uint64_t now = wwri_loop_now_ms(pipe->base.loop);
   pipe->opened = true;
+  if (pipe->shard->open) (*pipe->shard->open)++;
   pipe->base.last_rx_ms = pipe->last_tx_ms = pipe->progress_ms = now;
   wwri_list_append(&pipe->shard->pipes, &pipe->link);
   wwri_ws_ping_add(pipe);
@@ -126,6 +127,7 @@ void wwri_ws_pipe_finish(struct wwri_ws_pipe *pipe) {
   detach(pipe);
   wwri_list_remove(&pipe->link);
   wwri_list_remove(&pipe->todo_link);
+  if (pipe->shard->open) (*pipe->shard->open)--;
   pipe->base.events->closed(&pipe->base, pipe->reason);
   wwri_ws_inbox_free(pipe);
   pipe->shard->events->free_pipe(pipe);

@@ -46,7 +46,6 @@ void wwri_ws_conn_free(struct wwri_ws_server_conn *conn) {
   } else {
     server->connections--;
   }
-  if (conn->pipe.opened) server->open--;
   free(conn->answer.bytes);
   free(conn);
 }
@@ -69,7 +68,6 @@ static int established(struct wwri_ws_server_conn *conn, struct lws *wsi) {
   lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
   conn->has_token = false;
   server->accepted++;
-  server->open++;
   wwri_ws_pipe_opened(pipe);
   server->config.events->opened(server->config.owner, conn->shard->index,
                                 conn->token, &pipe->base);

@@ -112,6 +112,7 @@ static wwr_err make_shards(struct wwri_ws_server *server) {
                        server->config.log);
     shard->base.max_queued_bytes = server->config.max_queued_bytes;
     shard->base.close_linger_ms = server->config.close_linger_ms;
+    shard->base.open = &server->open;
   }
   return WWR_OK;
 }

@@ -78,6 +78,7 @@ struct wwri_ws_shard {
   struct wwri_timer stop_timer; /* polls until lws' handles are closed */
   void *static_handles[WWRI_WS_STATIC_HANDLES];
 
+  atomic_uint_fast64_t *open; /* counts open pipes; may be NULL */
   atomic_uint_fast64_t slow_consumers;
 };
 
