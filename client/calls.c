@@ -307,9 +307,10 @@ static void on_arrive(struct wwri_mail *mail) {
   call->state = WWRI_CALL_WAITING;
   wwri_list_append(&client->waiting, &call->link);
   wwri_loop_timer_set(client->loop, &call->deadline, call->timeout_ms);
-  wwri_client_calls_flush(client);
-  if (client->link.state != WWRI_LINK_UP) {
-    wwri_client_link_use(client, call->kind == WWRI_CALL_CONNECT);
+  bool explicitly = call->kind == WWRI_CALL_CONNECT;
+  wwri_client_calls_flush(client); /* the call may be over */
+  if (client->link.state != WWRI_LINK_UP || client->link.broken) {
+    wwri_client_link_use(client, explicitly);
   }
 }
 

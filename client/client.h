@@ -89,6 +89,7 @@ struct wwri_client_link {
   bool was_up;
   bool broken;    /* UP, but the pipe takes nothing more */
   bool abandoned; /* nobody wants this attempt or connection any more */
+  bool again;     /* a connect joined it; if it fails, dial at once */
 };
 
 /** A blocked wwr_client_close(), on its caller's stack. */
@@ -174,7 +175,8 @@ extern const struct wwri_dial_events wwri_client_dial_events;
 void wwri_client_link_init(struct wwr_client *client);
 
 /** Somebody needs the connection: enable the client, dial if nothing is under
- * way. An explicit connect does not sit out a back-off. */
+ * way. An explicit connect does not sit out a back-off: nor the one that would
+ * follow if what is under way fails. */
 void wwri_client_link_use(struct wwr_client *client, bool explicitly);
 
 /** True when a message sent now would follow all those made before it. */

@@ -71,7 +71,7 @@ static void dial(struct wwr_client *client) {
   struct wwri_client_link *link = &client->link;
   struct wwr_dialer *dialer = client->opts.dialer;
   link->reason = WWR_OK;
-  link->was_up = link->broken = link->abandoned = false;
+  link->was_up = link->broken = link->abandoned = link->again = false;
   link->dialed_ms = wwri_loop_now_ms(client->loop);
   move(client, WWRI_LINK_DIALING);
   wwr_err err = dialer->ops->dial(dialer, client->opts.dial_timeout_ms);
@@ -100,7 +100,7 @@ static void settle(struct wwr_client *client, bool after_failure) {
   finish_closers(client);
   if (!client->enabled) return;
   if (client->opts.autoconnect == WWR_AUTOCONNECT_ON) {
-    if (after_failure) {
+    if (after_failure && !client->link.again) {
       back_off(client);
     } else {
       dial(client);
@@ -128,7 +128,11 @@ void wwri_client_link_use(struct wwr_client *client, bool explicitly) {
     wwri_loop_timer_cancel(client->loop, &client->link.timer);
     move(client, WWRI_LINK_IDLE);
   }
-  if (client->link.state == WWRI_LINK_IDLE) dial(client);
+  if (client->link.state == WWRI_LINK_IDLE) {
+    dial(client);
+  } else if (explicitly) {
+    client->link.again = true;
+  }
 }
 
 /* Away from it */

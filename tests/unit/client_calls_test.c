@@ -1,4 +1,5 @@
 /* Requests and signals: order, deadlines, cancelling, replies. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,20 +220,27 @@ static void calls_in_hooks_keep_their_order(void) {
   fix_deinit(&fix);
 }
 
-static void ask_again(struct fix *self, const char *event) {
-  if (strcmp(event, "reply ") == 0) fix_request(self, "again", 0);
+static atomic_uint asked;
+static atomic_int last_answer; /* of the client that is freed by now */
+
+static void ask_again(const struct wwr_reply *reply, void *user_data) {
+  struct fix *self = user_data;
+  (void)reply;
+  wwr_err err = wwr_client_request(self->client, wwr_view_str("again"), NULL, 0,
+                                   ask_again, self, NULL);
+  atomic_store(&last_answer, (int)err);
+  if (atomic_fetch_add(&asked, 1) == 10) fix_note(self, "ten", "");
 }
 
 static void a_callback_that_asks_again_ends_with_the_client(void) {
-  fix_connect(&fix);
-  fix.in_hook = ask_again;
-  fix_request(&fix, "first", 0);
-  peer_answer(&fix.peer, "first");
-  peer_answer(&fix.peer, "again");
-  peer_answer(&fix.peer, "again");
-  fix_expect(&fix, "reply first:ok;reply again:ok;reply again:ok;");
-  fix.in_hook = NULL;
+  const struct wwr_reply none = {0};
+  fix_init(&fix);
+  fix.peer.on_message = peer_echo;
+  fix_start(&fix);
+  ask_again(&none, &fix);
+  fix_expect(&fix, "ten;");
   fix_deinit(&fix);
+  CU_ASSERT_EQUAL(atomic_load(&last_answer), WWR_E_CLOSED);
 }
 
 static CU_TestInfo tests[] = {
