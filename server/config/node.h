@@ -1,0 +1,60 @@
+/* node.h - the life of a server process: options that all servers of ours
+ * share, listening, signals, exit status.
+ *
+ *   wwr_node_new()   parse the command line into `opts`
+ *   wwr_node_open()  make the server, its transport and session store
+ *   wwr_node_run()   listen, say so, serve until a signal, stop gracefully
+ *   wwr_node_free()
+ *
+ * The exit status of a server: 0 after SIGTERM or SIGINT and a graceful stop,
+ * 128 + the signal after a second one cut that short, 1 when it can't start, 2
+ * when an option is wrong. SIGHUP reads the certificate again, SIGPIPE is
+ * ignored. All of it is for the main thread. */
+#ifndef WWR_NODE_H
+#define WWR_NODE_H
+
+#include <webwire/wwr_server.h>
+
+#include "options.h"
+
+/** What is special about a server. Borrowed until wwr_node_free(). */
+struct wwr_node_program {
+  const char *name;    /**< "echo-server". */
+  const char *summary; /**< For --help. */
+  const char *listen;  /**< Default address, "127.0.0.1:8081". */
+  const char *origin;  /**< Default allowed origin; NULL: the same host, "*":
+                            any. */
+  const struct wwr_option *options; /**< Its own, besides the shared ones. */
+  size_t option_count;
+};
+
+struct wwr_node; /* opaque */
+
+/** Parse the command line, which may change in `opts`: read_timeout_ms,
+ * message_buffer_bytes, max_queued_bytes, io_threads, max_connections. What
+ * `opts` holds before are the defaults. `opts` is borrowed until
+ * wwr_node_open() and may be changed until then. From here on SIGTERM, SIGINT
+ * and SIGHUP are blocked, for threads to come as well, and wait for
+ * wwr_node_run(). WWR_GO_ON or the exit status; then *out is NULL. */
+int wwr_node_new(struct wwr_node **out, const struct wwr_node_program *program,
+                 struct wwr_server_opts *opts, int argc, char **argv);
+
+/** Make the server: it neither listens nor calls hooks before wwr_node_run().
+ * *server is borrowed and lives until wwr_node_free(). WWR_GO_ON or the exit
+ * status; then a line was printed and *server is NULL. */
+int wwr_node_open(struct wwr_node *node, struct wwr_server **server);
+
+/** Make the server unless that has happened, start it, print "listening on
+ * ADDRESS", wait for a signal, stop. Returns the exit status. */
+int wwr_node_run(struct wwr_node *node);
+
+/** Print "NAME: option: message" and return the exit status, as
+ * wwr_options_reject(), for the program's own options. */
+int wwr_node_reject(const struct wwr_node *node, const char *option,
+                    const char *message);
+
+/** Free, the server included; its hooks are over afterwards. NULL does
+ * nothing. */
+void wwr_node_free(struct wwr_node *node);
+
+#endif

@@ -1,0 +1,46 @@
+/* node_impl.h - what node.c and run.c share. */
+#ifndef WWRI_NODE_IMPL_H
+#define WWRI_NODE_IMPL_H
+
+#include <webwire/wwr_websocket.h>
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "config.h"
+#include "node.h"
+
+struct wwr_node {
+  const struct wwr_node_program *program;
+  struct wwr_server_opts *opts;
+  uint32_t default_read_timeout_ms;
+
+  struct wwr_command command;
+  struct wwr_option *table;
+  struct wwr_options *options;
+  const char *listen;
+  const char *config;
+  const char *sessions;
+  const char *origin; /* the item of `origins` by default */
+  struct wwr_option_list origins;
+  struct wwr_tls_server tls;
+  enum wwr_log_level log_level;
+  enum wwr_log_format log_format;
+
+  struct wwr_log_writer *writer;
+  struct wwr_log log;              /* to the writer */
+  struct wwr_transport *transport; /* the server owns it */
+  struct wwr_server *server;
+  sigset_t signals; /* that wwr_node_run() waits for */
+
+  /* Why the server could not start, as the log tells it. */
+  struct {
+    pthread_mutex_t mutex;
+    char text[WWRI_REASON_MAX];
+  } reason;
+};
+
+/** Sent to the main thread when the server has stopped. */
+#define WWRI_SIGNAL_STOPPED SIGUSR1
+
+#endif

@@ -1,0 +1,136 @@
+/* A server's process from listening to its exit status.
+ *
+ * Happy path: listen -> print the address -> the main thread waits for signals
+ * while a second one waits for the server's end -> SIGTERM or SIGINT begins the
+ * graceful shutdown -> its end is sent to the main thread as a signal too.
+ *
+ * A second SIGTERM or SIGINT cuts the shutdown short; what even that does not
+ * end within ABORT_MS is left to the kernel. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "node_impl.h"
+
+enum { ABORT_MS = 1000, SIGNAL_STATUS = 128 };
+
+static void say(const struct wwr_node *node, enum wwr_log_level level,
+                const char *message) {
+  struct timespec now;
+  if (level < node->log_level) return;
+  clock_gettime(CLOCK_REALTIME, &now);
+  const struct wwr_log_record record = {
+      .level = level,
+      .time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+      .message = message};
+  node->log.write(&record, node->log.user_data);
+}
+
+/* --- Starting ----------------------------------------------------------- */
+
+static int start(struct wwr_node *node) {
+  wwr_err err = wwr_server_start(node->server);
+  if (err != WWR_OK) {
+    fprintf(stderr, "%s: can't listen on %s: %s\n", node->program->name,
+            node->listen,
+            *node->reason.text ? node->reason.text : wwr_err_text(err));
+    return WWR_EXIT_FAILED;
+  }
+  if (printf("listening on %s\n", wwr_server_address(node->server)) < 0 ||
+      fflush(stdout) != 0) {
+    fprintf(stderr, "%s: stdout: %s\n", node->program->name, strerror(errno));
+    wwr_server_shutdown(node->server);
+    return WWR_EXIT_FAILED;
+  }
+  return WWR_GO_ON;
+}
+
+/* --- Signals ------------------------------------------------------------ */
+
+struct watch {
+  const struct wwr_node *node;
+  pthread_t main_thread;
+  atomic_bool stopped; /* tells our signal from a stranger's */
+};
+
+static void *watch_server(void *arg) {
+  struct watch *watch = arg;
+  wwr_server_wait(watch->node->server);
+  atomic_store(&watch->stopped, true);
+  pthread_kill(watch->main_thread, WWRI_SIGNAL_STOPPED);
+  return NULL;
+}
+
+static void reload(const struct wwr_node *node) {
+  if (!node->tls.cert_file) return;
+  wwr_err err = wwr_websocket_reload_certificate(node->transport);
+  if (err == WWR_OK) {
+    say(node, WWR_LOG_INFO, "certificate read again");
+  } else {
+    say(node, WWR_LOG_ERROR, "certificate not read again, the old one stays");
+  }
+}
+
+/* The next SIGTERM or SIGINT, or 0 when the server has stopped. */
+static int next_signal(const struct watch *watch) {
+  for (;;) {
+    int signal = 0;
+    if (sigwait(&watch->node->signals, &signal) != 0) continue;
+    if (atomic_load(&watch->stopped)) return 0;
+    if (signal == SIGHUP) reload(watch->node);
+    if (signal == SIGTERM || signal == SIGINT) return signal;
+  }
+}
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool stops_soon(const struct watch *watch) {
+  const struct timespec step = {0, 10000000};
+  int64_t deadline = now_ms() + ABORT_MS;
+  while (!atomic_load(&watch->stopped) && now_ms() < deadline) {
+    sigtimedwait(&watch->node->signals, NULL, &step);
+  }
+  return atomic_load(&watch->stopped);
+}
+
+/* Handlers may hang for ever, so nothing is freed: the process just ends. */
+static _Noreturn void abort_now(const struct watch *watch, int signal) {
+  say(watch->node, WWR_LOG_WARN, "second signal: not waiting any longer");
+  wwr_server_abort(watch->node->server);
+  if (!stops_soon(watch)) say(watch->node, WWR_LOG_WARN, "cut off");
+  fflush(stdout);
+  _exit(SIGNAL_STATUS + signal);
+}
+
+static void serve(const struct watch *watch) {
+  if (next_signal(watch) == 0) return;
+  say(watch->node, WWR_LOG_INFO, "shutting down");
+  wwr_server_shutdown_async(watch->node->server);
+  int signal = next_signal(watch);
+  if (signal != 0) abort_now(watch, signal);
+}
+
+int wwr_node_run(struct wwr_node *node) {
+  struct wwr_server *server;
+  int status = node->server ? WWR_GO_ON : wwr_node_open(node, &server);
+  if (status == WWR_GO_ON) status = start(node);
+  if (status != WWR_GO_ON) return status;
+  struct watch watch = {.node = node, .main_thread = pthread_self()};
+  pthread_t watcher;
+  if (pthread_create(&watcher, NULL, watch_server, &watch) != 0) {
+    fprintf(stderr, "%s: no thread\n", node->program->name);
+    wwr_server_shutdown(node->server);
+    return WWR_EXIT_FAILED;
+  }
+  serve(&watch);
+  pthread_join(watcher, NULL);
+  return WWR_EXIT_OK;
+}
