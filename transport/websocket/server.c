@@ -31,7 +31,11 @@ void wwri_ws_adopt(struct wwri_ws_server_conn *conn) {
   struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&info);
   shard->adopting = NULL;
   /* On failure lws closes the socket; a wsi it had made still dies later. */
-  if (!wsi && !conn->created) wwri_ws_conn_free(conn);
+  if (wsi || conn->created) {
+    shard->base.wsi_count++;
+  } else {
+    wwri_ws_conn_free(conn);
+  }
 }
 
 void wwri_ws_conn_free(struct wwri_ws_server_conn *conn) {
@@ -162,6 +166,7 @@ int wwri_ws_server_callback(struct lws *wsi, enum lws_callback_reasons reason,
       reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
     return 0;
   }
+  if (reason == LWS_CALLBACK_WSI_DESTROY) shard_of(wsi)->base.wsi_count--;
   struct wwri_ws_server_conn *conn = conn_of(wsi);
   if (!conn) return on_orphan(wsi, reason);
   return conn->pipe.opened && reason != LWS_CALLBACK_WSI_DESTROY

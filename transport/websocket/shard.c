@@ -4,16 +4,24 @@
  * own only begins; its libuv handles close over the next passes, and a second
  * call then frees the context (4.1), or it frees itself (4.3). Nothing says
  * when that is, so the handles that go last are noted when they come, and
- * looked for until they are gone from the loop. */
+ * looked for until they are gone from the loop.
+ *
+ * And 4.1 closes the descriptor of its event pipe twice, some passes apart: in
+ * between another thread may have got that number for a socket of its own.
+ * So the number is taken again at once, by a placeholder, for lws to close. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "websocket.h"
 
 /* Not 0: libuv would fire it again in the same pass. */
-enum { STOP_POLL_MS = 1, SECOND_MS = 1000 };
+enum { STOP_POLL_MS = 1, STOP_POLLS_MAX = 50, SECOND_MS = 1000 };
 
 /* lws' process-wide state: the TLS set-up must happen once, because 4.1 gives
  * out new OpenSSL ex_data indexes each time, under the connections of contexts
@@ -45,6 +53,10 @@ static void count_handle(uv_handle_t *handle, void *arg) {
 static void note_handle(uv_handle_t *handle, void *arg) {
   struct handle_search *search = arg;
   if (search->seen++ < search->before) return;
+  if (handle->type == UV_POLL) {
+    uv_os_fd_t fd;
+    if (uv_fileno(handle, &fd) == 0) search->shard->event_fd = fd;
+  }
   if (handle->type != UV_IDLE && handle->type != UV_TIMER) return;
   if (search->found == WWRI_WS_STATIC_HANDLES) return;
   search->shard->static_handles[search->found++] = handle;
@@ -87,6 +99,7 @@ void wwri_ws_shard_init(struct wwri_ws_shard *shard, struct wwri_loop *loop,
   shard->loop = loop;
   shard->events = events;
   shard->log = log;
+  shard->event_fd = -1;
   wwri_list_init(&shard->pipes);
   wwri_list_init(&shard->dirty);
   wwri_list_init(&shard->todo);
@@ -173,6 +186,32 @@ static void release(struct wwri_ws_shard *shard) {
   shard->scratch = NULL;
 }
 
+/* The placeholder is told by its inode. */
+static void hold_event_fd(struct wwri_ws_shard *shard) {
+  struct stat info;
+  if (shard->event_fd < 0) return;
+  int spare = memfd_create("webwire", MFD_CLOEXEC);
+  if (spare < 0) return;
+  int fd = spare == shard->event_fd
+               ? spare
+               : fcntl(spare, F_DUPFD_CLOEXEC, shard->event_fd);
+  if (fd >= 0 && fd != shard->event_fd) close(fd);
+  if (fd == shard->event_fd && fstat(fd, &info) == 0) {
+    shard->placeholder = info.st_ino;
+  }
+  if (spare != fd) close(spare);
+}
+
+/* For an lws that does not close it. */
+static void drop_event_fd(struct wwri_ws_shard *shard) {
+  struct stat info;
+  if (shard->placeholder && fstat(shard->event_fd, &info) == 0 &&
+      info.st_ino == shard->placeholder && S_ISREG(info.st_mode)) {
+    close(shard->event_fd);
+  }
+  shard->event_fd = -1;
+}
+
 static bool handles_are_gone(struct wwri_ws_shard *shard) {
   struct handle_search search = {.shard = shard};
   if (!shard->context) return true; /* it has freed itself */
@@ -180,9 +219,24 @@ static bool handles_are_gone(struct wwri_ws_shard *shard) {
   return search.found == 0;
 }
 
+/* Connections first, so that destroying the context is short, and with it the
+ * time in which the event pipe's number is nobody's. */
+static void destroy_when_idle(struct wwri_ws_shard *shard) {
+  wwri_loop_timer_set(shard->loop, &shard->stop_timer, STOP_POLL_MS);
+  if (shard->wsi_count > 0 && ++shard->stop_polls < STOP_POLLS_MAX) return;
+  shard->destroying = true;
+  if (!shard->context) return;
+  lws_context_destroy(shard->context);
+  hold_event_fd(shard);
+}
+
 static void on_stop_poll(struct wwri_timer *timer) {
   struct wwri_ws_shard *shard =
       WWRI_CONTAINER(timer, struct wwri_ws_shard, stop_timer);
+  if (!shard->destroying) {
+    destroy_when_idle(shard);
+    return;
+  }
   if (!handles_are_gone(shard)) {
     wwri_loop_timer_set(shard->loop, timer, STOP_POLL_MS);
     return;
@@ -191,6 +245,7 @@ static void on_stop_poll(struct wwri_timer *timer) {
   if (shard->context) lws_context_destroy(shard->context);
   pthread_mutex_unlock(&creation);
   shard->context = NULL;
+  drop_event_fd(shard);
   wwri_ws_log_to(NULL);
   shard->events->stopped(shard);
 }
@@ -198,6 +253,5 @@ static void on_stop_poll(struct wwri_timer *timer) {
 void wwri_ws_shard_stop(struct wwri_ws_shard *shard) {
   finish_pipes(shard);
   release(shard);
-  if (shard->context) lws_context_destroy(shard->context);
   wwri_loop_timer_set(shard->loop, &shard->stop_timer, STOP_POLL_MS);
 }

@@ -76,6 +76,11 @@ struct wwri_ws_shard {
   struct wwri_list stalled; /* pipes that wait for the peer, by stall_link */
 
   struct wwri_timer stop_timer; /* polls until lws' handles are closed */
+  bool destroying;
+  unsigned stop_polls;
+  unsigned wsi_count; /* connections that lws still has */
+  int event_fd;       /* of lws' event pipe */
+  ino_t placeholder;
   void *static_handles[WWRI_WS_STATIC_HANDLES];
 
   atomic_uint_fast64_t *open; /* counts open pipes; may be NULL */
