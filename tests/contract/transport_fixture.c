@@ -530,3 +530,14 @@ struct wwri_transport_stats server_stats(void) {
   fix.transport->ops->stats(fix.transport, &stats);
   return stats;
 }
+
+bool connections_become(uint64_t count) {
+  struct timespec until = fixture_deadline();
+  struct timespec now;
+  do {
+    if (server_stats().connections == count) return true;
+    settle();
+    clock_gettime(CLOCK_REALTIME, &now);
+  } while (now.tv_sec < until.tv_sec);
+  return false;
+}

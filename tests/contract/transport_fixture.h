@@ -151,4 +151,8 @@ void end_times(struct end *end, uint64_t *now_ms, uint64_t *last_rx_ms);
 
 struct wwri_transport_stats server_stats(void);
 
+/** Wait until the transport counts `count` open connections (it may count one
+ * for a moment after its closed event); false when it never does. */
+bool connections_become(uint64_t count);
+
 #endif

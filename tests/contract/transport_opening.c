@@ -12,12 +12,12 @@ static void test_open_and_close(void) {
   CU_ASSERT_STRING_NOT_EQUAL(fix.transport->ops->address(fix.transport), "");
   struct end *end = connect_client(&client);
   CU_ASSERT_EQUAL(server_stats().accepted, 1);
-  CU_ASSERT_EQUAL(server_stats().connections, 1);
+  CU_ASSERT_TRUE(connections_become(1));
   end_close(&client->end, WWRI_CLOSE_NORMAL);
   WAIT(client->end.closed && end->closed);
   CU_ASSERT_EQUAL(client->end.reason, WWR_OK);
   CU_ASSERT_EQUAL(end->reason, WWR_OK);
-  CU_ASSERT_EQUAL(server_stats().connections, 0);
+  CU_ASSERT_TRUE(connections_become(0));
 }
 
 static void test_dial_again_after_close(void) {
@@ -65,7 +65,7 @@ static void test_refused_by_the_hook(void) {
   dial_refused(WWR_E_REFUSED, NOT_FOUND);
   CU_ASSERT_EQUAL(server_stats().accepted, 0);
   CU_ASSERT_EQUAL(server_stats().refused, 2);
-  CU_ASSERT_EQUAL(server_stats().connections, 0);
+  CU_ASSERT_TRUE(connections_become(0));
 }
 
 static void test_503_while_refusing(void) {
@@ -88,8 +88,9 @@ static void test_503_over_max_connections(void) {
   CU_ASSERT_EQUAL(server_stats().refused, 1);
   end_close(&client[1]->end, WWRI_CLOSE_NORMAL);
   WAIT(client[1]->end.closed && end->closed);
+  CU_ASSERT_TRUE(connections_become(1));
   connect_client(&client[2]);
-  CU_ASSERT_EQUAL(server_stats().connections, 2);
+  CU_ASSERT_TRUE(connections_become(2));
 }
 
 static void test_nobody_listens(void) {
