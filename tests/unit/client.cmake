@@ -9,3 +9,8 @@ if(TARGET wwr_client AND TARGET wwr_memory)
       TIMEOUT 120 LABELS unit)
   endforeach()
 endif()
+if(TARGET wwr_client AND TARGET wwr_server AND TARGET wwr_websocket)
+  wwr_test(client_endtoend_test SOURCES unit/client_endtoend_test.c
+    DEPS wwr_client wwr_server wwr_websocket wwr_memory wwr_sessionstore
+    TIMEOUT 120 LABELS unit)
+endif()
