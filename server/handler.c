@@ -87,6 +87,7 @@ static void hook_returned(struct wwri_mail *mail) {
       WWRI_CONTAINER(mail, struct wwr_request, returned);
   struct wwr_conn *conn = wwr_conn_ref(request->conn);
   request->hook_open = false;
+  conn->hooks--;
   (void)wwri_request_end(request);
   wwri_conn_pump(conn);
   wwr_conn_unref(conn);
@@ -104,6 +105,7 @@ static void no_worker(struct wwr_request *request) {
   wwri_log(&conn->server->opts.log, WWR_LOG_ERROR, conn->id,
            "no worker thread could be started", NULL);
   no_handler(conn, request->work, &request->id);
+  conn->hooks--;
   request->hook_open = request->answer_open = false;
   (void)wwri_request_end(request);
 }
@@ -121,6 +123,7 @@ void wwri_handle_queued(struct wwr_request *request) {
     return;
   }
   begin(request);
+  conn->hooks++;
   request->job.run = run_on_worker;
   request->returned.fn = hook_returned;
   if (wwri_pool_submit(conn->server->workers, &request->job) != WWR_OK) {

@@ -12,19 +12,21 @@ static void pump_arrived(struct wwri_mail *mail);
 
 /* --- What may start ------------------------------------------------------- */
 
-static unsigned slots(const struct wwr_conn *conn) {
-  if (conn->concurrency > 0) return (unsigned)conn->concurrency;
-  if (conn->concurrency == 0) return 1;
-  const struct wwr_server_opts *opts = &conn->server->opts;
-  /* More than the workers can run may as well wait here. */
-  return opts->handlers == WWR_HANDLERS_BLOCKING ? 4 * opts->worker_threads
-                                                 : WWRI_UNLIMITED_INLINE;
+static bool has_slot(const struct wwr_conn *conn) {
+  if (conn->concurrency > 0) {
+    return conn->running < (unsigned)conn->concurrency;
+  }
+  if (conn->concurrency == 0) return conn->running < 1;
+  /* More than the workers can run may as well wait here. What only waits for
+   * its answer does not count: a later message may be what it waits for. */
+  return conn->hooks < 4 * conn->server->opts.worker_threads &&
+         conn->running < WWRI_UNLIMITED;
 }
 
 static bool may_start(const struct wwr_conn *conn, enum wwri_work work) {
   if (conn->blocked || conn->state != WWRI_CONN_OPEN) return false;
   if (work == WWRI_WORK_RESTORE || work == WWRI_WORK_CLOSE) return true;
-  return conn->running < slots(conn);
+  return has_slot(conn);
 }
 
 /* False: well-formed, but nothing to do (server-side types, PROTOCOL.md). */

@@ -23,8 +23,9 @@
 
 enum {
   WWRI_CLOSE_LINGER_MS = 5000,
-  /* A deferring handler keeps about 200 bytes per open request. */
-  WWRI_UNLIMITED_INLINE = 65536,
+  /* Open requests without a concurrency limit. A deferring handler keeps about
+   * 200 bytes for each, and the message when it runs on workers. */
+  WWRI_UNLIMITED = 65536,
   WWRI_STORE_THREADS = 4,
   WWRI_KEY_MAX = 1024 /* of a key generator, NUL included */
 };
@@ -162,6 +163,7 @@ struct wwr_conn {
   enum wwri_conn_state state;
   int concurrency;
   unsigned running; /* handlers that hold a slot */
+  unsigned hooks;   /* of them: hooks on a worker, or on their way there */
   bool blocked;     /* a restore or close holds back later messages */
   bool pumping;
   bool pump_posted;

@@ -5,7 +5,7 @@ target_include_directories(wwr_server_fixture
 target_link_libraries(wwr_server_fixture
                       PUBLIC wwr_server wwr_memory wwr_testlib
                       PRIVATE wwr_flags)
-foreach(area IN ITEMS conn)
+foreach(area IN ITEMS conn request)
   wwr_test(server_${area}_test SOURCES unit/server_${area}_test.c
            DEPS wwr_server_fixture LABELS unit TIMEOUT 120)
 endforeach()

@@ -224,9 +224,15 @@ static void on_request(struct wwr_conn *conn, struct wwr_request *request,
   }
 }
 
+static bool take_held(struct wwr_request **out) {
+  if (fix.held_next < fix.held_count) *out = fix.held[fix.held_next++];
+  return *out != NULL;
+}
+
 struct wwr_request *next_held(void) {
-  WAIT(fix.held_next < fix.held_count);
-  return LOCKED(fix.held[fix.held_next++]);
+  struct wwr_request *request = NULL;
+  WAIT(request || take_held(&request));
+  return request;
 }
 
 struct answer {
@@ -319,8 +325,23 @@ void fixture_stop_peers(void) {
   }
 }
 
+/* A failed test leaves requests behind, which the server would wait for. */
+static void answer_the_rest(void) {
+  wwr_server_shutdown_async(fix.server);
+  for (int idle = 0; idle < 2; idle++) {
+    struct wwr_request *request = NULL;
+    while (LOCKED(take_held(&request))) {
+      (void)wwr_request_reply(request, NULL);
+      request = NULL;
+      idle = 0;
+    }
+    settle();
+  }
+}
+
 void fixture_free_server(void) {
   if (!fix.server) return;
+  if (LOCKED(fix.held_next < fix.held_count)) answer_the_rest();
   wwr_conn_unref(fix.last_conn);
   fix.last_conn = NULL;
   wwr_server_free(fix.server);
