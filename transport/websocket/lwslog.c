@@ -1,6 +1,6 @@
-/* lws prints through one function per process. Ours hands errors and warnings
- * to the log of the shard whose loop runs on the thread, a few per second: most
- * of them say only that some peer spoke nonsense. */
+/* lws prints through one function per process. Ours hands its errors to the log
+ * of the shard whose loop runs on the thread, a few per second: many of them
+ * say only that some peer spoke nonsense. */
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -24,18 +24,18 @@ static bool is_allowed(void) {
 }
 
 static void emit(int level, const char *line) {
-  enum wwr_log_level as = level == LLL_ERR ? WWR_LOG_WARN : WWR_LOG_DEBUG;
-  if (!wwri_log_enabled(thread_log, as) || !is_allowed()) return;
+  (void)level;
+  if (!wwri_log_enabled(thread_log, WWR_LOG_WARN) || !is_allowed()) return;
   char text[LINE_MAX_BYTES];
   size_t len = strnlen(line, sizeof(text) - 1);
   memcpy(text, line, len);
   while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' ')) len--;
   text[len] = '\0';
-  wwri_log(thread_log, as, 0, "libwebsockets", "text", text, NULL);
+  wwri_log(thread_log, WWR_LOG_WARN, 0, "libwebsockets", "text", text, NULL);
 }
 
 static void set_once(void) {
-  lws_set_log_level(LLL_ERR | LLL_WARN, emit);
+  lws_set_log_level(LLL_ERR, emit); /* warnings are about what peers do */
 }
 
 void wwri_ws_log_to(const struct wwr_log *log) {
