@@ -52,14 +52,6 @@ static wwr_err post_to_all(struct wwr_server *server,
   return WWR_OK;
 }
 
-static bool is_running(struct wwr_server *server) {
-  pthread_mutex_lock(&server->control.lock);
-  bool running = server->control.state == WWRI_SERVER_RUNNING ||
-                 server->control.state == WWRI_SERVER_STOPPING;
-  pthread_mutex_unlock(&server->control.lock);
-  return running;
-}
-
 wwr_err wwr_server_broadcast(struct wwr_server *server, struct wwr_view name,
                              const struct wwr_payload *payload) {
   static const struct wwr_payload none = {.encoding = WWR_BINARY};
@@ -68,7 +60,7 @@ wwr_err wwr_server_broadcast(struct wwr_server *server, struct wwr_view name,
                          .name = name,
                          .payload = *payload};
   struct wwri_frame *frame;
-  if (!is_running(server)) return WWR_E_CLOSED;
+  if (!wwri_server_is_running(server)) return WWR_E_CLOSED;
   wwr_err err =
       wwri_encode_frame(&msg, server->opts.message_buffer_bytes, &frame);
   if (err != WWR_OK) return err;

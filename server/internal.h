@@ -103,6 +103,10 @@ struct wwr_server {
   } control;
 };
 
+/** True from the start until the shutdown is complete: the loops take mail.
+ * Any thread. */
+bool wwri_server_is_running(struct wwr_server *server);
+
 /* What a queued or running handler is for. */
 enum wwri_work {
   WWRI_WORK_REQUEST,

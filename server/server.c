@@ -181,6 +181,14 @@ wwr_err wwr_server_start(struct wwr_server *server) {
   return err;
 }
 
+bool wwri_server_is_running(struct wwr_server *server) {
+  pthread_mutex_lock(&server->control.lock);
+  bool running = server->control.state == WWRI_SERVER_RUNNING ||
+                 server->control.state == WWRI_SERVER_STOPPING;
+  pthread_mutex_unlock(&server->control.lock);
+  return running;
+}
+
 wwr_err wwr_server_run(struct wwr_server *server) {
   wwr_err err = wwr_server_start(server);
   if (err == WWR_OK) wwr_server_wait(server);

@@ -181,6 +181,7 @@ wwr_err wwr_server_close_session(struct wwr_server *server, struct wwr_view key,
                                  wwr_close_done done, void *user_data) {
   struct wwri_frame *notice;
   if (!server->store) return WWR_E_SESSIONS_DISABLED;
+  if (!wwri_server_is_running(server)) return WWR_E_CLOSED;
   struct expulsion *expulsion = calloc(1, sizeof *expulsion);
   if (!expulsion) return WWR_E_NOMEM;
   wwri_store_op_init(&expulsion->store, WWRI_STORE_NOTHING, &server->shards[0],
