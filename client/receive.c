@@ -38,8 +38,6 @@ static void handshake(struct wwr_client *client, const struct wwri_msg *msg) {
 
 static wwr_err error_of(enum wwri_msg_type type) {
   switch (type) {
-    case WWRI_REPLY_ERROR:
-      return WWR_E_REQUEST;
     case WWRI_REPLY_SHUTDOWN:
       return WWR_E_SHUTDOWN;
     case WWRI_REPLY_SESSION_NOT_FOUND:

@@ -243,6 +243,61 @@ static void a_callback_that_asks_again_ends_with_the_client(void) {
   CU_ASSERT_EQUAL(atomic_load(&last_answer), WWR_E_CLOSED);
 }
 
+/* A connection that takes nothing more, but is not gone yet */
+
+static wwr_err send_nothing(struct wwri_pipe *pipe, struct wwri_frame *frame) {
+  (void)pipe;
+  wwri_frame_unref(frame);
+  return WWR_E_DISCONNECTED;
+}
+
+static void stop_taking(struct fix *self) {
+  static struct wwri_pipe_ops dying;
+  struct wwri_pipe *pipe = self->client->link.pipe;
+  dying = *pipe->ops;
+  dying.send = send_nothing;
+  pipe->ops = &dying;
+}
+
+static void calls_on_a_dying_connection_wait_for_the_next(void) {
+  fix_connect(&fix);
+  fix_on_loop(&fix, stop_taking);
+  fix_request(&fix, "a", 0);
+  fix_request(&fix, "b", 0);
+  fix_wait_calls(&fix, 2);
+  peer_cut(&fix.peer);
+  peer_answer(&fix.peer, "a");
+  peer_answer(&fix.peer, "b");
+  fix_expect(&fix, "disconnected:disconnected;reply a:ok;reply b:ok;");
+  fix_deinit(&fix);
+}
+
+static void *connect_thread(void *arg) {
+  wwr_err *err = arg;
+  *err = wwr_client_connect(fix.client, 0);
+  return NULL;
+}
+
+static void without_autoconnect_they_fail(void) {
+  pthread_t thread;
+  wwr_err err = WWR_E_NOMEM;
+  fix_init(&fix);
+  fix.opts.autoconnect = WWR_AUTOCONNECT_OFF;
+  fix_start(&fix);
+  CU_ASSERT_EQUAL(wwr_client_connect(fix.client, 0), WWR_OK);
+  fix_on_loop(&fix, stop_taking);
+  fix_request(&fix, "a", 0);
+  fix_request(&fix, "b", 0);
+  fix_expect(&fix, "reply a:disconnected;reply b:disconnected;");
+  pthread_create(&thread, NULL, connect_thread, &err);
+  fix_wait_calls(&fix, 1); /* for the connection after this one */
+  peer_cut(&fix.peer);
+  pthread_join(thread, NULL);
+  CU_ASSERT_EQUAL(err, WWR_OK);
+  CU_ASSERT_EQUAL(fix.peer.opened, 2);
+  fix_deinit(&fix);
+}
+
 static CU_TestInfo tests[] = {
     {"replies in any order", replies_in_any_order},
     {"a reply comes as it was sent", a_reply_comes_as_it_was_sent},
@@ -255,6 +310,8 @@ static CU_TestInfo tests[] = {
     {"calls in hooks keep their order", calls_in_hooks_keep_their_order},
     {"a callback that asks again",
      a_callback_that_asks_again_ends_with_the_client},
+    {"a dying connection", calls_on_a_dying_connection_wait_for_the_next},
+    {"a dying connection without autoconnect", without_autoconnect_they_fail},
     CU_TEST_INFO_NULL,
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../contract/transport_cert.h"
 #include "test.h"
 #include "wwr_client.h"
 #include "wwr_memory.h"
@@ -18,6 +19,8 @@ enum { WAIT_MS = 10000, THREADS = 4, REQUESTS = 100 };
 /* Both ends */
 
 static bool over_websocket;
+static struct wwr_websocket_opts ws_opts;          /* the next server's */
+static struct wwr_websocket_dialer_opts dial_opts; /* the next client's */
 
 static struct {
   struct wwr_memory_hub *hub;
@@ -118,16 +121,15 @@ static void on_session_closed(void *user_data) {
 
 static void start_server(void) {
   struct wwr_server_opts opts;
-  struct wwr_websocket_opts ws;
   const char *bad;
   wwr_server_opts_default(&opts);
-  wwr_websocket_opts_default(&ws);
   opts.hooks.on_request = on_request;
   opts.hooks.on_signal = on_server_signal;
   opts.subprotocol = "end-to-end";
-  wwr_err err = over_websocket
-                    ? wwr_websocket_transport_new(&opts.transport, &ws, &bad)
-                    : wwr_memory_transport_new(&opts.transport, both.hub);
+  wwr_err err =
+      over_websocket
+          ? wwr_websocket_transport_new(&opts.transport, &ws_opts, &bad)
+          : wwr_memory_transport_new(&opts.transport, both.hub);
   CU_ASSERT_EQUAL_FATAL(err, WWR_OK);
   CU_ASSERT_EQUAL_FATAL(wwr_memorystore_new(&opts.store, 0), WWR_OK);
   CU_ASSERT_EQUAL_FATAL(wwr_server_new(&both.server, &opts, &bad), WWR_OK);
@@ -135,9 +137,9 @@ static void start_server(void) {
 }
 
 static struct wwr_dialer *make_dialer(void) {
-  struct wwr_websocket_dialer_opts ws = {.url =
-                                             wwr_server_address(both.server)};
+  struct wwr_websocket_dialer_opts ws = dial_opts;
   struct wwr_dialer *dialer = NULL;
+  if (!ws.url) ws.url = wwr_server_address(both.server);
   wwr_err err = over_websocket ? wwr_websocket_dialer_new(&dialer, &ws)
                                : wwr_memory_dialer_new(&dialer, both.hub);
   CU_ASSERT_EQUAL_FATAL(err, WWR_OK);
@@ -171,6 +173,8 @@ static void end(void) {
   wwr_client_free(both.client);
   wwr_server_free(both.server);
   wwr_memory_hub_free(both.hub);
+  wwr_websocket_opts_default(&ws_opts);
+  dial_opts = (struct wwr_websocket_dialer_opts){0};
   pthread_cond_destroy(&both.cond);
   pthread_mutex_destroy(&both.mutex);
 }
@@ -289,12 +293,66 @@ static void many_threads_ask(void) {
   end();
 }
 
+/* Only WebSocket: refused and mistrusted */
+
+static void a_path_that_is_none(void) {
+  static const char *const paths[] = {"/here"};
+  char url[128];
+  ws_opts.paths = paths;
+  ws_opts.path_count = 1;
+  begin(); /* asks for "/" */
+  CU_ASSERT_EQUAL(wwr_client_connect(both.client, 0), WWR_E_REFUSED);
+  CU_ASSERT_EQUAL(wwr_client_status(both.client), WWR_CLIENT_DISABLED);
+  wwr_client_free(both.client);
+  snprintf(url, sizeof url, "%s/here", wwr_server_address(both.server));
+  dial_opts.url = url;
+  start_client("end-to-end");
+  CU_ASSERT_EQUAL(ask("echo", "x"), WWR_OK);
+  end();
+}
+
+static void nobody_listens(void) {
+  char url[128];
+  begin();
+  snprintf(url, sizeof url, "%s", wwr_server_address(both.server));
+  wwr_client_free(both.client);
+  wwr_server_free(both.server);
+  dial_opts.url = url;
+  both.server = NULL;
+  start_client(NULL);
+  CU_ASSERT_EQUAL(wwr_client_connect(both.client, 50), WWR_E_DEADLINE);
+  CU_ASSERT_EQUAL(wwr_client_status(both.client), WWR_CLIENT_DISCONNECTED);
+  end();
+}
+
+static void certificates(void) {
+  struct test_cert cert;
+  CU_ASSERT_TRUE_FATAL(test_cert_make(&cert));
+  struct wwr_tls_server tls = {.cert_file = cert.cert_file,
+                               .key_file = cert.key_file};
+  ws_opts.tls = &tls;
+  begin();
+  CU_ASSERT_EQUAL(wwr_client_connect(both.client, 0), WWR_E_TLS);
+  CU_ASSERT_EQUAL(wwr_client_status(both.client), WWR_CLIENT_DISABLED);
+  wwr_client_free(both.client);
+  dial_opts.ca_file = cert.cert_file;
+  start_client("end-to-end");
+  CU_ASSERT_EQUAL(ask("echo", "secret"), WWR_OK);
+  CU_ASSERT_EQUAL(ask("login", "x"), WWR_OK);
+  expect("created:Frodo;");
+  CU_ASSERT_EQUAL(ask("cut", "x"), WWR_OK);
+  expect("disconnected:ok;created:Frodo;");
+  end();
+  test_cert_remove(&cert);
+}
+
 static int use_memory(void) {
   over_websocket = false;
   return 0;
 }
 
 static int use_websocket(void) {
+  wwr_websocket_opts_default(&ws_opts);
   over_websocket = true;
   return 0;
 }
@@ -309,9 +367,17 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
+static CU_TestInfo refusals[] = {
+    {"a path that is none", a_path_that_is_none},
+    {"nobody listens", nobody_listens},
+    {"certificates", certificates},
+    CU_TEST_INFO_NULL,
+};
+
 static CU_SuiteInfo suites[] = {
     {"client/end-to-end/memory", use_memory, NULL, NULL, NULL, tests},
     {"client/end-to-end/websocket", use_websocket, NULL, NULL, NULL, tests},
+    {"client/end-to-end/refusals", use_websocket, NULL, NULL, NULL, refusals},
     CU_SUITE_INFO_NULL,
 };
 

@@ -163,6 +163,19 @@ static wwr_err by_first_message(struct fix *fix) {
   return connect_once(fix);
 }
 
+static wwr_err by_tiny_buffer(struct fix *fix) {
+  fix->peer.conf.conf.buffer_bytes = 31;
+  return connect_once(fix);
+}
+
+static wwr_err by_huge_message(struct fix *fix) {
+  static char huge[300];
+  memset(huge, 'x', sizeof huge);
+  fix->peer.conf.name = (struct wwr_view){(const uint8_t *)huge, sizeof huge};
+  fix->opts.message_buffer_bytes = 200;
+  return connect_once(fix);
+}
+
 static wwr_err by_huge_buffer(struct fix *fix) {
   fix->peer.conf.conf.buffer_bytes = fix->opts.message_buffer_bytes + 1;
   return connect_once(fix);
@@ -287,6 +300,8 @@ static const struct {
     {WWR_E_SUBPROTOCOL_MISMATCH, "sub-protocol", by_subprotocol,
      WWR_CLIENT_DISABLED},
     {WWR_E_PROTOCOL, "first message", by_first_message, WWR_CLIENT_DISABLED},
+    {WWR_E_PROTOCOL, "tiny buffer", by_tiny_buffer, WWR_CLIENT_DISABLED},
+    {WWR_E_PROTOCOL, "huge message", by_huge_message, WWR_CLIENT_DISABLED},
     {WWR_E_BUFFER_OVERFLOW, "huge buffer", by_huge_buffer, WWR_CLIENT_DISABLED},
     {WWR_E_REFUSED, "403", by_refusal, WWR_CLIENT_DISABLED},
     {WWR_E_TLS, "certificate", by_certificate, WWR_CLIENT_DISABLED},
@@ -332,6 +347,10 @@ static void options_name_the_bad_field(void) {
   opts.reconnect_max_ms = opts.reconnect_interval_ms - 1;
   CU_ASSERT_EQUAL(wwr_client_new(&client, &opts, &bad), WWR_E_INVALID);
   CU_ASSERT_STRING_EQUAL(bad, "reconnect_max_ms");
+  opts = good;
+  opts.autoconnect = (enum wwr_autoconnect)7;
+  CU_ASSERT_EQUAL(wwr_client_new(&client, &opts, &bad), WWR_E_INVALID);
+  CU_ASSERT_STRING_EQUAL(bad, "autoconnect");
   opts = good;
   opts.subprotocol = "caf\xc3\xa9";
   CU_ASSERT_EQUAL(wwr_client_new(&client, &opts, &bad), WWR_E_INVALID);

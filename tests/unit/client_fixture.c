@@ -392,6 +392,44 @@ void fix_wait_status(struct fix *fix, enum wwr_client_status status) {
   CU_ASSERT_EQUAL(wwr_client_status(fix->client), status);
 }
 
+struct visit {
+  struct wwri_mail mail;
+  struct fix *fix;
+  void (*fn)(struct fix *fix);
+  struct wwri_waiter waiter;
+};
+
+static void on_visit(struct wwri_mail *mail) {
+  struct visit *visit = WWRI_CONTAINER(mail, struct visit, mail);
+  visit->fn(visit->fix);
+  wwri_waiter_wake(&visit->waiter, WWR_OK);
+}
+
+void fix_on_loop(struct fix *fix, void (*fn)(struct fix *fix)) {
+  struct visit visit = {.mail.fn = on_visit, .fix = fix, .fn = fn};
+  wwri_waiter_init(&visit.waiter);
+  wwri_loop_post(fix->client->loop, &visit.mail);
+  (void)wwri_waiter_wait(&visit.waiter);
+}
+
+static void count_waiting(struct fix *fix) {
+  const struct wwri_list *head = &fix->client->waiting;
+  fix->waiting = 0;
+  for (const struct wwri_list *at = head->next; at != head; at = at->next) {
+    fix->waiting++;
+  }
+}
+
+void fix_wait_calls(struct fix *fix, unsigned count) {
+  struct timespec pause = {.tv_nsec = 1000000};
+  for (int i = 0; i < WAIT_MS; i++) {
+    fix_on_loop(fix, count_waiting);
+    if (fix->waiting == count) return;
+    nanosleep(&pause, NULL);
+  }
+  CU_FAIL("the calls did not come");
+}
+
 /* Sessions */
 
 const char *session_json(const char *key) {

@@ -9,8 +9,10 @@
 
 #include <pthread.h>
 
+#include "client.h"
 #include "codec.h"
 #include "loop.h"
+#include "waiter.h"
 #include "transport.h"
 #include "wwr_client.h"
 #include "wwr_memory.h"
@@ -78,6 +80,7 @@ struct fix {
   char journal[4096];
   struct tagged calls[CALLS_MAX];
   unsigned call_count;
+  unsigned waiting; /* for fix_wait_calls() */
   void (*in_hook)(struct fix *fix, const char *event); /* after the entry */
 };
 
@@ -91,9 +94,13 @@ void fix_deinit(struct fix *fix);
 
 /** Wait until the journal is as long as `expected`, compare, clear it. */
 void fix_expect(struct fix *fix, const char *expected);
+/** Run `fn` on the client's loop and wait until it is done. */
+void fix_on_loop(struct fix *fix, void (*fn)(struct fix *fix));
 void fix_note(struct fix *fix, const char *what, const char *more);
 /** A request by callback; writes "reply NAME:ERROR;". */
 wwr_call fix_request(struct fix *fix, const char *name, uint32_t timeout_ms);
+/** Wait until so many calls are on the client's list of those who wait. */
+void fix_wait_calls(struct fix *fix, unsigned count);
 void fix_wait_status(struct fix *fix, enum wwr_client_status status);
 
 /** Make the client have this session by a notice. */

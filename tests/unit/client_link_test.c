@@ -365,6 +365,50 @@ static void no_read_timeout_needs_no_heartbeats(void) {
   fix_deinit(&fix);
 }
 
+static void ignore_cancel(struct wwr_dialer *dialer) {
+  (void)dialer;
+}
+
+static void *close_thread(void *arg) {
+  (void)arg;
+  wwr_client_close(fix.client);
+  return NULL;
+}
+
+/* The server is held up in its upgrade, by the peer's mutex. */
+static void close_while_dialing(bool cancel_works) {
+  static struct wwri_dialer_ops ops;
+  pthread_t thread;
+  fix_init(&fix);
+  CU_ASSERT_EQUAL(wwr_memory_dialer_new(&fix.opts.dialer, fix.peer.hub),
+                  WWR_OK);
+  ops = *fix.opts.dialer->ops;
+  if (!cancel_works) ops.cancel = ignore_cancel;
+  fix.opts.dialer->ops = &ops;
+  fix_start(&fix);
+  pthread_mutex_lock(&fix.peer.mutex);
+  fix_request(&fix, "a", 0);
+  fix_wait_calls(&fix, 1);
+  pthread_create(&thread, NULL, close_thread, NULL);
+  fix_expect(&fix, "reply a:canceled;");
+  CU_ASSERT_EQUAL(wwr_client_status(fix.client), WWR_CLIENT_DISABLED);
+  fix_request(&fix, "b", 0); /* uses it again, before it is closed or after */
+  fix_wait_calls(&fix, 1);
+  pthread_mutex_unlock(&fix.peer.mutex);
+  pthread_join(thread, NULL);
+  peer_answer(&fix.peer, "b");
+  fix_expect(&fix, "reply b:ok;");
+  fix_deinit(&fix);
+}
+
+static void close_cancels_a_dial(void) {
+  close_while_dialing(true);
+}
+
+static void close_overtaken_by_the_connection(void) {
+  close_while_dialing(false);
+}
+
 static CU_TestInfo tests[] = {
     {"idle until first used", idle_until_first_used},
     {"a cut fails what was sent, keeps what waits",
@@ -386,6 +430,8 @@ static CU_TestInfo tests[] = {
     {"connect gives up at its deadline", connect_gives_up_at_its_deadline},
     {"heartbeats in silence", silence_is_filled_with_heartbeats},
     {"messages replace heartbeats", messages_replace_heartbeats},
+    {"close cancels a dial", close_cancels_a_dial},
+    {"close, but the dial succeeded", close_overtaken_by_the_connection},
     {"no read time-out, no heartbeats", no_read_timeout_needs_no_heartbeats},
     CU_TEST_INFO_NULL,
 };

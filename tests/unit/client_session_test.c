@@ -292,6 +292,30 @@ static void a_restore_made_offline_waits(void) {
   fix_deinit(&fix);
 }
 
+static void *restore_by_hand(void *arg) {
+  wwr_err *err = arg;
+  *err = wwr_client_restore_session(fix.client, view("OTHER"), 0);
+  return NULL;
+}
+
+/* The kept session comes back before the restore that waited is sent. */
+static void a_waiting_restore_can_come_too_late(void) {
+  pthread_t thread;
+  wwr_err err = WWR_OK;
+  reply(cut_with_session(), WWRI_REPLY_INTERNAL_ERROR);
+  CU_ASSERT_EQUAL(wwr_client_connect(fix.client, 0), WWR_OK);
+  peer_cut(&fix.peer);
+  fix_expect(&fix, "disconnected:disconnected;");
+  struct wwri_id id = expect_restore("KEY");
+  pthread_create(&thread, NULL, restore_by_hand, &err);
+  fix_wait_calls(&fix, 1);
+  restored(id, "KEY");
+  pthread_join(thread, NULL);
+  CU_ASSERT_EQUAL(err, WWR_E_SESSION_ACTIVE);
+  fix_expect(&fix, "created:KEY;");
+  fix_deinit(&fix);
+}
+
 static CU_TestInfo tests[] = {
     {"notices in order with replies", notices_come_in_order_with_replies},
     {"a restore comes before what waits", a_restore_comes_before_what_waits},
@@ -310,6 +334,7 @@ static CU_TestInfo tests[] = {
     {"a garbled session object", a_garbled_session_object_ends_the_connection},
     {"a key over the limit", a_key_over_the_servers_limit_is_a_failed_restore},
     {"a restore made offline waits", a_restore_made_offline_waits},
+    {"a waiting restore comes too late", a_waiting_restore_can_come_too_late},
     CU_TEST_INFO_NULL,
 };
 

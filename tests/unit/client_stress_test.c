@@ -228,9 +228,9 @@ static void an_error_without_memory_is_still_an_answer(void) {
   quiet_hooks();
   fix.peer.on_message = refuse_error;
   fix_start(&fix);
-  CU_ASSERT_EQUAL(wwr_client_connect(fix.client, 0), WWR_OK);
   for (long n = 0;; n++) {
     struct wwr_reply reply;
+    CU_ASSERT_EQUAL(wwr_client_connect(fix.client, 0), WWR_OK);
     test_alloc_fail_at(n);
     err =
         wwr_client_request_wait(fix.client, wwr_view_str("n"), NULL, 0, &reply);
