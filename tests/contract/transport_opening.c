@@ -78,19 +78,31 @@ static void test_503_while_refusing(void) {
   WAIT(client->end.received == 10);
 }
 
+/* A place may become free a moment after the closed event. */
+static bool gets_in(struct client *client) {
+  for (int i = 0; i < 1000; i++) {
+    client->failed = 0;
+    if (client_dial(client, 20000)) return false;
+    WAIT(client->failed || client->end.opened);
+    if (client->end.opened) return true;
+    settle();
+  }
+  return false;
+}
+
 static void test_503_over_max_connections(void) {
-  struct client *client[3];
+  struct client *client[2];
   fix.config.max_connections = 2;
   CU_ASSERT_EQUAL_FATAL(fixture_start(), WWR_OK);
   connect_client(&client[0]);
   struct end *end = connect_client(&client[1]);
-  dial_refused(WWR_E_REFUSED, UNAVAILABLE);
+  struct client *third = dial_refused(WWR_E_REFUSED, UNAVAILABLE);
   CU_ASSERT_EQUAL(server_stats().refused, 1);
   end_close(&client[1]->end, WWRI_CLOSE_NORMAL);
   WAIT(client[1]->end.closed && end->closed);
-  CU_ASSERT_TRUE(connections_become(1));
-  connect_client(&client[2]);
+  CU_ASSERT_TRUE(gets_in(third));
   CU_ASSERT_TRUE(connections_become(2));
+  dial_refused(WWR_E_REFUSED, UNAVAILABLE);
 }
 
 static void test_nobody_listens(void) {
