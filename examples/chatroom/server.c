@@ -75,8 +75,7 @@ int main(int argc, char **argv) {
   struct room room = {.server = NULL};
   const char *file = NULL;
   const struct wwr_option own[] = {
-      {"accounts", "FILE",
-       "who may log in, a name:password per line (default: a demonstration)",
+      {"accounts", "FILE", "a name:password per line [a demonstration]",
        WWR_OPTION_TEXT, &file, 0, 0}};
   const struct wwr_node_program program = {
       .name = "chatroom-server",

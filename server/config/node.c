@@ -29,35 +29,31 @@ enum {
 static void fill_table(struct wwr_node *node, struct wwr_option *table) {
   struct wwr_server_opts *opts = node->opts;
   const struct wwr_option shared[SHARED_OPTIONS] = {
-      {"listen", "HOST:PORT", "where to listen; port 0 picks a free one",
-       WWR_OPTION_TEXT, &node->listen, 0, 0},
-      {"tls-cert", "FILE", "PEM certificate chain: serve wss instead of ws",
+      {"listen", "HOST:PORT", "port 0 picks a free one", WWR_OPTION_TEXT,
+       &node->listen, 0, 0},
+      {"tls-cert", "FILE", "PEM certificate chain; makes it wss",
        WWR_OPTION_TEXT, &node->tls.cert_file, 0, 0},
       {"tls-key", "FILE", "its private key", WWR_OPTION_TEXT,
        &node->tls.key_file, 0, 0},
       {"tls-min-version", "1.2|1.3", "refuse older TLS", WWR_OPTION_TEXT,
        &node->tls.min_version, 0, 0},
-      {"sessions", "DIR",
-       "directory of sessions (default: wwrsess beside the program)",
+      {"sessions", "DIR", "keep sessions here [wwrsess beside the program]",
        WWR_OPTION_TEXT, &node->sessions, 0, 0},
       {"threads", "N", "I/O threads; 0: cores - 1", WWR_OPTION_NUMBER,
        &opts->io_threads, 0, 64},
-      {"read-timeout", "SECONDS",
-       "close clients that are silent so long; below 1: the default",
+      {"read-timeout", "SECONDS", "silence that ends a connection",
        WWR_OPTION_SECONDS, &opts->read_timeout_ms, 0, MAX_SECONDS_MS},
       {"message-buffer", "BYTES", "largest message", WWR_OPTION_NUMBER,
        &opts->message_buffer_bytes, 32, 64 << 20},
-      {"max-connections", "N", "refuse more; 0: what descriptors allow",
+      {"max-connections", "N", "0: as many as descriptors allow",
        WWR_OPTION_NUMBER, &opts->max_connections, 0, MAX_CONNECTIONS},
-      {"origin", "ORIGIN",
-       "let pages of this origin connect, \"*\": of any; may be repeated",
+      {"origin", "ORIGIN", "let its pages connect, \"*\": any; repeatable",
        WWR_OPTION_LIST, &node->origins, 0, 0},
-      {"log-level", "debug|info|warn|error|off", "what to log on stderr",
+      {"log-level", "debug|info|warn|error|off", "how much to log on stderr",
        WWR_OPTION_LOG_LEVEL, &node->log_level, 0, 0},
-      {"log-format", "logfmt|json", "how (default: logfmt)",
+      {"log-format", "logfmt|json", "how to log it [logfmt]",
        WWR_OPTION_LOG_FORMAT, &node->log_format, 0, 0},
-      {"config", "FILE",
-       "read options from a libconfig file: listen = \"HOST:PORT\";",
+      {"config", "FILE", "more options: listen = \"HOST:PORT\";",
        WWR_OPTION_FILE, &node->config, 0, 0},
   };
   memcpy(table, shared, sizeof shared);
@@ -166,18 +162,26 @@ int wwr_node_reject(const struct wwr_node *node, const char *option,
 
 /* --- The log ------------------------------------------------------------ */
 
+static size_t add(char *text, size_t len, const char *separator,
+                  const char *key, const char *value) {
+  if (len >= WWRI_REASON_MAX) return len;
+  int n = snprintf(text + len, WWRI_REASON_MAX - len, "%s%s%s%s", separator,
+                   key, *value ? " " : "", value);
+  return n < 0 ? len : len + (size_t)n;
+}
+
 /* Keep the first error: it says why the server can't start. */
 static void keep_reason(struct wwr_node *node,
                         const struct wwr_log_record *record) {
   pthread_mutex_lock(&node->reason.mutex);
   char *text = node->reason.text;
   if (!*text) {
-    int len = snprintf(text, WWRI_REASON_MAX, "%s", record->message);
+    size_t len = add(text, 0, "", record->message, "");
     for (size_t i = 0; i < record->field_count; i++) {
-      if (len < 0 || len >= WWRI_REASON_MAX) break;
-      len += snprintf(text + len, (size_t)(WWRI_REASON_MAX - len), ", %s %s",
-                      record->fields[i].key, record->fields[i].value);
+      len = add(text, len, i == 0 ? " (" : ", ", record->fields[i].key,
+                record->fields[i].value);
     }
+    if (record->field_count > 0) add(text, len, ")", "", "");
   }
   pthread_mutex_unlock(&node->reason.mutex);
 }
@@ -199,10 +203,14 @@ static struct wwr_log node_log(struct wwr_node *node) {
 
 /* --- The server --------------------------------------------------------- */
 
-static int failed(const struct wwr_node *node, const char *what, wwr_err err) {
-  const char *reason = node->reason.text;
-  fprintf(stderr, "%s: %s: %s\n", node->program->name, what,
-          *reason ? reason : wwr_err_text(err));
+int wwri_node_failed(const struct wwr_node *node, const char *what,
+                     wwr_err err) {
+  if (*node->reason.text) {
+    fprintf(stderr, "%s: %s\n", node->program->name, node->reason.text);
+  } else {
+    fprintf(stderr, "%s: %s: %s\n", node->program->name, what,
+            wwr_err_text(err));
+  }
   return WWR_EXIT_FAILED;
 }
 
@@ -226,7 +234,8 @@ static int new_transport(struct wwr_node *node) {
   const char *bad = NULL;
   wwr_err err = wwr_websocket_transport_new(&node->transport, &opts, &bad);
   if (err == WWR_OK) return WWR_GO_ON;
-  if (err != WWR_E_INVALID) return failed(node, "could not start", err);
+  if (err != WWR_E_INVALID)
+    return wwri_node_failed(node, "could not start", err);
   if (bad && strncmp(bad, "origin", 6) == 0) {
     return wwr_node_reject(node, "origin", "is no origin");
   }
@@ -241,7 +250,7 @@ static int new_store(struct wwr_node *node, const struct wwr_log *log) {
   if (err == WWR_OK) return WWR_GO_ON;
   snprintf(what, sizeof what, "can't keep sessions in %.128s",
            node->sessions ? node->sessions : "wwrsess beside the program");
-  return failed(node, what, err);
+  return wwri_node_failed(node, what, err);
 }
 
 static int new_server(struct wwr_node *node) {
@@ -260,7 +269,7 @@ int wwr_node_open(struct wwr_node *node, struct wwr_server **server) {
   raise_descriptor_limit(node);
   wwr_err err =
       wwr_log_writer_new(&node->writer, STDERR_FILENO, node->log_format);
-  if (err != WWR_OK) return failed(node, "could not start", err);
+  if (err != WWR_OK) return wwri_node_failed(node, "could not start", err);
   node->log = wwr_log_writer_sink(node->writer, node->log_level);
   node->opts->log = node_log(node);
   int status = new_transport(node);

@@ -43,4 +43,9 @@ struct wwr_node {
 /** Sent to the main thread when the server has stopped. */
 #define WWRI_SIGNAL_STOPPED SIGUSR1
 
+/** Print one line that says why the server can't start: the first error of its
+ * log, or `what` and `err`. Returns WWR_EXIT_FAILED. */
+int wwri_node_failed(const struct wwr_node *node, const char *what,
+                     wwr_err err);
+
 #endif

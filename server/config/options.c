@@ -146,7 +146,7 @@ static void print_default(const struct wwr_option *option) {
     case WWR_OPTION_FILE:
       break;
   }
-  if (text) printf(" (default: %s)", text);
+  if (text) printf(" [%s]", text);
 }
 
 static void print_option(const char *name, const char *value, const char *help,

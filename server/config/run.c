@@ -5,7 +5,8 @@
  * graceful shutdown -> its end is sent to the main thread as a signal too.
  *
  * A second SIGTERM or SIGINT cuts the shutdown short; what even that does not
- * end within ABORT_MS is left to the kernel. */
+ * end within ABORT_MS is left to the kernel. The same signal within TWIN_MS is
+ * no second one: timeout(1) and its kin signal a process and then its group. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 #include "node_impl.h"
 
-enum { ABORT_MS = 1000, SIGNAL_STATUS = 128 };
+enum { ABORT_MS = 1000, TWIN_MS = 50, SIGNAL_STATUS = 128 };
 
 static void say(const struct wwr_node *node, enum wwr_log_level level,
                 const char *message) {
@@ -35,10 +36,9 @@ static void say(const struct wwr_node *node, enum wwr_log_level level,
 static int start(struct wwr_node *node) {
   wwr_err err = wwr_server_start(node->server);
   if (err != WWR_OK) {
-    fprintf(stderr, "%s: can't listen on %s: %s\n", node->program->name,
-            node->listen,
-            *node->reason.text ? node->reason.text : wwr_err_text(err));
-    return WWR_EXIT_FAILED;
+    char what[WWRI_REASON_MAX];
+    snprintf(what, sizeof what, "can't listen on %.128s", node->listen);
+    return wwri_node_failed(node, what, err);
   }
   if (printf("listening on %s\n", wwr_server_address(node->server)) < 0 ||
       fflush(stdout) != 0) {
@@ -75,6 +75,12 @@ static void reload(const struct wwr_node *node) {
   }
 }
 
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* The next SIGTERM or SIGINT, or 0 when the server has stopped. */
 static int next_signal(const struct watch *watch) {
   for (;;) {
@@ -84,12 +90,6 @@ static int next_signal(const struct watch *watch) {
     if (signal == SIGHUP) reload(watch->node);
     if (signal == SIGTERM || signal == SIGINT) return signal;
   }
-}
-
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static bool stops_soon(const struct watch *watch) {
@@ -111,11 +111,16 @@ static _Noreturn void abort_now(const struct watch *watch, int signal) {
 }
 
 static void serve(const struct watch *watch) {
-  if (next_signal(watch) == 0) return;
+  int first = next_signal(watch);
+  if (first == 0) return;
   say(watch->node, WWR_LOG_INFO, "shutting down");
   wwr_server_shutdown_async(watch->node->server);
-  int signal = next_signal(watch);
-  if (signal != 0) abort_now(watch, signal);
+  int64_t twins_until = now_ms() + TWIN_MS;
+  int second;
+  do {
+    second = next_signal(watch);
+  } while (second == first && now_ms() < twins_until);
+  if (second != 0) abort_now(watch, second);
 }
 
 int wwr_node_run(struct wwr_node *node) {

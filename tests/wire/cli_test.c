@@ -1,0 +1,273 @@
+/* Command lines and configuration files of the servers: --help, --version, and
+ * every way to be wrong, each one clear line and status 2. */
+#include "wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct wire_dir dir;
+
+static int make(void) {
+  return wire_dir_make(&dir) ? 0 : 1;
+}
+
+static int clean(void) {
+  wire_dir_remove(&dir);
+  return 0;
+}
+
+static bool is_one_line(const char *text) {
+  const char *end = strchr(text, '\n');
+  return end && end != text && end[1] == '\0';
+}
+
+/* The program ends with `status` and says one line that has `text` in it. */
+static bool ends(const char *name, const char *const args[], int status,
+                 const char *text) {
+  struct proc *proc = wire_program(name, args);
+  if (!proc) return false;
+  int got = proc_wait_exit(proc, WIRE_MS);
+  char *out = proc_output(proc, PROC_STDOUT);
+  char *err = proc_output(proc, PROC_STDERR);
+  bool good = got == status && strcmp(out, "") == 0 && is_one_line(err) &&
+              strncmp(err, name, strlen(name)) == 0 && strstr(err, text);
+  if (!good)
+    fprintf(stderr, "%s %s: status %d, not \"%s\": %s\n", name,
+            args[0] ? args[0] : "", got, text, err);
+  free(out);
+  free(err);
+  proc_free(proc);
+  return good;
+}
+
+static const char *const servers[] = {"echo-server", "pubsub-server",
+                                      "chatroom-server"};
+static const char *const programs[] = {"echo-server",     "pubsub-server",
+                                       "chatroom-server", "echo-client",
+                                       "pubsub-client",   "chatroom-client"};
+
+static void help_and_version(void) {
+  static const char *const options[] = {"--help", "--version"};
+  for (size_t i = 0; i < 12; i++) {
+    const char *const args[] = {options[i % 2], NULL};
+    struct proc *proc = wire_program(programs[i / 2], args);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
+    CU_ASSERT_EQUAL(proc_wait_exit(proc, WIRE_MS), 0);
+    char *out = proc_output(proc, PROC_STDOUT);
+    char *err = proc_output(proc, PROC_STDERR);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, programs[i / 2]));
+    if (i % 2 == 0) {
+      CU_ASSERT_PTR_NOT_NULL(strstr(out, "usage:"));
+      CU_ASSERT_PTR_NOT_NULL(strstr(out, "--version"));
+    } else {
+      CU_ASSERT_TRUE(is_one_line(out));
+    }
+    CU_ASSERT_STRING_EQUAL(err, "");
+    free(out);
+    free(err);
+    proc_free(proc);
+  }
+}
+
+static void wrong_options(void) {
+  static const struct {
+    const char *args[5];
+    const char *text;
+  } cases[] = {
+      {{"--nonsense"}, "--nonsense"},
+      {{"-x"}, "-x"},
+      {{"extra"}, "extra"},
+      {{"--redis", "redis://127.0.0.1"}, "--redis"},
+      {{"--admin", "127.0.0.1:0"}, "--admin"},
+      {{"--help=1"}, "--help"},
+      {{"--listen"}, "--listen"},
+      {{"--listen="}, "--listen"},
+      {{"--listen", "nonsense"}, "--listen"},
+      {{"--listen", "127.0.0.1"}, "--listen"},
+      {{"--listen", "127.0.0.1:65536"}, "--listen"},
+      {{"--listen", "127.0.0.1:x"}, "--listen"},
+      {{"--threads", "65"}, "--threads"},
+      {{"--threads", "-1"}, "--threads"},
+      {{"--threads", "1x"}, "--threads"},
+      {{"--threads", ""}, "--threads"},
+      {{"--threads", "99999999999999999999999"}, "--threads"},
+      {{"--read-timeout", "-1"}, "--read-timeout"},
+      {{"--read-timeout", "soon"}, "--read-timeout"},
+      {{"--read-timeout", "1.2.3"}, "--read-timeout"},
+      {{"--read-timeout", "86401"}, "--read-timeout"},
+      {{"--message-buffer", "31"}, "--message-buffer"},
+      {{"--message-buffer", "67108865"}, "--message-buffer"},
+      {{"--max-connections", "many"}, "--max-connections"},
+      {{"--log-level", "loud"}, "--log-level"},
+      {{"--log-format", "xml"}, "--log-format"},
+      {{"--tls-cert", "/dev/null"}, "--tls-cert"},
+      {{"--tls-key", "/dev/null"}, "--tls-key"},
+      {{"--tls-min-version", "1.2"}, "--tls-min-version"},
+      {{"--tls-cert", "/dev/null", "--tls-key", "/nonexistent"}, "--tls-key"},
+      {{"--config", "/nonexistent"}, "/nonexistent"},
+      {{"--config", "/tmp"}, "/tmp"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    CU_ASSERT_TRUE(ends("echo-server", cases[i].args, 2, cases[i].text));
+  for (size_t i = 0; i < 6; i++)
+    CU_ASSERT_TRUE(ends(programs[i], cases[0].args, 2, cases[0].text));
+  for (size_t i = 0; i < 3; i++)
+    CU_ASSERT_TRUE(ends(servers[i], cases[8].args, 2, cases[8].text));
+}
+
+static void wrong_client_options(void) {
+  CU_ASSERT_TRUE(ends("pubsub-client", (const char *[]){"--count", "0", NULL},
+                      2, "--count"));
+  CU_ASSERT_TRUE(
+      ends("pubsub-client", (const char *[]){"http://x", NULL}, 2, "http://x"));
+  CU_ASSERT_TRUE(
+      ends("chatroom-client", (const char *[]){"nowhere", NULL}, 2, "nowhere"));
+  CU_ASSERT_TRUE(ends("chatroom-client",
+                      (const char *[]){"--name", "Frodo", NULL}, 2, "--pass"));
+  CU_ASSERT_TRUE(ends("echo-client",
+                      (const char *[]){"ws://127.0.0.1:1", "x", NULL}, 1,
+                      "ws://127.0.0.1:1"));
+  CU_ASSERT_TRUE(
+      ends("echo-client", (const char *[]){"ws://", NULL}, 1, "ws://"));
+}
+
+/* --- Configuration files ------------------------------------------------ */
+
+static void wrong_files(void) {
+  static const struct {
+    const char *file;
+    const char *text;
+  } cases[] = {
+      {"listen = \"127.0.0.1:0\";\nnonsense = 1;\n", "x.conf:2: nonsense"},
+      {"listen = ;\n", "x.conf:1: syntax error"},
+      {"\n\nthreads = 65;\n", "x.conf:3: threads"},
+      {"threads = \"two\";\n", "x.conf:1: threads"},
+      {"threads = true;\n", "x.conf:1: threads"},
+      {"listen = 8080;\n", "x.conf:1: listen"},
+      {"listen = \"nonsense\";\n", "x.conf:1: listen"},
+      {"read-timeout = -3;\n", "x.conf:1: read-timeout"},
+      {"threads = 1;\nthreads = 2;\n", "x.conf:2"},
+      {"origin = [1, 2];\n", "x.conf:1: origin"},
+      {"config = \"y\";\n", "x.conf:1: config"},
+      {"redis = \"redis://x\";\n", "x.conf:1: redis"},
+      {"\ntls-cert = \"/dev/null\";\n", "x.conf:2: tls-cert"},
+      {"log-level = \"loud\";\n", "x.conf:1: log-level"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    CU_ASSERT_TRUE_FATAL(
+        wire_write_file(wire_path(&dir, "x.conf"), cases[i].file));
+    CU_ASSERT_TRUE(
+        ends("echo-server",
+             (const char *[]){"--config", wire_path(&dir, "x.conf"), NULL}, 2,
+             cases[i].text));
+  }
+}
+
+/* What accept-conf says of a server with these arguments. */
+static bool announces(const char *const args[], uint32_t timeout_ms,
+                      uint32_t buffer) {
+  struct wire_server server;
+  struct rawws_message got;
+  if (!wire_start(&server, "echo-server", args)) return false;
+  struct rawws *ws = rawws_open(server.port);
+  bool good =
+      ws && rawws_recv_message(ws, &got, WIRE_MS) == RAWWS_OK && got.len == 11;
+  uint32_t said[2] = {0, 0};
+  for (int i = 0; good && i < 8; i++)
+    said[i / 4] |= (uint32_t)got.payload[3 + i] << (8 * (i % 4));
+  rawws_free(ws);
+  return wire_end(&server) == 0 && good && said[0] == timeout_ms &&
+         said[1] == buffer;
+}
+
+static void good_file(void) {
+  CU_ASSERT_TRUE_FATAL(
+      wire_write_file(wire_path(&dir, "x.conf"),
+                      "# all of it\n"
+                      "listen = \"127.0.0.1:1\";\n" /* the test says :0 */
+                      "threads = 2;\nread-timeout = 2.5;\n"
+                      "message-buffer = 1000;\nmax-connections = 10;\n"
+                      "origin = [\"https://a.example\", \"https://b.example\"]"
+                      ";\nlog-level = \"debug\";\nlog-format = \"json\";\n"));
+  const char *path = wire_path(&dir, "x.conf");
+  CU_ASSERT_TRUE(
+      announces((const char *[]){"--config", path, NULL}, 2500, 1000));
+  CU_ASSERT_TRUE(
+      announces((const char *[]){"--read-timeout", "7", "--config", path,
+                                 "--message-buffer", "2000", NULL},
+                7000, 2000));
+}
+
+static void below_a_second_is_the_default(void) {
+  CU_ASSERT_TRUE(
+      announces((const char *[]){"--read-timeout", "0.9", NULL}, 60000, 8192));
+  CU_ASSERT_TRUE(
+      announces((const char *[]){"--read-timeout=1", NULL}, 1000, 8192));
+}
+
+/* --- Accounts ----------------------------------------------------------- */
+
+static void wrong_accounts(void) {
+  static const struct {
+    const char *file;
+    const char *text;
+  } cases[] = {
+      {"Ann:1\nnonsense\n", "acc:2: no name:password"},
+      {"Ann:1\n\n:x\n", "acc:3: no name"},
+      {"Ann:\n", "acc:1: no password"},
+      {"Ann:1\nBob:2\nAnn:3\n", "acc:3: this name occurs twice"},
+      {"\n", "no accounts"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    CU_ASSERT_TRUE_FATAL(
+        wire_write_file(wire_path(&dir, "acc"), cases[i].file));
+    CU_ASSERT_TRUE(
+        ends("chatroom-server",
+             (const char *[]){"--accounts", wire_path(&dir, "acc"), NULL}, 2,
+             cases[i].text));
+  }
+  CU_ASSERT_TRUE(ends("chatroom-server",
+                      (const char *[]){"--accounts", "/nonexistent", NULL}, 2,
+                      "/nonexistent"));
+  CU_ASSERT_TRUE(ends("chatroom-server",
+                      (const char *[]){"--accounts", "/tmp", NULL}, 2, "/tmp"));
+}
+
+static void accounts_of_a_file(void) {
+  struct wire_server server;
+  char key[65];
+  CU_ASSERT_TRUE_FATAL(wire_write_file(wire_path(&dir, "acc"),
+                                       "Zoe:a:b\r\n\nAnn:se cret\nBob:x"));
+  CU_ASSERT_TRUE_FATAL(
+      wire_start(&server, "chatroom-server",
+                 (const char *[]){"--accounts", wire_path(&dir, "acc"), NULL}));
+  struct rawws *ws[3];
+  static const char *const names[] = {"Zoe", "Ann", "Bob"};
+  static const char *const passwords[] = {"a:b", "se cret", "x"};
+  for (int i = 0; i < 3; i++) {
+    ws[i] = wire_open(server.port);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(ws[i]);
+    CU_ASSERT_TRUE(wire_request(ws[i], "auth",
+                                "{\"name\":\"Frodo\",\"pass\":\"frodo1234\"}"));
+    CU_ASSERT_TRUE(wire_expect_error(ws[i], "INEXISTENT_USER"));
+    CU_ASSERT_TRUE(wire_log_in(ws[i], names[i], passwords[i], key));
+  }
+  for (int i = 0; i < 3; i++) rawws_free(ws[i]);
+  CU_ASSERT_EQUAL(wire_end(&server), 0);
+}
+
+int main(int argc, char **argv) {
+  CU_TestInfo tests[] = {
+      {"help and version", help_and_version},
+      {"wrong options", wrong_options},
+      {"wrong client options", wrong_client_options},
+      {"wrong files", wrong_files},
+      {"good file", good_file},
+      {"below a second is the default", below_a_second_is_the_default},
+      {"wrong accounts", wrong_accounts},
+      {"accounts of a file", accounts_of_a_file},
+      CU_TEST_INFO_NULL};
+  CU_SuiteInfo suites[] = {{"cli", make, clean, NULL, NULL, tests},
+                           CU_SUITE_INFO_NULL};
+  return test_run(argc, argv, suites);
+}

@@ -1,0 +1,16 @@
+# Black box: a raw WebSocket client, and the clients of ours, against the real
+# programs.
+if(TARGET echo-server)
+  function(wire_test name)
+    wwr_test(wire_${name} SOURCES wire/${name}_test.c wire/wire.c TIMEOUT 120
+             LABELS wire)
+    target_compile_definitions(wire_${name} PRIVATE
+      PROGRAMS="$<TARGET_FILE_DIR:echo-server>")
+    add_dependencies(wire_${name} echo-server echo-client pubsub-server
+                     pubsub-client chatroom-server chatroom-client)
+  endfunction()
+  foreach(name IN ITEMS echo violation chatroom session pubsub cli process tls
+                        client)
+    wire_test(${name})
+  endforeach()
+endif()
