@@ -118,6 +118,7 @@ static void on_opened(void *owner, size_t index, void *token,
   pipe->user = conn;
   pipe->events = &wwri_conn_pipe_events;
   atomic_fetch_add(&server->live_conns, 1);
+  atomic_fetch_add(&server->live_pipes, 1);
   conn->state = WWRI_CONN_CONNECTING;
   if (wwri_shard_add(&server->shards[index], conn) != WWR_OK) {
     conn->state = WWRI_CONN_CLOSING;
@@ -260,6 +261,9 @@ void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason) {
   if (conn->slot != SIZE_MAX) wwri_shard_remove(conn->shard, conn);
   wwri_log(&conn->server->opts.log, WWR_LOG_DEBUG, conn->id, "disconnected",
            "reason", wwr_err_name(conn->reason), NULL);
+  if (atomic_fetch_sub(&conn->server->live_pipes, 1) == 1) {
+    wwri_shutdown_nudge(conn->server);
+  }
   if (atomic_load(&conn->open)) return; /* work_end goes on */
   wwri_handle_life(conn, WWRI_WORK_DISCONNECTED);
 }

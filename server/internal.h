@@ -91,6 +91,7 @@ struct wwr_server {
   atomic_bool stopping;    /* requests get reply-shutdown from here on */
   atomic_bool closing_all; /* new connections are closed at once */
   atomic_ulong open_work;  /* handlers, restores and closes under way */
+  atomic_ulong live_pipes; /* until the pipe has died */
   atomic_ulong live_conns; /* until on_disconnected has returned */
 
   struct { /* under `control.lock` */

@@ -27,6 +27,10 @@ static bool no_conns(const struct wwr_server *server) {
   return atomic_load(&server->live_conns) == 0;
 }
 
+static bool no_pipes(const struct wwr_server *server) {
+  return atomic_load(&server->live_pipes) == 0;
+}
+
 static bool idle(const struct wwr_server *server) {
   return no_work(server) && no_conns(server);
 }
@@ -78,13 +82,15 @@ static void warn(struct wwr_server *server, const char *message) {
 }
 
 static void stop_gracefully(struct wwr_server *server) {
+  bool (*closed)(const struct wwr_server *) = no_conns;
   wwri_each_conn(server, wwri_inbox_refuse);
   if (!wait_for(server, no_work, server->opts.shutdown_timeout_ms)) {
     warn(server, "shutdown: open handlers are cut off");
+    closed = no_pipes; /* on_disconnected waits for those handlers */
   }
   atomic_store(&server->closing_all, true);
   wwri_each_conn(server, close_conn);
-  if (!wait_for(server, no_conns, CLOSE_WAIT_MS)) {
+  if (!wait_for(server, closed, CLOSE_WAIT_MS)) {
     warn(server, "shutdown: open connections are cut off");
   }
   server->transport->ops->stop(server->transport);

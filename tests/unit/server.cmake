@@ -1,4 +1,4 @@
-foreach(area IN ITEMS conn request session)
+foreach(area IN ITEMS conn request session close)
   wwr_test(server_${area}_test
            SOURCES unit/server_${area}_test.c unit/server_fixture.c
                    unit/server_fixture_store.c
