@@ -5,3 +5,11 @@ if(TARGET wwr_websocket)
     DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
     LABELS contract TIMEOUT 300)
 endif()
+if(TARGET wwr_websocket)
+  wwr_test(websocket_raw_test
+    SOURCES contract/websocket_raw_test.c contract/websocket_raw_fixture.c
+            contract/websocket_raw_http.c contract/websocket_raw_life.c
+            contract/transport_cert.c
+    DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
+    LABELS contract TIMEOUT 300)
+endif()

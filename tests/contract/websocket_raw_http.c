@@ -1,0 +1,241 @@
+/* What the transport answers to HTTP. */
+#include <stdio.h>
+#include <string.h>
+
+#include "websocket_raw.h"
+
+enum { BIG_BODY = 3 * 1024 * 1024 };
+
+static void test_no_sub_protocol(void) {
+  raw_start();
+  static const char *const offers[] = {
+      "Sec-WebSocket-Protocol: chat\r\n",
+      "Sec-WebSocket-Protocol: v1.webwire, other\r\n",
+      "Sec-WebSocket-Extensions: permessage-deflate\r\n"};
+  for (int i = 0; i < 3; i++) {
+    struct rawws_request request = {.headers = offers[i]};
+    struct rawws *ws = raw_dial();
+    CU_ASSERT_EQUAL(rawws_upgrade(ws, &request), 101);
+    CU_ASSERT_PTR_NULL(rawws_header(ws, "Sec-WebSocket-Protocol"));
+    CU_ASSERT_PTR_NULL(rawws_header(ws, "Sec-WebSocket-Extensions"));
+    CU_ASSERT_TRUE(raw_echo(ws, "hi", 2));
+    rawws_free(ws);
+    CU_ASSERT_EQUAL(raw_status("/", NULL), 101); /* and none is left behind */
+  }
+}
+
+static void test_refused_by_the_owner(void) {
+  raw_start();
+  CU_ASSERT_EQUAL(raw_status("/no", NULL), 403);
+  struct rawws_request request = {.path = "/teapot?x=1"};
+  struct rawws *ws = raw_dial();
+  CU_ASSERT_EQUAL(rawws_upgrade(ws, &request), 429);
+  const char *wait = rawws_header(ws, "retry-after");
+  CU_ASSERT_TRUE(wait && strcmp(wait, "7") == 0);
+  const char *type = rawws_header(ws, "Content-Type");
+  CU_ASSERT_TRUE(type && strcmp(type, "text/x-tea") == 0);
+  const char *body = rawws_body(ws, WAIT_MS);
+  CU_ASSERT_TRUE(body && strcmp(body, "no tea") == 0);
+  CU_ASSERT_EQUAL(rawws_expect_end(ws, WAIT_MS), 1006);
+  rawws_free(ws);
+}
+
+static void test_paths(void) {
+  static const char *const paths[] = {"/ws", "/a/b"};
+  raw.opts.paths = paths;
+  raw.opts.path_count = 2;
+  raw_start();
+  CU_ASSERT_EQUAL(raw_status("/ws", NULL), 101);
+  CU_ASSERT_EQUAL(raw_status("/a/b?x=y", NULL), 101);
+  CU_ASSERT_EQUAL(raw_status("/", NULL), 404);
+  CU_ASSERT_EQUAL(raw_status("/ws2", NULL), 404);
+}
+
+static void check_origin(const char *origin, int status) {
+  char line[128];
+  snprintf(line, sizeof(line), "Origin: %s\r\n", origin);
+  CU_ASSERT_EQUAL(raw_status("/", line), status);
+}
+
+static void test_same_host(void) {
+  char same[64];
+  raw_start();
+  snprintf(same, sizeof(same), "http://127.0.0.1:%u", raw.port);
+  check_origin(same, 101);
+  CU_ASSERT_STRING_EQUAL(raw.last_origin, same);
+  CU_ASSERT_EQUAL(raw_status("/", NULL), 101); /* no browser sends none */
+  check_origin("http://127.0.0.1:1", 403);
+  check_origin("http://evil.example", 403);
+  check_origin("null", 403);
+}
+
+static void test_same_host_by_name(void) {
+  raw_start();
+  CU_ASSERT_EQUAL(raw_status("/",
+                             "Host: Chat.Example:80\r\n"
+                             "Origin: https://chat.example:80\r\n"),
+                  101);
+  CU_ASSERT_EQUAL(raw_status("/",
+                             "Host: chat.example\r\n"
+                             "Origin: https://chat.example.evil\r\n"),
+                  403);
+}
+
+static void test_listed_origins(void) {
+  static const char *const origins[] = {"https://a.example",
+                                        "https://b.example:8443"};
+  raw.opts.origins = origins;
+  raw.opts.origin_count = 2;
+  raw_start();
+  check_origin("https://A.example", 101);
+  check_origin("https://b.example:8443", 101);
+  check_origin("https://b.example", 403);
+  check_origin("https://c.example", 403);
+  CU_ASSERT_EQUAL(raw_status("/", NULL), 101);
+}
+
+static void test_any_origin(void) {
+  static const char *const any[] = {"*"};
+  raw.opts.origins = any;
+  raw.opts.origin_count = 1;
+  raw_start();
+  check_origin("https://whatever.example", 101);
+  check_origin("null", 101);
+}
+
+static void test_bad_handshakes(void) {
+  raw_start();
+  CU_ASSERT_EQUAL(raw_status("/", "Sec-WebSocket-Version: 8\r\n"), 426);
+  CU_ASSERT_EQUAL(raw_status("/", "Sec-WebSocket-Key: short\r\n"), 400);
+  CU_ASSERT_EQUAL(raw_status("/", "Connection: close\r\n"), 400);
+  struct rawws_request post = {.method = "POST"};
+  struct rawws *ws = raw_dial();
+  CU_ASSERT_EQUAL(rawws_upgrade(ws, &post), 405);
+  rawws_free(ws);
+  CU_ASSERT_EQUAL(raw_status("/", "Connection: keep-alive, Upgrade\r\n"), 101);
+  CU_ASSERT_EQUAL(raw.log_lines, 0); /* what strangers send is no news */
+}
+
+static struct rawws *plain_request(const char *text, int status) {
+  struct rawws *ws = raw_dial();
+  CU_ASSERT_TRUE(rawws_write(ws, text, strlen(text)));
+  CU_ASSERT_EQUAL(rawws_read_answer(ws), status);
+  return ws;
+}
+
+static void check_plain(const char *text, int status, const char *body) {
+  struct rawws *ws = plain_request(text, status);
+  const char *got = rawws_body(ws, WAIT_MS);
+  CU_ASSERT_TRUE(got && strcmp(got, body) == 0);
+  CU_ASSERT_EQUAL(rawws_expect_end(ws, WAIT_MS), 1006);
+  rawws_free(ws);
+}
+
+static void test_plain_requests(void) {
+  raw_start();
+  check_plain("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET");
+  check_plain("OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n", 200, "OPTIONS");
+  check_plain("GET /query?a=b HTTP/1.0\r\n\r\n", 200, "a=b");
+  check_plain("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", 200,
+              "PUT");
+  check_plain("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody",
+              200, "POST");
+  check_plain(
+      "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, "
+      "HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+      200, "GET");
+  CU_ASSERT_EQUAL(raw.log_lines, 0);
+}
+
+static void test_head(void) {
+  raw_start();
+  struct rawws *ws = plain_request("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", 200);
+  const char *length = rawws_header(ws, "Content-Length");
+  CU_ASSERT_TRUE(length && strcmp(length, "4") == 0);
+  CU_ASSERT_EQUAL(rawws_expect_end(ws, WAIT_MS), 1006);
+  rawws_free(ws);
+}
+
+static void check_big_body(void) {
+  struct rawws *ws = plain_request("GET /big HTTP/1.1\r\nHost: x\r\n\r\n", 200);
+  const char *body = rawws_body(ws, WAIT_MS);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(body);
+  CU_ASSERT_EQUAL(strspn(body, "x"), BIG_BODY);
+  CU_ASSERT_EQUAL(strlen(body), BIG_BODY);
+  rawws_free(ws);
+}
+
+static void test_big_body(void) {
+  raw_start();
+  check_big_body();
+}
+
+static void test_big_body_with_tls(void) {
+  raw_start_with(WWR_WRITE_DIRECT, true);
+  check_big_body();
+}
+
+static void test_nonsense(void) {
+  static const char *const nonsense[] = {
+      "\r\n\r\n\r\n",
+      "GET\r\n\r\n",
+      "BREW / HTTP/1.1\r\n\r\n",
+      "CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+      "GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"};
+  raw_start();
+  for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+    struct rawws *ws = raw_dial();
+    CU_ASSERT_TRUE(rawws_write(ws, nonsense[i], strlen(nonsense[i])));
+    rawws_shutdown_write(ws);
+    CU_ASSERT_NOT_EQUAL(rawws_expect_end(ws, WAIT_MS), -1);
+    rawws_free(ws);
+  }
+  CU_ASSERT_EQUAL(raw_status("/", NULL), 101);
+}
+
+static void test_refusing(void) {
+  raw_start();
+  struct rawws *ws = raw_client(0);
+  raw.transport->ops->refuse(raw.transport);
+  CU_ASSERT_EQUAL(raw_status("/", NULL), 503);
+  check_plain("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 503, "Service Unavailable");
+  CU_ASSERT_TRUE(raw_echo(ws, "still here", 10));
+  rawws_free(ws);
+}
+
+static void test_full(void) {
+  raw.config.max_connections = 3;
+  raw_start();
+  struct rawws *some[3];
+  for (int i = 0; i < 3; i++) some[i] = raw_client(0);
+  CU_ASSERT_EQUAL(raw_status("/", NULL), 503);
+  rawws_free(some[0]);
+  RAW_WAIT(raw.closed == 1);
+  int status = 503;
+  for (int i = 0; i < 100 && status == 503; i++) status = raw_status("/", NULL);
+  CU_ASSERT_EQUAL(status, 101);
+  struct wwri_transport_stats stats;
+  raw.transport->ops->stats(raw.transport, &stats);
+  CU_ASSERT_TRUE(stats.refused >= 1 && stats.accepted == 4);
+  rawws_free(some[1]);
+  rawws_free(some[2]);
+}
+
+CU_TestInfo raw_http[] = {
+    {"no sub-protocol, no extension", test_no_sub_protocol},
+    {"refused by the owner", test_refused_by_the_owner},
+    {"paths", test_paths},
+    {"same host", test_same_host},
+    {"same host by name", test_same_host_by_name},
+    {"listed origins", test_listed_origins},
+    {"any origin", test_any_origin},
+    {"bad handshakes", test_bad_handshakes},
+    {"plain requests", test_plain_requests},
+    {"HEAD", test_head},
+    {"big body", test_big_body},
+    {"big body, TLS", test_big_body_with_tls},
+    {"nonsense", test_nonsense},
+    {"refusing", test_refusing},
+    {"full", test_full},
+    CU_TEST_INFO_NULL};
