@@ -125,6 +125,7 @@ static void fill_info(struct lws_context_creation_info *info,
   info->alpn = "http/1.1"; /* raw frames would break inside HTTP/2 */
   info->fd_limit_per_thread = opts->fd_limit;
   info->timeout_secs = (opts->handshake_timeout_ms + SECOND_MS - 1) / SECOND_MS;
+  info->timeout_secs_ah_idle = info->timeout_secs; /* from the first byte on */
   info->http_proxy_address = "none:0"; /* whatever $http_proxy says */
   info->pcontext = &shard->context;
   info->user = shard;
