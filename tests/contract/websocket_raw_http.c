@@ -1,6 +1,10 @@
 /* What the transport answers to HTTP. */
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "websocket_raw.h"
 
@@ -58,13 +62,16 @@ static void check_origin(const char *origin, int status) {
 }
 
 static void test_same_host(void) {
-  char same[64];
+  char lines[128];
   raw_start();
-  snprintf(same, sizeof(same), "http://127.0.0.1:%u", raw.port);
-  check_origin(same, 101);
-  CU_ASSERT_STRING_EQUAL(raw.last_origin, same);
+  snprintf(lines, sizeof(lines),
+           "Host: 127.0.0.1:%u\r\nOrigin: http://127.0.0.1:%u\r\n", raw.port,
+           raw.port);
+  CU_ASSERT_EQUAL(raw_status("/", lines), 101);
+  CU_ASSERT_TRUE(strncmp(raw.last_origin, "http://127.0.0.1:", 17) == 0);
   CU_ASSERT_EQUAL(raw_status("/", NULL), 101); /* no browser sends none */
-  check_origin("http://127.0.0.1:1", 403);
+  check_origin("http://localhost", 101);
+  check_origin("http://localhost:1", 403);
   check_origin("http://evil.example", 403);
   check_origin("null", 403);
 }
@@ -156,23 +163,53 @@ static void test_head(void) {
   rawws_free(ws);
 }
 
-static void check_big_body(void) {
-  struct rawws *ws = plain_request("GET /big HTTP/1.1\r\nHost: x\r\n\r\n", 200);
-  const char *body = rawws_body(ws, WAIT_MS);
-  CU_ASSERT_PTR_NOT_NULL_FATAL(body);
-  CU_ASSERT_EQUAL(strspn(body, "x"), BIG_BODY);
-  CU_ASSERT_EQUAL(strlen(body), BIG_BODY);
-  rawws_free(ws);
+static BIO *connect_bio(SSL_CTX *ctx) {
+  char where[32];
+  snprintf(where, sizeof(where), "127.0.0.1:%u", raw.port);
+  BIO *bio = ctx ? BIO_new_ssl_connect(ctx) : BIO_new_connect(where);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(bio);
+  BIO_set_conn_hostname(bio, where);
+  CU_ASSERT_EQUAL_FATAL(BIO_do_connect(bio), 1);
+  return bio;
+}
+
+/* Reads slowly at first, so that the answer has to wait for us. */
+static void check_big_body(bool tls) {
+  static const char request[] = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+  SSL_CTX *ctx = tls ? SSL_CTX_new(TLS_client_method()) : NULL;
+  BIO *bio = connect_bio(ctx);
+  char bytes[4096];
+  size_t count = 0;
+  int n;
+  CU_ASSERT_TRUE(BIO_write(bio, request, (int)strlen(request)) > 0);
+  usleep(50 * 1000);
+  while ((n = BIO_read(bio, bytes, sizeof(bytes))) > 0) {
+    for (int i = 0; i < n; i++) count += bytes[i] == 'x';
+  }
+  CU_ASSERT_EQUAL(count, BIG_BODY + 1); /* one is in "text/plain" */
+  BIO_free_all(bio);
+  SSL_CTX_free(ctx);
 }
 
 static void test_big_body(void) {
   raw_start();
-  check_big_body();
+  check_big_body(false);
 }
 
 static void test_big_body_with_tls(void) {
   raw_start_with(WWR_WRITE_DIRECT, true);
-  check_big_body();
+  check_big_body(true);
+}
+
+/* Whatever is answered, it ends. */
+static bool ends(int fd) {
+  struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+  char bytes[1024];
+  ssize_t n = 1;
+  while (n > 0 && poll(&poll_fd, 1, WAIT_MS) == 1) {
+    n = read(fd, bytes, sizeof(bytes));
+  }
+  return n == 0 || (n < 0 && errno == ECONNRESET);
 }
 
 static void test_nonsense(void) {
@@ -188,7 +225,7 @@ static void test_nonsense(void) {
     struct rawws *ws = raw_dial();
     CU_ASSERT_TRUE(rawws_write(ws, nonsense[i], strlen(nonsense[i])));
     rawws_shutdown_write(ws);
-    CU_ASSERT_NOT_EQUAL(rawws_expect_end(ws, WAIT_MS), -1);
+    CU_ASSERT_TRUE(ends(rawws_fd(ws)));
     rawws_free(ws);
   }
   CU_ASSERT_EQUAL(raw_status("/", NULL), 101);
@@ -216,8 +253,10 @@ static void test_full(void) {
   for (int i = 0; i < 100 && status == 503; i++) status = raw_status("/", NULL);
   CU_ASSERT_EQUAL(status, 101);
   struct wwri_transport_stats stats;
+  RAW_WAIT(raw.opened == 4);
   raw.transport->ops->stats(raw.transport, &stats);
-  CU_ASSERT_TRUE(stats.refused >= 1 && stats.accepted == 4);
+  CU_ASSERT_TRUE(stats.refused >= 1);
+  CU_ASSERT_EQUAL(stats.accepted, 4);
   rawws_free(some[1]);
   rawws_free(some[2]);
 }
