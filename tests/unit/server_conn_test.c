@@ -180,6 +180,44 @@ static void upgrade_hook_refuses(void) {
   CU_ASSERT_EQUAL(stats.connections, 1);
 }
 
+static void over_max_connections(void) {
+  fix.opts.max_connections = 2;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  (void)peer_connect();
+  peer_refused(503);
+  peer_close(peer);
+  peer_wait_closed(peer);
+  settle();
+  (void)peer_connect();
+}
+
+static void stats_count(void) {
+  fixture_start();
+  struct peer *peer = peer_connect();
+  (void)peer_connect();
+  stage_request(peer, 1, "echo", "x");
+  stage_signal(peer, "s", NULL);
+  stage_request(peer, 2, "hold", NULL);
+  (void)peer_flush(peer);
+  peer_expect_text(peer, 1, "x");
+  struct wwr_request *request = next_held();
+  CU_ASSERT_EQUAL(wwr_server_broadcast(fix.server, wwr_view_str("b"), NULL),
+                  WWR_OK);
+  (void)peer_expect(peer, WWRI_SIGNAL_BINARY);
+  settle();
+  struct wwr_server_stats stats;
+  wwr_server_stats(fix.server, &stats);
+  CU_ASSERT_EQUAL(stats.accepted, 2);
+  CU_ASSERT_EQUAL(stats.connections, 2);
+  CU_ASSERT_EQUAL(stats.requests, 2);
+  CU_ASSERT_EQUAL(stats.signals_in, 1);
+  CU_ASSERT_EQUAL(stats.signals_out, 2);
+  CU_ASSERT_EQUAL(stats.open_handlers, 1);
+  answer_held(request, "x");
+  peer_expect_text(peer, 2, "x");
+}
+
 static int released;
 
 static void release_info(void *value) {
@@ -532,6 +570,8 @@ static CU_TestInfo tests[] = {
     {"no hook before on_connected returned", no_hook_before_connected_returned},
     {"gone during on_connected", gone_during_on_connected},
     {"the upgrade hook refuses", upgrade_hook_refuses},
+    {"over max_connections", over_max_connections},
+    {"stats count", stats_count},
     {"info and remote", info_and_remote},
     {"User-Agent is info 0", user_agent_is_info_0},
     {"plain HTTP is answered", plain_http_is_answered},

@@ -293,14 +293,13 @@ static void setup(void) {
 }
 
 wwr_err fixture_new(void) {
+  fix.store.base.ops = &test_store_ops[fix.store_blocks];
   wwr_err err = wwr_memory_transport_new(&fix.opts.transport, fix.hub);
   if (err != WWR_OK) return err;
-  fix.store.base.ops = &test_store_ops[fix.store_blocks];
   if (fix.with_store) fix.opts.store = &fix.store.base;
   err = wwr_server_new(&fix.server, &fix.opts, NULL);
   if (err != WWR_OK) {
     wwr_transport_free(fix.opts.transport);
-    if (fix.with_store) fix.store.base.ops->free(&fix.store.base);
   }
   return err;
 }
@@ -355,6 +354,7 @@ static void teardown(void) {
   traffic_stop();
   fixture_stop_peers();
   fixture_free_server();
+  if (fix.store.kept_count) fix.store.base.ops->free(&fix.store.base);
   for (int i = 0; i < fix.peer_count; i++) {
     free_frames(fix.peers[i].rx, fix.peers[i].rx_count);
     free_frames(fix.peers[i].staged, fix.peers[i].staged_count);
@@ -364,6 +364,11 @@ static void teardown(void) {
   wwr_memory_hub_free(fix.hub);
   pthread_cond_destroy(&fix.changed);
   pthread_mutex_destroy(&fix.lock);
+}
+
+void fixture_reset(void) {
+  teardown();
+  setup();
 }
 
 /* --- Peers: what happens to them ------------------------------------------ */

@@ -107,6 +107,9 @@ void fixture_start(void);
 /** The same without asserting. */
 wwr_err fixture_new(void);
 
+/** Teardown and setup, for a test that needs many fixtures. */
+void fixture_reset(void);
+
 /** End peers and server and check the promises; the teardown does it too. */
 void fixture_stop_peers(void);
 void fixture_free_server(void);

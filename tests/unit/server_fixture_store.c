@@ -118,12 +118,10 @@ void store_put(const char *key, const char *info) {
                                         2000000000, info),
                         WWR_OK);
   pthread_mutex_lock(&fix.lock);
-  if (fix.store.kept_count < KEEP_MAX) {
-    fix.store.kept[fix.store.kept_count++] = session;
-  } else {
-    fix.broken++;
-  }
+  bool room = fix.store.kept_count < KEEP_MAX;
+  if (room) fix.store.kept[fix.store.kept_count++] = session;
   pthread_mutex_unlock(&fix.lock);
+  if (!room) wwr_session_unref(session);
 }
 
 bool store_has(const char *key) {

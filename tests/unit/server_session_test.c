@@ -363,6 +363,23 @@ static void restore_of_a_gone_connection(void) {
   CU_ASSERT_TRUE(store_has("key"));
 }
 
+static void create_of_a_gone_connection(void) {
+  fix.store.hold = true;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  peer_request(peer, 1, "create", NULL);
+  (void)peer_expect(peer, WWRI_NOTIFY_SESSION_CREATED);
+  WAIT(fix.store.held_count == 1);
+  peer_abort(peer);
+  peer_wait_closed(peer);
+  settle();
+  CU_ASSERT_EQUAL(wwr_server_sessions(fix.server), 0);
+  CU_ASSERT_EQUAL(LOCKED(fix.disconnected), 0);
+  store_release();
+  WAIT(fix.disconnected == 1);
+  CU_ASSERT_EQUAL(LOCKED(fix.store.kept_count), 1);
+}
+
 /* --- Close by the client -------------------------------------------------- */
 
 static void close_without_a_session_is_confirmed(void) {
@@ -657,6 +674,7 @@ static CU_TestInfo tests[] = {
     {"overlapping restores have one winner",
      overlapping_restores_have_one_winner},
     {"restore of a gone connection", restore_of_a_gone_connection},
+    {"create of a gone connection", create_of_a_gone_connection},
     {"close without a session is confirmed",
      close_without_a_session_is_confirmed},
     {"the last connection destroys", the_last_connection_destroys},
