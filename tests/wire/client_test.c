@@ -140,6 +140,33 @@ static void strangers_text_is_harmless(void) {
   rawws_free(ws);
 }
 
+/* The server goes and comes back; so does the client, with its session. */
+static void chat_survives_a_restart(void) {
+  struct wire_server own;
+  char url[64], address[64];
+  CU_ASSERT_TRUE_FATAL(wire_start(&own, "chatroom-server", NULL));
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u", own.port);
+  snprintf(address, sizeof address, "127.0.0.1:%u", own.port);
+  const char *const again[] = {"--listen", address, NULL};
+  const char *const args[] = {url,      "--name",    "Frodo",
+                              "--pass", "frodo1234", NULL};
+  struct proc *client = wire_program("chatroom-client", args);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(client);
+  CU_ASSERT_TRUE(proc_wait_line(client, PROC_STDERR, "* logged in as: Frodo",
+                                WIRE_MS, NULL, 0));
+  CU_ASSERT_TRUE(wire_stop(&own));
+  CU_ASSERT_TRUE(
+      proc_wait_line(client, PROC_STDERR, "* disconnected", WIRE_MS, NULL, 0));
+  CU_ASSERT_TRUE_FATAL(wire_restart(&own, "chatroom-server", again));
+  CU_ASSERT_TRUE(proc_write(client, "again\n"));
+  CU_ASSERT_TRUE(
+      proc_wait_line(client, PROC_STDOUT, "Frodo: again", WIRE_MS, NULL, 0));
+  proc_close_stdin(client);
+  CU_ASSERT_EQUAL(proc_wait_exit(client, WIRE_MS), 0);
+  proc_free(client);
+  CU_ASSERT_EQUAL(wire_end(&own), 0);
+}
+
 static void nobody_there(void) {
   const char *const args[] = {"ws://127.0.0.1:1", "--timeout", "0.3", NULL};
   CU_ASSERT_TRUE(prints("chatroom-client", args, "x\n", 1, "", "127.0.0.1:1"));
@@ -162,6 +189,7 @@ int main(int argc, char **argv) {
       {"chat: reconnects with its session", chat_reconnects_with_its_session},
       {"chat: commands that fail", chat_commands_that_fail},
       {"chat: strangers' text is harmless", strangers_text_is_harmless},
+      {"chat: survives a restart", chat_survives_a_restart},
       {"nobody there", nobody_there},
       {"another protocol", another_protocol},
       CU_TEST_INFO_NULL};
