@@ -90,12 +90,21 @@ static void refuse(struct wwr_conn *conn, enum wwri_work work,
   wwri_conn_reply_plain(conn, WWRI_REPLY_SHUTDOWN, id);
 }
 
+static void resume(struct wwr_conn *conn) {
+  if (!conn->paused || !conn->pipe) return;
+  if (conn->inbox_bytes > conn->server->opts.max_pending_bytes / 2) return;
+  conn->paused = false;
+  conn->pipe->last_rx_ms = wwri_loop_now_ms(conn->shard->loop);
+  conn->pipe->ops->pause(conn->pipe, false);
+}
+
 void wwri_inbox_refuse(struct wwr_conn *conn) {
   struct wwr_request *request;
   while ((request = pop(conn))) {
     refuse(conn, request->work, &request->id);
     wwri_request_free(request);
   }
+  resume(conn); /* what was not read yet is refused as well */
 }
 
 /* --- Arrival -------------------------------------------------------------- */
@@ -186,14 +195,6 @@ static void start_queued(struct wwr_conn *conn, struct wwr_request *request) {
     wwri_session_close_asked(conn, &request->id);
   }
   wwri_request_free(request);
-}
-
-static void resume(struct wwr_conn *conn) {
-  if (!conn->paused || !conn->pipe) return;
-  if (conn->inbox_bytes > conn->server->opts.max_pending_bytes / 2) return;
-  conn->paused = false;
-  conn->pipe->last_rx_ms = wwri_loop_now_ms(conn->shard->loop);
-  conn->pipe->ops->pause(conn->pipe, false);
 }
 
 void wwri_conn_pump(struct wwr_conn *conn) {

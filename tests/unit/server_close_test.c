@@ -211,27 +211,52 @@ static void idle_connections_do_not_delay_it(void) {
   CU_ASSERT_EQUAL(LOCKED(fix.disconnected), 50);
 }
 
-/* What waits for the limit is refused, what runs is answered. */
-static void waiting_requests_are_refused(void) {
-  fixture_start();
-  struct peer *peer = peer_connect();
+/* Far more wait than the server reads ahead: all of them are refused, in any
+ * order, while the one that runs is still open. */
+static struct wwr_request *many_wait(struct peer *peer) {
   stage_request(peer, 1, "hold", NULL);
   for (int i = 2; i < 500; i++) {
     stage_request(peer, (uint64_t)i, "echo", "no");
   }
   (void)peer_flush(peer);
   struct wwr_request *request = next_held();
-  wwr_server_shutdown_async(fix.server);
+  settle();
+  return request;
+}
+
+static void expect_many_refused(struct peer *peer) {
   uint64_t sum = 0;
   for (int i = 2; i < 500; i++) {
     uint64_t id;
     memcpy(&id, peer_expect(peer, WWRI_REPLY_SHUTDOWN).id.bytes, sizeof id);
     sum += id;
   }
-  CU_ASSERT_EQUAL(sum, 499 * 500 / 2 - 1); /* in any order */
+  CU_ASSERT_EQUAL(sum, 499 * 500 / 2 - 1);
+}
+
+static void shutdown_refuses_what_waits(void) {
+  fix.opts.max_pending_bytes = 1024;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  struct wwr_request *request = many_wait(peer);
+  wwr_server_shutdown_async(fix.server);
+  expect_many_refused(peer);
   answer_held(request, "yes");
   peer_expect_text(peer, 1, "yes");
   wwr_server_wait(fix.server);
+  peer_expect_closed(peer);
+}
+
+static void close_refuses_what_waits(void) {
+  fix.opts.max_pending_bytes = 1024;
+  fixture_start();
+  struct wwr_conn *conn;
+  struct peer *peer = peer_connect_conn(&conn);
+  struct wwr_request *request = many_wait(peer);
+  wwr_conn_close(conn);
+  expect_many_refused(peer);
+  answer_held(request, "yes");
+  peer_expect_text(peer, 1, "yes");
   peer_expect_closed(peer);
 }
 
@@ -429,7 +454,8 @@ static CU_TestInfo tests[] = {
     {"reasons of disconnecting", reasons_of_disconnecting},
     {"shutdown waits for open handlers", shutdown_waits_for_open_handlers},
     {"idle connections do not delay it", idle_connections_do_not_delay_it},
-    {"waiting requests are refused", waiting_requests_are_refused},
+    {"shutdown refuses what waits", shutdown_refuses_what_waits},
+    {"close refuses what waits", close_refuses_what_waits},
     {"the time-out cuts off", the_time_out_cuts_off},
     {"a stuck client is cut off", a_stuck_client_is_cut_off},
     {"abort cuts the wait short", abort_cuts_the_wait_short},
