@@ -3,8 +3,9 @@
  * told -> when it is stored, the reply is its key.
  *
  * Failure modes, in the order they are looked for: DECODING_FAILURE (no JSON
- * object, members of the wrong type), INEXISTENT_USER (missing members too),
- * WRONG_PASSWORD, SESSION_ACTIVE. */
+ * object, members of the wrong type), INEXISTENT_USER (missing members and null
+ * too, as the first server of this kind decoded them), WRONG_PASSWORD,
+ * SESSION_ACTIVE. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,14 +41,20 @@ static void log_in(struct wwr_conn *conn, struct wwr_request *request,
   json_decref(info);
 }
 
-static bool is_text_or_missing(const json_t *member) {
-  return !member || json_is_string(member);
+/* A member, NULL when it is missing or null. */
+static json_t *member(const json_t *object, const char *name) {
+  json_t *value = json_object_get(object, name);
+  return json_is_null(value) ? NULL : value;
+}
+
+static bool is_text_or_missing(const json_t *value) {
+  return !value || json_is_string(value);
 }
 
 static void check(const struct room *room, struct wwr_conn *conn,
                   struct wwr_request *request, const json_t *credentials) {
-  json_t *name = json_object_get(credentials, "name");
-  json_t *pass = json_object_get(credentials, "pass");
+  json_t *name = member(credentials, "name");
+  json_t *pass = member(credentials, "pass");
   if (!json_is_object(credentials) || !is_text_or_missing(name) ||
       !is_text_or_missing(pass)) {
     wwr_request_fail(request, "DECODING_FAILURE",

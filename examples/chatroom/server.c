@@ -2,8 +2,11 @@
  *
  * Requests: "msg" broadcasts its payload as a signal
  * {"user":NAME,"msg":TEXT}, the sender included, and is answered empty after
- * that; "auth" logs in (auth.c). Anything else is a BAD_REQUEST. A message that
- * as a signal exceeds the message buffer reaches nobody: MESSAGE_TOO_LONG. */
+ * that; "auth" logs in (auth.c). Anything else is a BAD_REQUEST.
+ *
+ * A message that as a signal exceeds the message buffer reaches nobody, which
+ * its sender sees by not getting it back. The reply is empty all the same:
+ * existing clients know no error of "msg". */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -41,10 +44,8 @@ static void say(const struct room *room, struct wwr_conn *conn,
     err = wwr_server_broadcast(room->server, wwr_view_str(""), &signal);
   }
   free(json);
-  if (err == WWR_OK) {
+  if (err == WWR_OK || err == WWR_E_BUFFER_OVERFLOW) {
     wwr_request_reply(request, NULL);
-  } else if (err == WWR_E_BUFFER_OVERFLOW) {
-    wwr_request_fail(request, "MESSAGE_TOO_LONG", "the message is too long");
   } else {
     wwr_request_fail_internal(request, wwr_err_text(err));
   }
