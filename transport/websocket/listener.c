@@ -2,9 +2,10 @@
  * contexts. A new connection goes to the loop with the fewest.
  *
  * Out of descriptors: the reserve is given up to accept and drop one (else the
- * backlog would make poll spin), and accepting pauses for a moment. Over the
- * maximum of connections, or while the server refuses, connections are taken
- * only to tell them 503; over a bound of those they are dropped. */
+ * backlog would make poll spin), and accepting pauses for a moment. That is
+ * logged once, until everybody who waited was accepted. Over the maximum of
+ * connections, or while the server refuses, connections are taken only to tell
+ * them 503; over a bound of those they are dropped. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -176,8 +177,11 @@ static void on_pause_over(struct wwri_timer *timer) {
 
 static void out_of_descriptors(struct wwri_ws_listener *listener, int error) {
   struct wwri_ws_server *server = listener->server;
-  wwri_log(server->config.log, WWR_LOG_WARN, 0, "can't accept connections",
-           "error", strerror(error), NULL);
+  if (!server->starved) {
+    wwri_log(server->config.log, WWR_LOG_WARN, 0, "can't accept connections",
+             "error", strerror(error), NULL);
+  }
+  server->starved = true;
   if (server->reserve_fd >= 0) close(server->reserve_fd);
   int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
   if (fd >= 0) {
@@ -187,6 +191,13 @@ static void out_of_descriptors(struct wwri_ws_listener *listener, int error) {
   server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
   poll_all(server, false);
   wwri_loop_timer_set(server->config.loops[0], &server->accept_pause, PAUSE_MS);
+}
+
+static void nobody_waits(struct wwri_ws_server *server) {
+  if (!server->starved) return;
+  server->starved = false;
+  wwri_log(server->config.log, WWR_LOG_INFO, 0, "accepting connections again",
+           NULL);
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events) {
@@ -202,6 +213,7 @@ static void on_readable(uv_poll_t *handle, int status, int events) {
     if (fd >= 0) {
       accepted(listener->server, fd, (struct sockaddr *)&peer);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      nobody_waits(listener->server);
       return;
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                errno == ENOMEM) {

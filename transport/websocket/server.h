@@ -87,6 +87,7 @@ struct wwri_ws_server {
   struct wwri_mail listen_mail;
   struct wwri_timer accept_pause;
   int reserve_fd; /* given up to accept and drop when descriptors run out */
+  bool starved;   /* they ran out, and some still wait in the backlog */
   unsigned closing_polls;
 };
 
