@@ -25,7 +25,7 @@
 
 enum {
   WWRI_WS_SERV_BUF = 16384,   /* lws' scratch of a server's context */
-  WWRI_WS_RX_BUFFER = 2048,   /* one recv() */
+  WWRI_WS_RX_BUFFER = 1024,   /* one recv(); 2048 costs 1 KB a connection */
   WWRI_WS_TX_PACKET = 262144, /* most that one lws_write may send at once */
   WWRI_WS_SCRATCH = 16384,    /* one TLS record */
   WWRI_WS_PING_BUCKETS = 16,
