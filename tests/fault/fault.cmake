@@ -1,0 +1,31 @@
+# Attacks on a real server process (fault/fault_server.c), from outside.
+if(TARGET webwire_shared AND TARGET wwr_websocket AND TARGET wwr_server)
+  add_executable(fault_server fault/fault_server.c)
+  target_link_libraries(fault_server PRIVATE webwire_shared wwr_flags)
+
+  add_library(wwr_fault STATIC fault/fault_server_proc.c fault/fault_client.c
+                               fault/fault_swarm.c contract/transport_cert.c)
+  target_include_directories(wwr_fault
+    PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/fault
+    PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/contract)
+  target_compile_definitions(wwr_fault PRIVATE
+    FAULT_SERVER="$<TARGET_FILE:fault_server>")
+  target_link_libraries(wwr_fault PUBLIC wwr_testlib PRIVATE wwr_flags)
+
+  set(fault_suites slow frames flood vanish limits restart)
+  find_program(WWR_VALGRIND valgrind)
+  if(WWR_VALGRIND AND NOT WWR_SANITIZE)
+    list(APPEND fault_suites valgrind)
+  endif()
+  foreach(suite IN LISTS fault_suites)
+    wwr_test(fault_${suite} SOURCES fault/${suite}_test.c DEPS wwr_fault
+             LABELS fault TIMEOUT 300)
+    add_dependencies(fault_${suite} fault_server)
+    # Latencies are measured: not beside other suites.
+    set_tests_properties(fault_${suite} PROPERTIES RUN_SERIAL TRUE)
+  endforeach()
+  if(TEST fault_valgrind)
+    set_tests_properties(fault_valgrind PROPERTIES LABELS "fault;valgrind"
+                                                   RUN_SERIAL FALSE)
+  endif()
+endif()
