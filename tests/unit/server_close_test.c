@@ -276,6 +276,33 @@ static void the_time_out_cuts_off(void) {
   WAIT(fix.disconnected == 1);
 }
 
+static void the_time_out_cuts_off_a_slow_store(void) {
+  fix.opts.shutdown_timeout_ms = 300;
+  fix.store.hold = true;
+  fixture_start();
+  store_put("key", NULL);
+  struct peer *peer = peer_connect();
+  peer_restore(peer, 1, "key");
+  WAIT(fix.store.held_count == 1);
+  uint64_t before = now_ms();
+  wwr_server_shutdown(fix.server);
+  CU_ASSERT_TRUE(now_ms() - before < 3000);
+  peer_expect_closed(peer);
+  store_release();
+  WAIT(fix.disconnected == 1);
+}
+
+/* Between the transport's own refusal and the server's. */
+static void upgrades_are_refused_meanwhile(void) {
+  fixture_start();
+  wwr_server_shutdown(fix.server);
+  struct wwr_http http = {.method = "GET", .path = "/"};
+  void *token;
+  CU_ASSERT_FALSE(wwri_accept_events.upgrade(fix.server, 0, &http, &token));
+  CU_ASSERT_EQUAL(http.status, 503);
+  wwri_http_deinit(&http);
+}
+
 /* A client that takes nothing is cut off with what is queued for it. */
 static void a_stuck_client_is_cut_off(void) {
   fixture_start();
@@ -457,6 +484,8 @@ static CU_TestInfo tests[] = {
     {"shutdown refuses what waits", shutdown_refuses_what_waits},
     {"close refuses what waits", close_refuses_what_waits},
     {"the time-out cuts off", the_time_out_cuts_off},
+    {"the time-out cuts off a slow store", the_time_out_cuts_off_a_slow_store},
+    {"upgrades are refused meanwhile", upgrades_are_refused_meanwhile},
     {"a stuck client is cut off", a_stuck_client_is_cut_off},
     {"abort cuts the wait short", abort_cuts_the_wait_short},
     {"shutdown in a hook", shutdown_in_a_hook},

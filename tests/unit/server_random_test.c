@@ -8,7 +8,7 @@
 #include "rng.h"
 #include "server_fixture.h"
 
-enum { THREADS = 8, CLIENTS = 12, RUN_MS = 1500 };
+enum { THREADS = 8, CLIENTS = 12, RUN_MS = 800 };
 
 static atomic_bool running;
 
@@ -160,8 +160,9 @@ static void clients_come_and_go(void) {
 
 static void *keep_answering(void *arg) {
   (void)arg;
+  static const struct timespec nap = {0, 200000};
   while (atomic_load(&running)) {
-    if (!answer_one()) sched_yield();
+    if (!answer_one()) nanosleep(&nap, NULL);
   }
   return NULL;
 }
@@ -186,6 +187,74 @@ static void everything_at_random(void) {
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   pthread_join(answering, NULL);
   CU_ASSERT_EQUAL(fix.held_next, fix.held_count);
+}
+
+/* --- Closing loses no answer -----------------------------------------------
+ */
+
+static int count_answers(struct peer *peer) {
+  int answers = 0;
+  peer_wait_closed(peer);
+  while (LOCKED(peer->rx_next < peer->rx_count)) {
+    answers += peer_next(peer).type == WWRI_REPLY_UTF8;
+  }
+  return answers;
+}
+
+static void stage_many(struct rng *rng, struct peer *peer) {
+  for (uint64_t i = 0; i < 60; i++) {
+    stage_request(peer, i, rng_below(rng, 3) ? "echo" : "hold", "x");
+  }
+  if (rng_below(rng, 4) == 0) stage_raw(peer, "\xff", 1);
+}
+
+/* Every request whose handler began is answered, whenever the close comes. */
+static void a_close_loses_no_answer(void) {
+  struct rng rng = {99};
+  pthread_t answering;
+  fix.opts.concurrency = 4;
+  fix.opts.max_pending_bytes = 2048;
+  fixture_start();
+  atomic_store(&running, true);
+  pthread_create(&answering, NULL, keep_answering, NULL);
+  int answers = 0;
+  for (int i = 0; i < 60; i++) {
+    struct wwr_conn *conn;
+    if (i == 40) traffic_start();
+    struct peer *peer = peer_connect_conn(&conn);
+    stage_many(&rng, peer);
+    (void)peer_flush(peer);
+    for (uint64_t n = rng_below(&rng, 100); n > 0; n--) sched_yield();
+    wwr_conn_close(conn);
+    answers += count_answers(peer);
+    CU_ASSERT_EQUAL_FATAL(answers, LOCKED(fix.requests));
+  }
+  traffic_stop();
+  atomic_store(&running, false);
+  pthread_join(answering, NULL);
+}
+
+static void a_shutdown_loses_no_answer(void) {
+  struct rng rng = {77};
+  for (int i = 0; i < 10; i++) {
+    struct peer *peers[4];
+    pthread_t answering;
+    int answers = 0;
+    fix.opts.concurrency = -1;
+    fixture_start();
+    atomic_store(&running, true);
+    pthread_create(&answering, NULL, keep_answering, NULL);
+    for (int p = 0; p < 4; p++) peers[p] = peer_connect();
+    for (int p = 0; p < 4; p++) stage_many(&rng, peers[p]);
+    for (int p = 0; p < 4; p++) (void)peer_flush(peers[p]);
+    for (uint64_t n = rng_below(&rng, 100); n > 0; n--) sched_yield();
+    wwr_server_shutdown(fix.server);
+    for (int p = 0; p < 4; p++) answers += count_answers(peers[p]);
+    CU_ASSERT_EQUAL(answers, LOCKED(fix.requests));
+    atomic_store(&running, false);
+    pthread_join(answering, NULL);
+    fixture_reset();
+  }
 }
 
 /* --- Races with one right outcome ------------------------------------------
@@ -265,6 +334,8 @@ static void broadcasts_have_one_order(void) {
 
 static CU_TestInfo tests[] = {
     {"everything at random", everything_at_random},
+    {"a close loses no answer", a_close_loses_no_answer},
+    {"a shutdown loses no answer", a_shutdown_loses_no_answer},
     {"of two creates one wins", of_two_creates_one_wins},
     {"broadcasts have one order", broadcasts_have_one_order},
     CU_TEST_INFO_NULL};
