@@ -194,7 +194,8 @@ static void the_default_directory_is_beside_the_program(void) {
   ssize_t len = readlink("/proc/self/exe", path, sizeof path - 16);
   CU_ASSERT_FATAL(len > 0);
   path[len] = '\0';
-  strcpy(strrchr(path, '/') + 1, "wwrsess");
+  char *name = strrchr(path, '/') + 1;
+  memcpy(name, "wwrsess", sizeof "wwrsess");
   bool was_there = stat(path, &st) == 0;
   CU_ASSERT_EQUAL_FATAL(wwr_filestore_new(&store, NULL, NULL), WWR_OK);
   CU_ASSERT_EQUAL(stat(path, &st), 0);

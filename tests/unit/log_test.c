@@ -1,5 +1,6 @@
 /* Log records: one line each, whatever is in them and however long. */
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -155,9 +156,12 @@ static void remember(const struct wwr_log_record *record, void *user_data) {
   seen->conn_id = record->conn_id;
   seen->time_ns = record->time_ns;
   seen->values[0] = '\0';
-  for (size_t i = 0; i < record->field_count; i++) {
-    strcat(seen->values, record->fields[i].key);
-    strcat(seen->values, record->fields[i].value);
+  size_t len = 0;
+  for (size_t i = 0; i < record->field_count && len < sizeof seen->values;
+       i++) {
+    const struct wwr_log_field *field = &record->fields[i];
+    len += (size_t)snprintf(seen->values + len, sizeof seen->values - len,
+                            "%s%s", field->key, field->value);
   }
 }
 

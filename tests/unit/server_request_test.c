@@ -145,7 +145,7 @@ static void see(const struct wwr_payload *payload) {
   memcpy(text, payload->data.data,
          payload->data.len < 15 ? payload->data.len : 15);
   pthread_mutex_lock(&fix.lock);
-  seen.order[seen.count++] = atoi(text);
+  seen.order[seen.count++] = (int)strtol(text, NULL, 10);
   if (++seen.running > seen.most) seen.most = seen.running;
   pthread_cond_broadcast(&fix.changed);
   pthread_mutex_unlock(&fix.lock);

@@ -1,5 +1,6 @@
 /* The session object's JSON: golden texts, what is refused, no memory. */
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "session.h"
@@ -76,8 +77,9 @@ static void long_keys_have_room_for_their_escapes(void) {
   struct wwr_session *session = NULL;
   CU_ASSERT_EQUAL_FATAL(
       wwr_session_new(&session, wwr_view_str(key), 0, 0, NULL), WWR_OK);
-  for (int i = 0; i < LEN; i++) strcat(want, "\\u0001");
-  strcat(want, "\"," TIMES "}");
+  char *end = want + strlen(want);
+  for (int i = 0; i < LEN; i++, end += 6) memcpy(end, "\\u0001", 6);
+  snprintf(end, (size_t)(want + sizeof want - end), "\"," TIMES "}");
   expect_json(session, true, want);
   wwr_session_unref(session);
 }
