@@ -169,6 +169,8 @@ static void on_opened(void *owner, size_t shard, void *token,
 static void on_http(void *owner, size_t shard, struct wwr_http *http) {
   (void)owner;
   (void)shard;
+  const char *cookie = wwr_http_header(http, "cookie");
+  const char *custom = wwr_http_header(http, "X-Own-HEADER");
   if (strcmp(wwr_http_path(http), "/big") == 0) {
     uint8_t *body = malloc(BIG_BODY);
     struct wwr_view view = {body, body ? BIG_BODY : 0};
@@ -177,6 +179,9 @@ static void on_http(void *owner, size_t shard, struct wwr_http *http) {
     free(body);
   } else if (strcmp(wwr_http_path(http), "/query") == 0) {
     (void)wwr_http_respond(http, 200, NULL, wwr_view_str(wwr_http_query(http)));
+  } else if (cookie || custom) {
+    (void)wwr_http_respond(http, 200, NULL,
+                           wwr_view_str(cookie ? cookie : custom));
   } else {
     (void)wwr_http_respond(http, 200, "text/plain",
                            wwr_view_str(wwr_http_method(http)));

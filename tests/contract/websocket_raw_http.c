@@ -143,6 +143,11 @@ static void test_plain_requests(void) {
   check_plain("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET");
   check_plain("OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n", 200, "OPTIONS");
   check_plain("GET /query?a=b HTTP/1.0\r\n\r\n", 200, "a=b");
+  check_plain("GET /query?a=b&c=d&&e HTTP/1.0\r\n\r\n", 200, "a=b&c=d&&e");
+  check_plain("GET /cookie HTTP/1.1\r\nCookie: a=b; c=d\r\nHost: x\r\n\r\n",
+              200, "a=b; c=d");
+  check_plain("GET /custom HTTP/1.1\r\nX-Own-Header: v\r\nHost: x\r\n\r\n", 200,
+              "v");
   check_plain("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", 200,
               "PUT");
   check_plain("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody",

@@ -332,7 +332,6 @@ static void test_no_descriptors(void) {
   struct rlimit before;
   raw_start();
   struct rawws *first = raw_client(0);
-  struct rawws *second = raw_dial();
   int next = dup(rawws_fd(first));
   close(next);
   getrlimit(RLIMIT_NOFILE, &before);
@@ -340,17 +339,15 @@ static void test_no_descriptors(void) {
   tight.rlim_cur = (rlim_t)next + 1; /* room for the client's end alone */
   CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &tight), 0);
   struct rawws_opts opts = {.port = raw.port};
-  struct rawws *third = rawws_dial(&opts);
-  int status = third ? rawws_upgrade(third, NULL) : 0;
+  struct rawws *second = rawws_dial(&opts);
+  int status = second ? rawws_upgrade(second, NULL) : 0;
   CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
   CU_ASSERT_NOT_EQUAL(status, 101);
-  rawws_free(third);
+  rawws_free(second);
   CU_ASSERT_TRUE(raw_echo(first, "x", 1));
-  CU_ASSERT_EQUAL(rawws_upgrade(second, NULL), 101);
   CU_ASSERT_EQUAL(raw_status("/", NULL), 101);
   CU_ASSERT_TRUE(raw.log_lines >= 1);
   rawws_free(first);
-  rawws_free(second);
 }
 
 static void test_storm(void) {

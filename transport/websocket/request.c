@@ -40,15 +40,26 @@ static const struct {
     {"referer", WSI_TOKEN_HTTP_REFERER},
 };
 
+/* lws_hdr_copy() joins the pieces differently in every version. */
+static char separator(enum lws_token_indexes token) {
+  if (token == WSI_TOKEN_HTTP_URI_ARGS) return '&';
+  return token == WSI_TOKEN_HTTP_COOKIE ? ';' : ',';
+}
+
 static char *copy_token(struct lws *wsi, enum lws_token_indexes token) {
-  int len = lws_hdr_total_length(wsi, token);
-  if (len <= 0) return NULL;
-  char *text = malloc((size_t)len + 1);
+  int total = lws_hdr_total_length(wsi, token);
+  if (total <= 0) return NULL;
+  int cap = 2 * total + 2; /* a separator behind each piece */
+  char *text = malloc((size_t)cap);
   if (!text) return NULL;
-  if (lws_hdr_copy(wsi, text, len + 1, token) < 0) {
-    free(text);
-    return NULL;
+  int len = 0;
+  for (int i = 0; len < cap; i++) {
+    int n = lws_hdr_copy_fragment(wsi, text + len, cap - len, token, i);
+    if (n < 0) break;
+    len += n;
+    text[len++] = separator(token);
   }
+  text[len > 0 ? len - 1 : 0] = '\0';
   return text;
 }
 
