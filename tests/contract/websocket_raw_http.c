@@ -159,6 +159,23 @@ static void test_plain_requests(void) {
   CU_ASSERT_EQUAL(raw.log_lines, 0);
 }
 
+/* The answer is not lost to a reset because the body came after it. */
+static void test_posted_body(void) {
+  enum { LEN = 300000, PIECE = 10000 };
+  static const char head[] =
+      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n";
+  raw_start();
+  struct rawws *ws = raw_dial();
+  CU_ASSERT_TRUE(rawws_write(ws, head, strlen(head)));
+  for (int i = 0; i < LEN; i += PIECE) {
+    CU_ASSERT_TRUE(rawws_write(ws, raw_pattern(PIECE), PIECE));
+  }
+  CU_ASSERT_EQUAL(rawws_read_answer(ws), 200);
+  const char *body = rawws_body(ws, WAIT_MS);
+  CU_ASSERT_TRUE(body && strcmp(body, "POST") == 0);
+  rawws_free(ws);
+}
+
 static void test_head(void) {
   raw_start();
   struct rawws *ws = plain_request("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", 200);
@@ -276,6 +293,7 @@ CU_TestInfo raw_http[] = {
     {"any origin", test_any_origin},
     {"bad handshakes", test_bad_handshakes},
     {"plain requests", test_plain_requests},
+    {"posted body", test_posted_body},
     {"HEAD", test_head},
     {"big body", test_big_body},
     {"big body, TLS", test_big_body_with_tls},

@@ -1,5 +1,7 @@
 /* Answers to HTTP requests: refused upgrades and plain requests. Every answer
- * closes its connection, so there is no state between requests.
+ * closes its connection, so there is no state between requests. A request's
+ * body is read before the answer is sent (and thrown away): a close with unread
+ * bytes is a reset, which would take the answer with it.
  *
  * A large body goes out in pieces as the peer takes them. lws' time-out ends an
  * answer that does not get on. */
@@ -117,18 +119,21 @@ static bool write_piece(struct wwri_ws_answer *answer, struct lws *wsi,
   return true;
 }
 
-bool wwri_ws_answer_start(struct wwri_ws_server_conn *conn, struct lws *wsi,
-                          const struct wwr_http *http, bool at_once) {
+bool wwri_ws_answer_make(struct wwri_ws_server_conn *conn,
+                         const struct wwr_http *http) {
   free(conn->answer.bytes);
-  return build(&conn->answer, http) &&
-         write_piece(&conn->answer, wsi, at_once ? conn->answer.len : PIECE);
+  return build(&conn->answer, http);
+}
+
+bool wwri_ws_answer_at_once(struct wwri_ws_server_conn *conn, struct lws *wsi) {
+  return write_piece(&conn->answer, wsi, conn->answer.len);
 }
 
 int wwri_ws_answer_continue(struct wwri_ws_server_conn *conn, struct lws *wsi) {
   struct wwri_ws_answer *answer = &conn->answer;
-  if (answer->at == answer->len) {
-    if (!lws_partial_buffered(wsi)) return -1;
-  } else if (!lws_partial_buffered(wsi)) {
+  if (!answer->bytes) return 0;
+  if (!lws_partial_buffered(wsi)) {
+    if (answer->at == answer->len) return -1;
     if (!write_piece(answer, wsi, PIECE)) return -1;
   }
   lws_callback_on_writable(wsi);

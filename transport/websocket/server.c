@@ -114,7 +114,8 @@ static int established(struct wwri_ws_server_conn *conn, struct lws *wsi) {
 /* Callbacks */
 
 static int on_http(struct wwri_ws_server_conn *conn, struct lws *wsi,
-                   enum lws_callback_reasons reason, const char *in) {
+                   enum lws_callback_reasons reason, const char *in,
+                   size_t len) {
   switch (reason) {
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
       return wwri_ws_confirm_upgrade(conn, wsi, in);
@@ -125,8 +126,10 @@ static int on_http(struct wwri_ws_server_conn *conn, struct lws *wsi,
       return established(conn, wsi);
     case LWS_CALLBACK_HTTP:
       return wwri_ws_plain_request(conn, wsi);
+    case LWS_CALLBACK_HTTP_BODY:
+      return wwri_ws_request_body(conn, wsi, len);
     case LWS_CALLBACK_HTTP_WRITEABLE:
-      return conn->answer.bytes ? wwri_ws_answer_continue(conn, wsi) : 0;
+      return conn->body_left ? 0 : wwri_ws_answer_continue(conn, wsi);
     case LWS_CALLBACK_RAW_ADOPT: /* CONNECT */
     case LWS_CALLBACK_RAW_RX:
       return -1;
@@ -204,5 +207,5 @@ int wwri_ws_server_callback(struct lws *wsi, enum lws_callback_reasons reason,
   if (!conn) return on_orphan(wsi, reason);
   return conn->pipe.opened && reason != LWS_CALLBACK_WSI_DESTROY
              ? on_websocket(conn, reason, in, len)
-             : on_http(conn, wsi, reason, in);
+             : on_http(conn, wsi, reason, in, len);
 }

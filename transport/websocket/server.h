@@ -117,7 +117,8 @@ struct wwri_ws_server_conn {
   bool shed;    /* answered with 503, whatever it asks */
   bool created; /* lws has made its wsi */
   bool has_token;
-  void *token; /* of the accepted upgrade, until opened */
+  void *token;        /* of the accepted upgrade, until opened */
+  uint32_t body_left; /* the answer waits until the request's body is read */
   struct wwri_ws_answer answer;
 };
 
@@ -186,6 +187,10 @@ int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
 /** A request that asks for no upgrade. The callback's return value. */
 int wwri_ws_plain_request(struct wwri_ws_server_conn *conn, struct lws *wsi);
 
+/** A piece of its body came. The callback's return value. */
+int wwri_ws_request_body(struct wwri_ws_server_conn *conn, struct lws *wsi,
+                         size_t len);
+
 /* request.c */
 
 /** Fill from lws' parser. False: no memory, or not a request to answer. */
@@ -198,12 +203,15 @@ bool wwri_ws_header_has(const char *header, const char *token);
 
 /* answer.c */
 
-/** Write the answer in `http`, as much as goes, the rest later. False: the
- * connection is to be closed unanswered. */
-bool wwri_ws_answer_start(struct wwri_ws_server_conn *conn, struct lws *wsi,
-                          const struct wwr_http *http, bool at_once);
+/** Lay out the answer in `http`. False: no memory. */
+bool wwri_ws_answer_make(struct wwri_ws_server_conn *conn,
+                         const struct wwr_http *http);
 
-/** Go on; negative when all is written or failed: the connection closes. */
+/** Give all of it to lws. False: close without it. */
+bool wwri_ws_answer_at_once(struct wwri_ws_server_conn *conn, struct lws *wsi);
+
+/** Write as much as goes; negative when all is out, or the socket failed: the
+ * connection closes then. Does nothing before an answer is made. */
 int wwri_ws_answer_continue(struct wwri_ws_server_conn *conn, struct lws *wsi);
 
 /** Make `status` with its phrase as text the answer. */

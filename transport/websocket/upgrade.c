@@ -8,7 +8,12 @@
 
 #include "server.h"
 
-enum { KEY_LEN = 24, PROTOCOL_LIST_MAX = 126, PROTOCOL_NAME_MAX = 62 };
+enum {
+  KEY_LEN = 24,
+  PROTOCOL_LIST_MAX = 126,
+  PROTOCOL_NAME_MAX = 62,
+  BODY_MAX = 1024 * 1024 /* larger ones are not waited for */
+};
 
 static const char *header(const struct wwr_http *http, const char *name) {
   const char *value = wwr_http_header(http, name);
@@ -85,11 +90,18 @@ static int decide(struct wwri_ws_server_conn *conn, struct lws *wsi,
   return 0;
 }
 
+static int answer_at_once(struct wwri_ws_server_conn *conn, struct lws *wsi,
+                          const struct wwr_http *http) {
+  bool done =
+      wwri_ws_answer_make(conn, http) && wwri_ws_answer_at_once(conn, wsi);
+  return done ? 1 : -1;
+}
+
 static int refuse(struct wwri_ws_server_conn *conn, struct lws *wsi,
                   struct wwr_http *http, int status) {
   conn->shard->server->refused++;
   if (status > 0) wwri_ws_answer_status(http, status);
-  return wwri_ws_answer_start(conn, wsi, http, true) ? 1 : -1;
+  return answer_at_once(conn, wsi, http);
 }
 
 int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
@@ -102,13 +114,18 @@ int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
     struct wwri_ws_server *server = conn->shard->server;
     server->config.events->http(server->config.owner, conn->shard->index,
                                 &request.http);
-    result = wwri_ws_answer_start(conn, wsi, &request.http, true) ? 1 : -1;
+    result = answer_at_once(conn, wsi, &request.http);
   } else {
     int status = decide(conn, wsi, &request.http);
     if (status) result = refuse(conn, wsi, &request.http, status);
   }
   wwri_ws_request_deinit(&request);
   return result;
+}
+
+static uint32_t body_to_wait_for(const struct wwr_http *http) {
+  unsigned long long bytes = strtoull(header(http, "content-length"), NULL, 10);
+  return bytes <= BODY_MAX ? (uint32_t)bytes : 0;
 }
 
 int wwri_ws_plain_request(struct wwri_ws_server_conn *conn, struct lws *wsi) {
@@ -123,7 +140,16 @@ int wwri_ws_plain_request(struct wwri_ws_server_conn *conn, struct lws *wsi) {
                                 &request.http);
     if (!request.http.status) wwri_ws_answer_status(&request.http, 500);
   }
-  bool started = wwri_ws_answer_start(conn, wsi, &request.http, false);
+  bool made = wwri_ws_answer_make(conn, &request.http);
+  conn->body_left = body_to_wait_for(&request.http);
   wwri_ws_request_deinit(&request);
-  return started ? wwri_ws_answer_continue(conn, wsi) : -1;
+  if (!made) return -1;
+  return conn->body_left ? 0 : wwri_ws_answer_continue(conn, wsi);
+}
+
+int wwri_ws_request_body(struct wwri_ws_server_conn *conn, struct lws *wsi,
+                         size_t len) {
+  if (conn->body_left == 0) return 0;
+  conn->body_left -= len < conn->body_left ? (uint32_t)len : conn->body_left;
+  return conn->body_left ? 0 : wwri_ws_answer_continue(conn, wsi);
 }
