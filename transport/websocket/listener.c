@@ -5,12 +5,7 @@
  * backlog would make poll spin), and accepting pauses for a moment. That is
  * logged once, until everybody who waited was accepted. Over the maximum of
  * connections, or while the server refuses, connections are taken only to tell
- * them 503; over a bound of those they are dropped.
- *
- * Only so many handshakes are under way at once: libwebsockets' costs grow with
- * their number, and each step of one is in front of somebody's message. The
- * others wait in the backlog. When that lasts, the oldest give way, so that
- * clients which connect and say nothing can't lock out the rest. */
+ * them 503; over a bound of those they are dropped. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -23,13 +18,7 @@
 
 #include "server.h"
 
-enum {
-  BACKLOG = 4096,
-  PAUSE_MS = 100,
-  CROWDED_PAUSE_MS = 10,
-  CROWDED_GRACE_MS = 500,
-  SHED_MAX = 1024
-};
+enum { BACKLOG = 4096, PAUSE_MS = 100, SHED_MAX = 1024 };
 
 /* Sockets */
 
@@ -165,11 +154,9 @@ static void accepted(struct wwri_ws_server *server, int fd,
   conn->shed = shed;
   conn->shard = least_loaded(server);
   conn->shard->load++;
-  conn->opening = !shed;
   if (shed) {
     server->shed++;
   } else {
-    conn->shard->opening++;
     server->connections++;
   }
   wwri_ws_socket_tune(fd);
@@ -188,26 +175,6 @@ static void on_pause_over(struct wwri_timer *timer) {
   poll_all(WWRI_CONTAINER(timer, struct wwri_ws_server, accept_pause), true);
 }
 
-static void pause_accepting(struct wwri_ws_server *server, uint64_t ms) {
-  poll_all(server, false);
-  wwri_loop_timer_set(server->config.loops[0], &server->accept_pause, ms);
-}
-
-/* May one more handshake begin? */
-static bool has_room(struct wwri_ws_server *server) {
-  uint64_t now = wwri_loop_now_ms(server->config.loops[0]);
-  bool crowded = least_loaded(server)->opening >= WWRI_WS_OPENING_MAX;
-  if (crowded && (!server->crowded || server->evictions == 0)) {
-    server->crowded_ms = now;
-    server->evictions = WWRI_WS_OPENING_MAX;
-  }
-  server->crowded = crowded;
-  if (!crowded) return true;
-  if (now - server->crowded_ms < CROWDED_GRACE_MS) return false;
-  server->evictions--;
-  return true;
-}
-
 static void out_of_descriptors(struct wwri_ws_listener *listener, int error) {
   struct wwri_ws_server *server = listener->server;
   if (!server->starved) {
@@ -222,7 +189,8 @@ static void out_of_descriptors(struct wwri_ws_listener *listener, int error) {
     server->refused++;
   }
   server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  pause_accepting(server, PAUSE_MS);
+  poll_all(server, false);
+  wwri_loop_timer_set(server->config.loops[0], &server->accept_pause, PAUSE_MS);
 }
 
 static void nobody_waits(struct wwri_ws_server *server) {
@@ -239,10 +207,6 @@ static void on_readable(uv_poll_t *handle, int status, int events) {
   for (uint32_t i = 0; i < listener->server->accepts_per_pass; i++) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof(peer);
-    if (!has_room(listener->server)) {
-      pause_accepting(listener->server, CROWDED_PAUSE_MS);
-      return;
-    }
     memset(&peer, 0, sizeof(peer));
     int fd = accept4(listener->fd, (struct sockaddr *)&peer, &len,
                      SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -16,42 +16,12 @@ static struct wwri_ws_server_shard *shard_of(struct lws *wsi) {
   return WWRI_CONTAINER(shard, struct wwri_ws_server_shard, base);
 }
 
-/* Handshakes */
-
-static void handshake_over(struct wwri_ws_server_conn *conn) {
-  wwri_list_remove(&conn->handshake_link);
-  if (conn->opening) conn->shard->opening--;
-  conn->opening = false;
-}
-
-/* The oldest gives way; lws tells its end as any other. */
-static void evict_oldest(struct wwri_ws_server_shard *shard) {
-  struct wwri_list *oldest = wwri_list_pop(&shard->handshakes);
-  if (!oldest) return;
-  struct wwri_ws_server_conn *conn =
-      WWRI_CONTAINER(oldest, struct wwri_ws_server_conn, handshake_link);
-  handshake_over(conn);
-  lws_set_timeout(conn->handshake, PENDING_TIMEOUT_AWAITING_PROXY_RESPONSE,
-                  LWS_TO_KILL_ASYNC);
-  lws_cancel_service(shard->base.context);
-}
-
-static void handshake_begins(struct wwri_ws_server_conn *conn,
-                             struct lws *wsi) {
-  struct wwri_ws_server_shard *shard = conn->shard;
-  if (!conn->opening || !wsi) return;
-  conn->handshake = wsi;
-  wwri_list_append(&shard->handshakes, &conn->handshake_link);
-  if (shard->opening > WWRI_WS_OPENING_MAX) evict_oldest(shard);
-}
-
 /* Life */
 
 void wwri_ws_adopt(struct wwri_ws_server_conn *conn) {
   struct wwri_ws_server_shard *shard = conn->shard;
   wwri_ws_pipe_init(&conn->pipe, &shard->base,
                     shard->server->config.max_message_bytes);
-  wwri_list_init(&conn->handshake_link);
   lws_adopt_desc_t info = {
       .vh = shard->base.vhost,
       .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
@@ -63,7 +33,6 @@ void wwri_ws_adopt(struct wwri_ws_server_conn *conn) {
   /* On failure lws closes the socket; a wsi it had made still dies later. */
   if (wsi || conn->created) {
     shard->base.wsi_count++;
-    handshake_begins(conn, wsi);
   } else {
     wwri_ws_conn_free(conn);
   }
@@ -71,7 +40,6 @@ void wwri_ws_adopt(struct wwri_ws_server_conn *conn) {
 
 void wwri_ws_conn_free(struct wwri_ws_server_conn *conn) {
   struct wwri_ws_server *server = conn->shard->server;
-  handshake_over(conn);
   if (conn->has_token) {
     server->config.events->abandoned(server->config.owner, conn->shard->index,
                                      conn->token);
@@ -98,7 +66,6 @@ static void destroyed(struct wwri_ws_server_conn *conn) {
 static int established(struct wwri_ws_server_conn *conn, struct lws *wsi) {
   struct wwri_ws_server *server = conn->shard->server;
   struct wwri_ws_pipe *pipe = &conn->pipe;
-  handshake_over(conn);
   pipe->wsi = wsi;
   pipe->tls = server->tls.cert_file != NULL;
   pipe->direct = atomic_load(&server->write_path) == WWR_WRITE_DIRECT;

@@ -8,10 +8,7 @@
 #include "http.h"
 #include "websocket.h"
 
-enum {
-  WWRI_WS_LISTENERS = 4,
-  WWRI_WS_OPENING_MAX = 256 /* handshakes under way in one shard */
-};
+enum { WWRI_WS_LISTENERS = 4 };
 
 /** Options as they were copied. */
 struct wwri_ws_strings {
@@ -41,12 +38,10 @@ struct wwri_ws_server_shard {
   struct wwri_ws_shard base;
   struct wwri_ws_server *server;
   size_t index;
-  struct wwri_mail mail;       /* one order at a time: open, reload, stop */
-  wwr_err result;              /* of that order */
-  atomic_uint load;            /* connections given to it and not yet freed */
-  atomic_uint opening;         /* those whose handshake is not over */
-  struct wwri_list handshakes; /* the same, by handshake_link, oldest first */
-  void *ssl_ctx;               /* SSL_CTX of its vhost, owned by lws */
+  struct wwri_mail mail; /* one order at a time: open, reload, stop */
+  wwr_err result;        /* of that order */
+  atomic_uint load;      /* connections given to it and not yet freed */
+  void *ssl_ctx;         /* SSL_CTX of its vhost, owned by lws */
   struct wwri_ws_server_conn *adopting;
 };
 
@@ -93,9 +88,6 @@ struct wwri_ws_server {
   struct wwri_timer accept_pause;
   int reserve_fd; /* given up to accept and drop when descriptors run out */
   bool starved;   /* they ran out, and some still wait in the backlog */
-  bool crowded;   /* all handshakes that may be under way are */
-  uint64_t crowded_ms; /* since when, or since the last evictions */
-  unsigned evictions;  /* how many may give way to newcomers */
   unsigned closing_polls;
 };
 
@@ -110,10 +102,7 @@ struct wwri_ws_server_conn {
   struct wwri_ws_pipe pipe;
   struct wwri_ws_server_shard *shard;
   struct wwri_mail mail; /* takes it to its loop */
-  struct wwri_list handshake_link;
-  struct lws *handshake; /* to evict it */
   int fd;
-  bool opening; /* counted as such */
   bool shed;    /* answered with 503, whatever it asks */
   bool created; /* lws has made its wsi */
   bool has_token;

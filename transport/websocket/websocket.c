@@ -108,7 +108,6 @@ static wwr_err make_shards(struct wwri_ws_server *server) {
     struct wwri_ws_server_shard *shard = &server->shards[i];
     shard->server = server;
     shard->index = i;
-    wwri_list_init(&shard->handshakes);
     wwri_ws_shard_init(&shard->base, server->config.loops[i], &shard_events,
                        server->config.log);
     shard->base.max_queued_bytes = server->config.max_queued_bytes;
