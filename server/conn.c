@@ -247,6 +247,19 @@ void wwr_conn_close(struct wwr_conn *conn) {
   wwri_loop_post(loop, &conn->close_mail);
 }
 
+/* What arrived before the pipe died still has its effect (PROTOCOL.md,
+ * "Requests": nothing is lost), in the session it was sent in. */
+static void settle(struct wwr_conn *conn) {
+  struct wwr_server *server = conn->server;
+  if (atomic_load(&server->stopping)) wwri_inbox_drop(conn);
+  if (conn->inbox_head) {
+    wwri_registry_seal(&server->registry, conn);
+  } else {
+    wwri_registry_leave(&server->registry, conn);
+  }
+  wwri_conn_end_if_over(conn);
+}
+
 /* The pipe has died: nobody can be told anything any more. */
 void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason) {
   struct wwr_conn *conn = pipe->user;
@@ -256,15 +269,20 @@ void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason) {
   atomic_store(&conn->closing, true);
   atomic_store(&conn->gone, true);
   wwri_loop_timer_cancel(conn->shard->loop, &conn->read_timer);
-  wwri_registry_leave(&conn->server->registry, conn);
-  wwri_inbox_drop(conn);
   if (conn->slot != SIZE_MAX) wwri_shard_remove(conn->shard, conn);
   wwri_log(&conn->server->opts.log, WWR_LOG_DEBUG, conn->id, "disconnected",
            "reason", wwr_err_name(conn->reason), NULL);
   if (atomic_fetch_sub(&conn->server->live_pipes, 1) == 1) {
     wwri_shutdown_nudge(conn->server);
   }
-  if (atomic_load(&conn->open)) return; /* work_end goes on */
+  settle(conn);
+}
+
+void wwri_conn_end_if_over(struct wwr_conn *conn) {
+  if (conn->state != WWRI_CONN_GONE || conn->ended) return;
+  if (atomic_load(&conn->open) || conn->inbox_head) return;
+  conn->ended = true;
+  wwri_registry_leave(&conn->server->registry, conn);
   wwri_handle_life(conn, WWRI_WORK_DISCONNECTED);
 }
 
@@ -283,10 +301,8 @@ void wwri_conn_work_begin(struct wwr_conn *conn) {
 
 void wwri_conn_work_end(struct wwr_conn *conn) {
   struct wwr_server *server = conn->server;
-  bool idle = atomic_fetch_sub(&conn->open, 1) == 1;
-  if (idle && conn->state == WWRI_CONN_GONE) {
-    wwri_handle_life(conn, WWRI_WORK_DISCONNECTED);
-  }
+  atomic_fetch_sub(&conn->open, 1);
+  wwri_conn_end_if_over(conn);
   wwri_server_work_end(server);
 }
 

@@ -24,7 +24,8 @@ static bool has_slot(const struct wwr_conn *conn) {
 }
 
 static bool may_start(const struct wwr_conn *conn, enum wwri_work work) {
-  if (conn->blocked || conn->state != WWRI_CONN_OPEN) return false;
+  bool listens = conn->state == WWRI_CONN_OPEN || conn->state == WWRI_CONN_GONE;
+  if (conn->blocked || !listens) return false;
   if (work == WWRI_WORK_RESTORE || work == WWRI_WORK_CLOSE) return true;
   return has_slot(conn);
 }
@@ -189,16 +190,19 @@ static void start_queued(struct wwr_conn *conn, struct wwr_request *request) {
     wwri_handle_queued(request);
     return;
   }
-  if (request->work == WWRI_WORK_RESTORE) {
-    wwri_session_restore(conn, &request->id, request->message.name);
-  } else {
+  if (request->work == WWRI_WORK_CLOSE) {
     wwri_session_close_asked(conn, &request->id);
+  } else if (conn->pipe) {
+    wwri_session_restore(conn, &request->id, request->message.name);
   }
   wwri_request_free(request);
 }
 
 void wwri_conn_pump(struct wwr_conn *conn) {
   if (conn->pumping) return;
+  if (!conn->pipe && atomic_load(&conn->server->stopping)) {
+    wwri_inbox_drop(conn);
+  }
   if (conn->inbox_head) {
     conn->pumping = true;
     while (conn->inbox_head && may_start(conn, conn->inbox_head->work)) {
@@ -211,6 +215,7 @@ void wwri_conn_pump(struct wwr_conn *conn) {
   }
   resume(conn);
   wwri_conn_close_if_idle(conn);
+  wwri_conn_end_if_over(conn);
 }
 
 void wwri_conn_pump_later(struct wwr_conn *conn) {

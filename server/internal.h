@@ -187,6 +187,7 @@ struct wwr_conn {
   struct wwr_request *life;    /* runs on_connected and on_disconnected on
                                   workers; NULL when hooks run inline */
   bool announced;              /* on_connected was (or would be) called */
+  bool ended;                  /* so was on_disconnected */
 };
 
 /* --- conn.c: life of a connection ---------------------------------------- */
@@ -212,6 +213,10 @@ static inline bool wwri_conn_refusing(const struct wwr_conn *conn) {
 /** Close the pipe if a close or violation waits for open work that is done.
  * Loop thread. */
 void wwri_conn_close_if_idle(struct wwr_conn *conn);
+
+/** Run on_disconnected once the pipe has died and nothing of the connection is
+ * open or waits any more; may free it. Loop thread. */
+void wwri_conn_end_if_over(struct wwr_conn *conn);
 
 /** Close the pipe now with a code, whatever is open. Loop thread. */
 void wwri_conn_close_now(struct wwr_conn *conn, uint16_t code, wwr_err reason);
@@ -348,8 +353,11 @@ struct wwr_session *wwri_registry_detach(struct wwri_registry *registry,
                                          struct wwr_conn *conn, bool *last,
                                          struct wwri_frame *notice);
 
-/** From now on no session can be attached; the present one is taken off
- * without being closed. Any thread. */
+/** From now on no session can be attached. Any thread. */
+void wwri_registry_seal(struct wwri_registry *registry, struct wwr_conn *conn);
+
+/** The same, and the present one is taken off without being closed. Any
+ * thread. */
 void wwri_registry_leave(struct wwri_registry *registry, struct wwr_conn *conn);
 
 /** Forbid attaching when the connection has no open work. Any thread. */

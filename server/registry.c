@@ -125,6 +125,12 @@ struct wwr_session *wwri_registry_detach(struct wwri_registry *registry,
   return session;
 }
 
+void wwri_registry_seal(struct wwri_registry *registry, struct wwr_conn *conn) {
+  pthread_mutex_lock(&registry->lock);
+  conn->unreachable = true;
+  pthread_mutex_unlock(&registry->lock);
+}
+
 void wwri_registry_leave(struct wwri_registry *registry,
                          struct wwr_conn *conn) {
   struct wwr_session *session = NULL;

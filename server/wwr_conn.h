@@ -62,7 +62,8 @@ WWR_API void wwr_conn_close(struct wwr_conn *conn);
 /* --- Sessions ----------------------------------------------------------- */
 
 /** How an asynchronous call ended. Called exactly once, on the connection's
- * I/O thread, after the call that took it returned; it must not block. */
+ * I/O thread, never from inside the call that took it (but, when that was made
+ * on another thread, perhaps before it returned); it must not block. */
 typedef void (*wwr_conn_done)(struct wwr_conn *conn, wwr_err err,
                               void *user_data);
 

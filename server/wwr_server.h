@@ -180,14 +180,15 @@ typedef void (*wwr_close_done)(const struct wwr_close_result *results,
                                size_t count, void *user_data);
 
 /** Close a session on every connection of it (PROTOCOL.md, "Sessions"). `done`
- * (may be NULL) is called once, on an I/O thread, after this returned; with no
+ * (may be NULL) is called once, on an I/O thread, as a wwr_conn_done; with no
  * connections the list is empty and the store untouched.
  * Errors, returned: WWR_E_SESSIONS_DISABLED, WWR_E_CLOSED, WWR_E_NOMEM. */
 WWR_API WWR_MUST_CHECK wwr_err
 wwr_server_close_session(struct wwr_server *server, struct wwr_view key,
                          wwr_close_done done, void *user_data);
 
-/** Counters since the start; `connections` and `open_handlers` are gauges. */
+/** Counters since the start; `connections` and `open_handlers` are gauges. The
+ * latter counts handlers, restores, closes, and operations of the store. */
 struct wwr_server_stats {
   uint64_t connections;
   uint64_t accepted;

@@ -476,7 +476,59 @@ static void restore_holds_back_later_messages(void) {
   peer_expect_text(peer, 4, "four");
 }
 
+static struct {
+  int with_session;
+  int disconnected_at; /* how many signals had been handled by then */
+} after;
+
+static void see_late_signal(struct wwr_conn *conn,
+                            const struct wwr_message *message,
+                            void *user_data) {
+  (void)user_data;
+  bool has = wwr_conn_has_session(conn);
+  if (has) note(&after.with_session);
+  see(&message->payload);
+  unsee();
+}
+
+static void see_the_end(struct wwr_conn *conn, wwr_err reason,
+                        void *user_data) {
+  (void)conn;
+  (void)reason;
+  (void)user_data;
+  after.disconnected_at = LOCKED(seen.count);
+}
+
+/* A client that sends and leaves at once has said what it said. */
+static void what_was_sent_before_leaving_is_handled(void) {
+  enum { COUNT = 50 };
+  memset(&seen, 0, sizeof seen);
+  memset(&after, 0, sizeof after);
+  fix.override.on_signal = see_late_signal;
+  fix.override.on_disconnected = see_the_end;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  CU_ASSERT_PTR_NOT_NULL_FATAL(peer_create(peer));
+  stage_request(peer, 9, "hold", "");
+  for (int i = 0; i < COUNT; i++) stage_signal(peer, "s", "1");
+  stage_close_session(peer, 10);
+  CU_ASSERT_EQUAL(peer_flush(peer), WWR_OK);
+  struct wwr_request *held = next_held();
+  peer_close(peer);
+  peer_wait_closed(peer);
+  settle();
+  CU_ASSERT_EQUAL(LOCKED(seen.count), 0);
+  answer_held(held, "too late");
+  WAIT(fix.disconnected == 1);
+  CU_ASSERT_EQUAL(after.disconnected_at, COUNT);
+  /* The close does not wait for the last signal's handler. */
+  CU_ASSERT_TRUE(after.with_session >= COUNT - 1);
+  CU_ASSERT_EQUAL(LOCKED(fix.store.closed), 1);
+}
+
 static CU_TestInfo tests[] = {
+    {"what was sent before leaving is handled",
+     what_was_sent_before_leaving_is_handled},
     {"replies in the payload's encoding", replies_in_the_payloads_encoding},
     {"errors and what becomes one", errors_and_what_becomes_one},
     {"the longest code", longest_code_fits},
