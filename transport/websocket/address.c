@@ -79,10 +79,11 @@ wwr_err wwri_ws_url_parse(struct wwri_ws_url *out, const char *text) {
               out->address.host[0] && is_path(path);
   free(authority);
   if (!good) return WWR_E_INVALID;
-  bool add_slash = *path != '/';
-  out->path = malloc(strlen(path) + 2);
+  if (*path == '/') path++;
+  size_t len = strlen(path);
+  out->path = malloc(1 + len + 1);
   if (!out->path) return WWR_E_NOMEM;
   out->path[0] = '/';
-  strcpy(out->path + (add_slash ? 1 : 0), path);
+  memcpy(out->path + 1, path, len + 1);
   return WWR_OK;
 }
