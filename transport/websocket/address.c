@@ -80,10 +80,10 @@ wwr_err wwri_ws_url_parse(struct wwri_ws_url *out, const char *text) {
   free(authority);
   if (!good) return WWR_E_INVALID;
   if (*path == '/') path++;
-  size_t len = strlen(path);
-  out->path = malloc(1 + len + 1);
+  size_t path_size = strlen(path) + 1;
+  out->path = malloc(1 + path_size);
   if (!out->path) return WWR_E_NOMEM;
   out->path[0] = '/';
-  memcpy(out->path + 1, path, len + 1);
+  memcpy(out->path + 1, path, path_size);
   return WWR_OK;
 }
