@@ -10,9 +10,10 @@ WWR_PACKAGES=(
 )
 # Without these some checks are skipped.
 # shellcheck disable=SC2034
-WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind)
+WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind
+  redis-server)
 # The same as pkg-config and the shell know them.
-WWR_MODULES=(libwebsockets libuv openssl jansson libconfig cunit)
+WWR_MODULES=(libwebsockets libuv openssl hiredis jansson libconfig cunit)
 WWR_COMMANDS=(cc c++ cmake ninja pkg-config openssl)
 
 wwr_is_debian() {

@@ -24,7 +24,7 @@ only 'libwebsockets/.*' transport/websocket/
 only 'hiredis/.*' redis/
 only 'libconfig\.h' 'server/config(\.c|/)' 'examples/common/'
 only 'jansson\.h' session/ examples/chatroom/
-only 'uv\.h' loop/ transport/websocket/
+only 'uv\.h' loop/ transport/websocket/ redis/
 only 'openssl/.*' transport/websocket/ server/keygen.c redis/
 
 # arrows FOLDER ALLOWED...: the folder includes headers of these folders (and
@@ -67,6 +67,7 @@ arrows loop core
 arrows transport loop core
 arrows transport/memory transport loop core
 arrows transport/websocket transport loop core
+arrows redis loop core
 arrows sessionstore session core
 arrows server transport sessionstore protocol session loop core
 arrows client transport protocol session loop core
@@ -76,7 +77,7 @@ arrows bench
 
 # Another folder's header is reached by its name alone, never by a path.
 if grep -rnE '^ *# *include *"\.\./' --include='*.[ch]' core protocol session \
-  loop transport sessionstore server client; then
+  loop transport sessionstore redis server client; then
   echo "includes by a path into another folder"
   bad=1
 fi

@@ -1,0 +1,142 @@
+/* link_impl.h - what the files of the link share. */
+#ifndef WWRI_REDIS_LINK_IMPL_H
+#define WWRI_REDIS_LINK_IMPL_H
+
+#include "link.h"
+#include "rconn.h"
+#include "sentinel.h"
+#include "url.h"
+
+enum { SHA_LEN = 40, SALT_LEN = 16, TOKEN_MAX = 48, BEAT_CHANNEL_MAX = 256 };
+
+/* What a reply that has yet to come belongs to. */
+enum slot_kind { SLOT_SETUP, SLOT_LOAD, SLOT_BEAT, SLOT_CALL };
+
+struct redis_slot {
+  enum slot_kind kind;
+  int script;                   /* SLOT_LOAD */
+  struct wwri_redis_call *call; /* SLOT_CALL; NULL: cancelled or timed out */
+  uint64_t end;     /* where the command ends in the stream of commands */
+  uint64_t sent_ms; /* on the pair's clock */
+};
+
+struct redis_script {
+  const char *text;
+  char sha[SHA_LEN + 1];
+};
+
+struct redis_side {
+  struct wwri_redis *link;
+  enum wwri_pair_side which;
+  struct wwri_rconn *conn; /* NULL: none */
+};
+
+struct wwri_redis {
+  struct wwri_loop *loop;
+  struct wwri_redis_url url;
+  struct wwri_redis_opts opts; /* url points to the one above */
+  struct wwr_log log;
+  struct wwri_redis_tls_config *tls;
+
+  struct wwri_pair pair;
+  struct wwri_timer timer;
+  struct redis_side side[WWRI_PAIR_SIDES];
+  size_t conns; /* not yet gone */
+  struct wwri_redis_sentinel *sentinel;
+  struct wwri_redis_host master;
+  char replid[WWRI_REPLID_MAX];
+  char why[256];
+  uint64_t times_live;
+  enum wwri_redis_cause logged;
+
+  struct redis_script scripts[WWRI_REDIS_MAX_SCRIPTS];
+  int script_count;
+  int loads; /* not yet answered */
+
+  struct redis_slot *slots; /* a ring */
+  size_t slot_cap;          /* power of two */
+  uint64_t slot_first;      /* numbers; the index is modulo slot_cap */
+  uint64_t slot_next;
+
+  struct wwri_redis_beat beat;
+  char beat_channel[BEAT_CHANNEL_MAX];
+  char salt[SALT_LEN + 1];
+
+  struct wwri_subs subs;
+  struct wwri_flusher subs_flusher;
+  uint64_t subs_progress_ms; /* on the pair's clock */
+
+  bool stopping;
+  void (*stop_done)(void *user);
+  void *stop_user;
+};
+
+/* link.c */
+
+/* Give the pair an event and do what it says. */
+void wwri_redis_feed(struct wwri_redis *link,
+                     const struct wwri_pair_input *input);
+
+/* The pair failed: `why` ends up in log and hooks. */
+void wwri_redis_fault(struct wwri_redis *link, enum wwri_redis_cause cause,
+                      struct wwr_view why);
+
+/* The pair's clock now. */
+uint64_t wwri_redis_time(const struct wwri_redis *link);
+
+/* link_setup.c */
+
+/* Send what the side's step asks. */
+void wwri_redis_send_step(struct wwri_redis *link, enum wwri_pair_side side);
+
+/* The answer to a step that is one command. */
+void wwri_redis_step_reply(struct wwri_redis *link, enum wwri_pair_side side,
+                           const struct wwri_redis_reply *reply);
+
+/* The answer to one SCRIPT LOAD. */
+void wwri_redis_load_reply(struct wwri_redis *link, int script,
+                           const struct wwri_redis_reply *reply);
+
+/* The cause that an error reply is for the link, `otherwise` for a definite
+ * one. */
+enum wwri_redis_cause wwri_redis_cause_of(struct wwr_view error,
+                                          enum wwri_redis_cause otherwise);
+
+/* link_beat.c */
+void wwri_redis_default_beat(struct wwri_redis *link);
+void wwri_redis_send_beat(struct wwri_redis *link);
+void wwri_redis_beat_reply(struct wwri_redis *link,
+                           const struct wwri_redis_reply *reply);
+void wwri_redis_beat_message(struct wwri_redis *link, struct wwr_view payload);
+
+/* link_calls.c */
+
+/* Append a command and the slot for its reply, or neither. `script` < 0: argv
+ * is the command. Errors: WWR_E_NOMEM, WWR_E_LIMIT. */
+wwr_err wwri_redis_push(struct wwri_redis *link, struct redis_slot slot,
+                        int script, const struct wwr_view *argv, size_t argc,
+                        size_t key_count);
+
+/* A reply on the commands' connection. */
+void wwri_redis_command_reply(struct wwri_redis *link,
+                              const struct wwri_redis_reply *reply);
+
+/* The commands' connection goes: end every call. Before it is closed. */
+void wwri_redis_end_calls(struct wwri_redis *link);
+
+/* True when the oldest reply is overdue. */
+bool wwri_redis_calls_overdue(const struct wwri_redis *link);
+
+/* link_subs.c */
+void wwri_redis_subs_init(struct wwri_redis *link);
+
+/* A reply on the subscriber's connection. */
+void wwri_redis_subscriber_reply(struct wwri_redis *link,
+                                 const struct wwri_redis_reply *reply);
+
+/* Send what is to be sent, as far as the window allows. */
+void wwri_redis_subs_send(struct wwri_redis *link);
+
+bool wwri_redis_subs_overdue(const struct wwri_redis *link);
+
+#endif
