@@ -71,6 +71,7 @@ pinned() {
 # A line each has its own server, so that none inherits another's memory.
 start_server() {
   local program=$1
+  : >"$work/out" # or the last server's address might be read again
   (pinned "$server_cpu" "$bin/$program" --listen 127.0.0.1:0 --threads 1 \
     --read-timeout 60 --sessions "$work/sessions" \
     >"$work/out" 2>"$work/err") &
