@@ -210,16 +210,20 @@ static void test_unhelpful(void) {
   rawws_free(caster);
 }
 
-#define TESTS(prefix)                                                    \
-  {                                                                      \
-    {prefix "requests open", test_requests_open},                        \
-        {prefix "requests go on", test_storm},                           \
-        {prefix "newcomers", test_newcomers},                            \
-        {prefix "unhelpful clients", test_unhelpful}, CU_TEST_INFO_NULL, \
-  }
+static CU_TestInfo plain_tests[] = {
+    {"requests open", test_requests_open},
+    {"requests go on", test_storm},
+    {"newcomers", test_newcomers},
+    {"unhelpful clients", test_unhelpful},
+    CU_TEST_INFO_NULL,
+};
 
-static CU_TestInfo plain_tests[] = TESTS("");
-static CU_TestInfo tls_tests[] = TESTS("TLS: ");
+static CU_TestInfo tls_tests[] = {
+    {"TLS: requests open", test_requests_open},
+    {"TLS: requests go on", test_storm},
+    {"TLS: newcomers", test_newcomers},
+    CU_TEST_INFO_NULL,
+};
 
 int main(int argc, char **argv) {
   CU_SuiteInfo suites[] = {

@@ -9,11 +9,11 @@
 enum {
   CROWD = FAULT_SCALED(5000),
   STAYERS = FAULT_SCALED(1000),
-  ROUNDS = 4,
+  ROUNDS = 3,
   QUIET_ECHOES = FAULT_SCALED(300),
   SPARE_FDS = 4,
   HANDSHAKE_MS = 1000,
-  GROWTH_MAX = 4 << 20, /* of 15,000 connections: 270 bytes each */
+  GROWTH_MAX = 4 << 20, /* of 10,000 connections: 420 bytes each */
   TLS_GROWTH_MAX = 8 << 20
 };
 
