@@ -1,0 +1,89 @@
+/* redis_rig.h - a link on a loop of its own, driven by the test's thread: what
+ * happens is counted under a lock and waited for with a deadline. */
+#ifndef REDIS_RIG_H
+#define REDIS_RIG_H
+
+#include <pthread.h>
+
+#include "link.h"
+#include "url.h"
+
+enum { RIG_WAIT_MS = 20000, RIG_MAX_SUBS = 8192 };
+
+struct rig_sub {
+  struct rig *rig;
+  struct wwri_redis_sub *sub; /* the loop's */
+  unsigned subscribed;
+  unsigned lost;
+  unsigned refused;
+  unsigned messages;
+  char last[64]; /* payload */
+};
+
+struct rig {
+  struct wwri_loop *loop;
+  struct wwri_redis *link; /* the loop's */
+  struct wwri_redis_url url;
+  struct wwri_redis_opts opts; /* change before rig_start() */
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  /* Under the lock: */
+  unsigned live; /* fresh */
+  unsigned recovered;
+  unsigned suspect;
+  unsigned lost;
+  unsigned failed;
+  enum wwri_redis_cause cause; /* of the last loss or failure */
+  unsigned causes[WWRI_CAUSES];
+  char why[256];
+  char replid[WWRI_REPLID_MAX];
+  bool stopped;
+  unsigned subs_subscribed, subs_lost, subs_messages; /* sums */
+  struct rig_sub subs[RIG_MAX_SUBS];
+};
+
+/** A loop that runs, a link that does not yet. Asserts that the URL is good.
+ * Opts: defaults with short back-offs. */
+void rig_init(struct rig *rig, const char *url);
+
+/** Make the link, call `before` (may be NULL) with it, start it. */
+void rig_start(struct rig *rig, void (*before)(struct wwri_redis *link));
+
+/** Stop and free all. Harmless twice. */
+void rig_end(struct rig *rig);
+
+/** Wait until *counter (of this rig) is at least n. False after RIG_WAIT_MS. */
+bool rig_wait(struct rig *rig, const unsigned *counter, unsigned n);
+
+/** The counter's value now. */
+unsigned rig_count(struct rig *rig, const unsigned *counter);
+
+/** Run `fn` on the loop and wait for it. */
+void rig_on_loop(struct rig *rig, void (*fn)(struct rig *rig, void *arg),
+                 void *arg);
+
+struct rig_result {
+  wwr_err err; /* of making the call; the rest is set only without one */
+  enum wwri_redis_outcome outcome;
+  bool maybe_done;
+  enum wwri_redis_type type;
+  int64_t number;
+  char text[256];
+};
+
+/** Make a call given as one line and wait for its end. */
+struct rig_result rig_run(struct rig *rig, const char *line,
+                          uint32_t timeout_ms);
+
+/** The same with a script; `keys` of the words are keys. */
+struct rig_result rig_eval(struct rig *rig, int script, const char *line,
+                           size_t keys);
+
+/** Subscribe rig->subs[index] to "ch:INDEX" (rig_name()). */
+void rig_subscribe(struct rig *rig, unsigned first, unsigned count);
+void rig_unsubscribe(struct rig *rig, unsigned index);
+void rig_name(unsigned index, char *out, size_t cap);
+
+struct wwri_redis_stats rig_stats(struct rig *rig);
+
+#endif
