@@ -1,7 +1,7 @@
 # Against the real redis-server; without one they are skipped.
 if(TARGET wwr_redis)
   set(redis_fixture contract/redis_fixture.c contract/redis_rig.c)
-  foreach(name IN ITEMS link)
+  foreach(name IN ITEMS link faults)
     wwr_test(redis_${name}_test
              SOURCES contract/redis_${name}_test.c ${redis_fixture}
              DEPS wwr_redis wwr_core LIBS PkgConfig::HIREDIS

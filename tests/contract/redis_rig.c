@@ -143,8 +143,10 @@ static void do_start(struct rig *rig, void *arg) {
 
 void rig_start(struct rig *rig, void (*before)(struct wwri_redis *link)) {
   const char *why = "";
-  CU_ASSERT_EQUAL_FATAL(wwri_redis_new(&rig->link, rig->loop, &rig->opts, &why),
-                        WWR_OK);
+  if (!rig->link) {
+    CU_ASSERT_EQUAL_FATAL(
+        wwri_redis_new(&rig->link, rig->loop, &rig->opts, &why), WWR_OK);
+  }
   if (before) before(rig->link);
   rig_on_loop(rig, do_start, NULL);
 }

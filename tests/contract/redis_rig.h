@@ -46,7 +46,8 @@ struct rig {
  * Opts: defaults with short back-offs. */
 void rig_init(struct rig *rig, const char *url);
 
-/** Make the link, call `before` (may be NULL) with it, start it. */
+/** Make the link unless there is one, call `before` (may be NULL) with it,
+ * start it. */
 void rig_start(struct rig *rig, void (*before)(struct wwri_redis *link));
 
 /** Stop and free all. Harmless twice. */
