@@ -66,13 +66,20 @@ trap 'exit 143' TERM HUP
 
 wwr_prepare "$yes" || fail "the packages above are needed"
 
+# On a terminal the build shows its progress, elsewhere only what went wrong.
+quietly() {
+  if [ -t 1 ]; then
+    "$@"
+  elif ! "$@" >"$work/log" 2>&1; then
+    tail -n 40 "$work/log" >&2
+    return 1
+  fi
+}
 echo "building ..."
 cd "$root"
-if ! cmake --preset release >"$work/log" 2>&1 ||
-  ! cmake --build --preset release >>"$work/log" 2>&1; then
-  tail -n 40 "$work/log" >&2
-  fail "the build failed"
-fi
+quietly cmake --preset release || fail "the build could not be configured"
+quietly cmake --build --preset release --target chatroom-server \
+  chatroom-client || fail "the build failed"
 
 # In a session of its own, so that Ctrl-C reaches it once, from clean_up.
 setsid "$root/build/bin/chatroom-server" --listen "127.0.0.1:$port" \
