@@ -1,10 +1,11 @@
 # Against the real redis-server; without one they are skipped.
 if(TARGET wwr_redis)
-  set(redis_fixture contract/redis_fixture.c contract/redis_rig.c)
-  foreach(name IN ITEMS link faults)
+  set(redis_fixture contract/redis_fixture.c contract/redis_rig.c
+      contract/redis_cert.c)
+  foreach(name IN ITEMS link faults login)
     wwr_test(redis_${name}_test
              SOURCES contract/redis_${name}_test.c ${redis_fixture}
-             DEPS wwr_redis wwr_core LIBS PkgConfig::HIREDIS
+             DEPS wwr_redis wwr_core LIBS PkgConfig::HIREDIS OpenSSL::Crypto
              LABELS contract TIMEOUT 120)
     set_tests_properties(redis_${name}_test PROPERTIES SKIP_RETURN_CODE 77)
   endforeach()

@@ -231,7 +231,7 @@ static void test_every_cause_in_every_connected_state(void) {
       unsigned acts = fail((enum wwri_redis_cause)cause);
       CU_ASSERT_EQUAL(acts & ~(unsigned)LOST, CLOSE);
       CU_ASSERT_EQUAL(pair.state, WWRI_PAIR_WAIT);
-      CU_ASSERT_EQUAL(pair.cause, cause);
+      CU_ASSERT_EQUAL((int)pair.cause, cause);
       CU_ASSERT_EQUAL(pair.failures[cause], 1);
       CU_ASSERT_EQUAL(pair.side[0].step, WWRI_STEP_OFF);
       CU_ASSERT_EQUAL(pair.side[1].step, WWRI_STEP_OFF);
