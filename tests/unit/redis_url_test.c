@@ -50,7 +50,7 @@ static const struct {
 static void test_good(void) {
   for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
     struct wwri_redis_url url;
-    char text[512];
+    char text[4096];
     const char *why = NULL;
     CU_ASSERT_EQUAL_FATAL(wwri_redis_url_parse(&url, good[i].url, &why),
                           WWR_OK);
