@@ -96,7 +96,8 @@ static void dial(struct wwri_redis *link) {
 }
 
 static void resolve(struct wwri_redis *link) {
-  if (!link->sentinel) {
+  if (!link->sentinel || link->news) {
+    link->news = false;
     feed_simple(link, WWRI_PAIR_MASTER);
     return;
   }
@@ -259,6 +260,9 @@ static void on_master(const char *host, uint16_t port, void *user) {
   if (link->pair.state == WWRI_PAIR_RESOLVE) {
     feed_simple(link, WWRI_PAIR_MASTER);
   } else if (!same) {
+    /* Not asked again: the next sentinel may not have heard of it yet, and the
+     * old master may still answer as one. */
+    link->news = true;
     feed_simple(link, WWRI_PAIR_SWITCH);
   }
 }

@@ -44,6 +44,7 @@ struct wwri_redis {
   size_t conns; /* not yet gone */
   struct wwri_redis_sentinel *sentinel;
   struct wwri_redis_host master;
+  bool news; /* a sentinel named it by itself: it counts without asking */
   char replid[WWRI_REPLID_MAX];
   char why[256];
   uint64_t times_live;

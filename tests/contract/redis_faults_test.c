@@ -229,6 +229,50 @@ static void test_ended_with_calls_pending(void) {
   CU_ASSERT_EQUAL(pending.outcome, WWRI_CALL_UNAVAILABLE);
 }
 
+/* Far more than fits into the socket while the server does not read: what has
+ * left may have been executed, what has not was certainly not. */
+enum { LARGE_CALLS = 400 };
+
+static struct pending large[LARGE_CALLS];
+static unsigned large_ends;
+
+static void on_large(struct wwri_redis_call *call,
+                     const struct wwri_redis_result *result) {
+  on_pending(call, result);
+  pthread_mutex_lock(&rig.lock);
+  large_ends++;
+  pthread_cond_broadcast(&rig.changed);
+  pthread_mutex_unlock(&rig.lock);
+}
+
+static void make_large(struct rig *it, void *arg) {
+  static uint8_t bytes[64 << 10];
+  const struct wwr_view argv[] = {
+      wwr_view_str("SET"), wwr_view_str("k"), {bytes, sizeof(bytes)}};
+  (void)arg;
+  large_ends = 0;
+  for (int i = 0; i < LARGE_CALLS; i++) {
+    large[i] = (struct pending){.call = {.done = on_large}};
+    CU_ASSERT_EQUAL(wwri_redis_call(it->link, &large[i].call, argv, 3, 0),
+                    WWR_OK);
+  }
+}
+
+static void test_what_has_not_left_was_not_executed(void) {
+  go_live();
+  redis_signal(&server, SIGSTOP);
+  rig_on_loop(&rig, make_large, NULL);
+  CU_ASSERT_TRUE(rig_wait(&rig, &large_ends, LARGE_CALLS));
+  int left = 0;
+  while (left < LARGE_CALLS && large[left].maybe_done) left++;
+  CU_ASSERT_TRUE(left > 0 && left < LARGE_CALLS);
+  for (int i = 0; i < LARGE_CALLS; i++) {
+    CU_ASSERT_EQUAL(large[i].ends, 1);
+    CU_ASSERT_EQUAL(large[i].outcome, WWRI_CALL_UNAVAILABLE);
+    CU_ASSERT_EQUAL(large[i].maybe_done, i < left);
+  }
+}
+
 static void test_never_started(void) {
   const char *why;
   CU_ASSERT_EQUAL_FATAL(wwri_redis_new(&rig.link, rig.loop, &rig.opts, &why),
@@ -279,6 +323,7 @@ int main(int argc, char **argv) {
       {"no replicas", test_writes_refused_for_want_of_replicas},
       {"ended at any moment", test_ended_at_any_moment},
       {"ended with calls pending", test_ended_with_calls_pending},
+      {"what has not left", test_what_has_not_left_was_not_executed},
       {"never started", test_never_started},
       {"no memory", test_no_memory},
       CU_TEST_INFO_NULL,
