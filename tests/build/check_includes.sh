@@ -68,6 +68,7 @@ arrows transport loop core
 arrows transport/memory transport loop core
 arrows transport/websocket transport loop core
 arrows redis loop core
+arrows cluster protocol core
 arrows sessionstore session core
 arrows server transport sessionstore protocol session loop core
 arrows client transport protocol session loop core

@@ -88,6 +88,25 @@ SESSION = {
     "empty": '',
 }
 
+HEAD = b"\x01\x01" + b"\x88\x77\x66\x55\x44\x33\x22\x11"
+ENVELOPE = {
+    "utf8": HEAD + b"\x04namehello",
+    "empty-name": HEAD + b"\x00hello",
+    "nothing": HEAD + b"\x00",
+    "name-only": HEAD + b"\x03abc",
+    "longest-name": HEAD + b"\xff" + b"n" * 255 + b"p",
+    "name-too-long": HEAD + b"\x05abc",
+    "internal": b"\x01\x04" + bytes(8) + b"\x01nx",
+    "utf16": b"\x01\x02" + bytes(8) + b"\x01na\x00",
+    "utf16-odd": b"\x01\x02" + bytes(8) + b"\x01na\x00b",
+    "bad-encoding": b"\x01\x03" + bytes(8) + b"\x00",
+    "bad-flag": b"\x01\x08" + bytes(8) + b"\x00",
+    "version-0": b"\x00\x01" + bytes(8) + b"\x00",
+    "version-2": b"\x02\x01" + bytes(8) + b"\x00",
+    "short": HEAD,
+    "empty": b"",
+}
+
 
 def write(directory, name, content):
     os.makedirs(directory, exist_ok=True)
@@ -97,5 +116,7 @@ def write(directory, name, content):
 
 for name, content in DECODE.items():
     write("corpus/decode", name, content)
+for name, content in ENVELOPE.items():
+    write("corpus/envelope", name, content)
 for name, content in SESSION.items():
     write("corpus/session", name, content.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,366 @@
+/* publisher.c - three lists: waiting, sent, acknowledged.
+ *
+ * The happy path: a publish waits, is sent, is answered ok with its id, and is
+ * kept among the acknowledged until a beat proves that the generation did not
+ * change for 15 s after.
+ *
+ * What can go wrong: no answer: it goes back to the front of the waiting, to
+ * be sent again with the retry flag. A refusal: likewise, but only when all
+ * that was sent behind it is answered: an accepted later one rules it out. A
+ * new generation: the acknowledged of older generations are sent again first.
+ * Too long: the caller is told, and whether that is certain. The 15 s count
+ * only while beats confirm the generation: a server that is away for a minute
+ * and comes back as its own replica lost the second before the minute. */
+#include "publisher.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void wwri_publish_config_default(struct wwri_publish_config *config) {
+  *config = (struct wwri_publish_config){.hold_ms = 10000,
+                                         .keep_ms = 15000,
+                                         .keep_bytes = 8u << 20,
+                                         .queue_bytes = 8u << 20,
+                                         .window = 256,
+                                         .retry_ms = 100};
+}
+
+static struct wwri_publish *publish_of(struct wwri_list *node) {
+  return WWRI_CONTAINER(node, struct wwri_publish, node);
+}
+
+static size_t size_of(const struct wwri_publish *publish) {
+  return sizeof *publish + publish->channel.len + publish->data.len;
+}
+
+void wwri_publisher_init(struct wwri_publisher *publisher,
+                         const struct wwri_publish_config *config,
+                         struct wwri_boot boot, void *user) {
+  *publisher =
+      (struct wwri_publisher){.config = config, .user = user, .boot = boot};
+  wwri_list_init(&publisher->acked);
+  wwri_list_init(&publisher->waiting);
+  wwri_list_init(&publisher->sent);
+}
+
+void wwri_publisher_reboot(struct wwri_publisher *publisher,
+                           struct wwri_boot boot) {
+  publisher->boot = boot;
+}
+
+/* Tell the caller, once. */
+static void end(struct wwri_publisher *publisher, struct wwri_publish *publish,
+                enum wwri_outcome outcome, struct wwri_logid id) {
+  if (publish->given_up) return;
+  publish->given_up = true;
+  if (outcome == WWRI_ACKED) publisher->stats.acked++;
+  if (outcome == WWRI_FAILED) publisher->stats.failed++;
+  if (outcome == WWRI_UNKNOWN) publisher->stats.unknown++;
+  publisher->config->done(publisher, publish->cookie, outcome, id);
+}
+
+static void end_all(struct wwri_publisher *publisher, struct wwri_list *list) {
+  static const struct wwri_logid none = {0};
+  struct wwri_list *node;
+  while ((node = wwri_list_pop(list))) {
+    struct wwri_publish *publish = publish_of(node);
+    if (!publish->acked_ms) end(publisher, publish, WWRI_UNKNOWN, none);
+    free(publish);
+  }
+}
+
+void wwri_publisher_deinit(struct wwri_publisher *publisher) {
+  end_all(publisher, &publisher->acked);
+  end_all(publisher, &publisher->sent);
+  end_all(publisher, &publisher->waiting);
+}
+
+static struct wwr_view copy_into(uint8_t *at, struct wwr_view bytes) {
+  if (bytes.len) memcpy(at, bytes.data, bytes.len);
+  return (struct wwr_view){at, bytes.len};
+}
+
+wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
+                               struct wwr_view channel, struct wwr_view data,
+                               struct wwri_logid hint, void *cookie,
+                               uint64_t now_ms) {
+  size_t size = sizeof(struct wwri_publish) + channel.len + data.len;
+  if (publisher->waiting_bytes + size > publisher->config->queue_bytes) {
+    return WWR_E_LIMIT;
+  }
+  struct wwri_publish *publish = malloc(size);
+  if (!publish) return WWR_E_NOMEM;
+  *publish =
+      (struct wwri_publish){.boot = publisher->boot,
+                            .seq = ++publisher->last_seq,
+                            .hint = hint,
+                            .cookie = cookie,
+                            .deadline_ms = now_ms + publisher->config->hold_ms};
+  uint8_t *bytes = (uint8_t *)(publish + 1);
+  publish->channel = copy_into(bytes, channel);
+  publish->data = copy_into(bytes + channel.len, data);
+  wwri_list_append(&publisher->waiting, &publish->node);
+  publisher->waiting_bytes += size;
+  return WWR_OK;
+}
+
+/* Put it where its number says: lists are nearly sorted, so from the back. */
+static void insert_by_seq(struct wwri_list *list,
+                          struct wwri_publish *publish) {
+  struct wwri_list *at = list->prev;
+  while (at != list && publish_of(at)->seq > publish->seq) at = at->prev;
+  publish->node.prev = at;
+  publish->node.next = at->next;
+  at->next->prev = &publish->node;
+  at->next = &publish->node;
+}
+
+static void drop_acked(struct wwri_publisher *publisher,
+                       struct wwri_publish *publish) {
+  wwri_list_remove(&publish->node);
+  publisher->acked_bytes -= size_of(publish);
+  free(publish);
+}
+
+static void drop_for_room(struct wwri_publisher *publisher) {
+  while (publisher->acked_bytes > publisher->config->keep_bytes &&
+         !wwri_list_empty(&publisher->acked)) {
+    struct wwri_publish *oldest = publish_of(publisher->acked.next);
+    publisher->stats.overflows++;
+    drop_acked(publisher, oldest);
+  }
+}
+
+static void keep(struct wwri_publisher *publisher,
+                 struct wwri_publish *publish) {
+  insert_by_seq(&publisher->acked, publish);
+  publisher->acked_bytes += size_of(publish);
+  drop_for_room(publisher);
+}
+
+/* --- links and generations --- */
+
+static void rejected(struct wwri_publisher *publisher,
+                     struct wwri_publish *publish, bool certain);
+
+/* A later one of the channel is in, or may be: receivers that got it drop what
+ * comes behind it, so earlier ones that were refused are out for good. The
+ * script says the same (superseded), but only while its log holds the later
+ * one, which a new master may have forgotten. */
+static void supersede(struct wwri_publisher *publisher,
+                      const struct wwri_publish *later) {
+  struct wwri_list *node = publisher->waiting.next;
+  while (node != &publisher->waiting) {
+    struct wwri_publish *publish = publish_of(node);
+    node = node->next;
+    if (publish->seq > later->seq) break;
+    if (!wwr_view_equal(publish->channel, later->channel)) continue;
+    wwri_list_remove(&publish->node);
+    publisher->stats.superseded++;
+    rejected(publisher, publish, true);
+  }
+}
+
+void wwri_publisher_link_up(struct wwri_publisher *publisher,
+                            uint64_t generation) {
+  publisher->link = true;
+  publisher->generation = generation;
+  publisher->retry_at_ms = 0;
+}
+
+void wwri_publisher_verified(struct wwri_publisher *publisher,
+                             uint64_t generation, uint64_t now_ms) {
+  publisher->generation = generation;
+  struct wwri_list *node = publisher->acked.next;
+  while (node != &publisher->acked) {
+    struct wwri_publish *publish = publish_of(node);
+    node = node->next;
+    if (publish->generation == generation &&
+        publish->acked_ms + publisher->config->keep_ms <= now_ms) {
+      drop_acked(publisher, publish);
+    }
+  }
+}
+
+/* Back to where it waits, to be sent before anything newer. */
+static void put_back(struct wwri_publisher *publisher,
+                     struct wwri_publish *publish) {
+  publish->in_flight = false;
+  publish->retry = true;
+  if (publish->acked_ms) {
+    keep(publisher, publish);
+  } else if (publish->given_up) {
+    publisher->waiting_bytes -= size_of(publish);
+    free(publish);
+  } else {
+    insert_by_seq(&publisher->waiting, publish);
+  }
+}
+
+static struct wwri_publish *take_sent(struct wwri_publisher *publisher) {
+  struct wwri_list *node = wwri_list_pop(&publisher->sent);
+  if (!node) return NULL;
+  publisher->in_flight--;
+  return publish_of(node);
+}
+
+void wwri_publisher_link_down(struct wwri_publisher *publisher) {
+  struct wwri_publish *publish;
+  struct wwri_list *node = publisher->sent.next;
+  publisher->link = false;
+  for (; node != &publisher->sent; node = node->next) {
+    if (!publish_of(node)->acked_ms) supersede(publisher, publish_of(node));
+  }
+  while ((publish = take_sent(publisher))) {
+    if (!publish->acked_ms) publish->unanswered = true;
+    put_back(publisher, publish);
+  }
+}
+
+/* --- sending --- */
+
+/* What was acknowledged in another generation and is not in flight. */
+static struct wwri_publish *next_acked(struct wwri_publisher *publisher) {
+  struct wwri_list *node = publisher->acked.next;
+  for (; node != &publisher->acked; node = node->next) {
+    struct wwri_publish *publish = publish_of(node);
+    if (publish->generation != publisher->generation) return publish;
+  }
+  return NULL;
+}
+
+static struct wwri_publish *next_of(struct wwri_publisher *publisher) {
+  struct wwri_publish *acked =
+      publisher->config->rules.no_replay ? NULL : next_acked(publisher);
+  if (acked) {
+    wwri_list_remove(&acked->node);
+    publisher->acked_bytes -= size_of(acked);
+    acked->retry = acked->deep = true;
+    return acked;
+  }
+  struct wwri_list *node = wwri_list_pop(&publisher->waiting);
+  return node ? publish_of(node) : NULL;
+}
+
+const struct wwri_publish *wwri_publisher_next(struct wwri_publisher *publisher,
+                                               uint64_t now_ms) {
+  if (!publisher->link || publisher->generation == 0) return NULL;
+  if (publisher->in_flight >= publisher->config->window) return NULL;
+  if (now_ms < publisher->retry_at_ms) return NULL;
+  if (publisher->in_flight == 0) publisher->draining = false;
+  if (publisher->draining) return NULL;
+  struct wwri_publish *publish = next_of(publisher);
+  if (!publish) return NULL;
+  if (publisher->config->rules.no_retry_flag) publish->retry = false;
+  publish->in_flight = true;
+  publish->sent_in = publisher->generation;
+  if (!publish->first_sent_ms) publish->first_sent_ms = now_ms ? now_ms : 1;
+  wwri_list_append(&publisher->sent, &publish->node);
+  publisher->in_flight++;
+  return publish;
+}
+
+/* --- answers --- */
+
+static void declare_lost(struct wwri_publisher *publisher,
+                         struct wwri_publish *publish) {
+  struct wwri_pos pos = {publish->hint, publish->boot, publish->seq};
+  publisher->stats.lost++;
+  publisher->config->lost(publisher, publish->channel, &pos);
+  free(publish);
+}
+
+static void accepted(struct wwri_publisher *publisher,
+                     struct wwri_publish *publish, struct wwri_logid id,
+                     uint64_t now_ms) {
+  if (!publish->acked_ms) {
+    supersede(publisher, publish);
+    publisher->waiting_bytes -= size_of(publish);
+    end(publisher, publish, WWRI_ACKED, id);
+  }
+  publish->in_flight = publish->retry = publish->unanswered = false;
+  publish->hint = id;
+  publish->acked_ms = now_ms ? now_ms : 1;
+  publish->generation = publish->sent_in;
+  keep(publisher, publish);
+}
+
+/* It is not in the log and will not be. */
+static void rejected(struct wwri_publisher *publisher,
+                     struct wwri_publish *publish, bool certain) {
+  static const struct wwri_logid none = {0};
+  if (publish->acked_ms) {
+    declare_lost(publisher, publish);
+    return;
+  }
+  if (publish->unanswered) certain = false;
+  publisher->waiting_bytes -= size_of(publish);
+  end(publisher, publish, certain ? WWRI_FAILED : WWRI_UNKNOWN, none);
+  free(publish);
+}
+
+void wwri_publisher_answer(struct wwri_publisher *publisher,
+                           enum wwri_answer answer, struct wwri_logid id,
+                           uint64_t now_ms) {
+  struct wwri_publish *publish = take_sent(publisher);
+  assert(publish);
+  bool again = publish->acked_ms != 0;
+  switch (answer) {
+    case WWRI_ANSWER_OK:
+      if (again) publisher->stats.resubmitted++;
+      accepted(publisher, publish, id, now_ms);
+      break;
+    case WWRI_ANSWER_DUP:
+      if (again) publisher->stats.confirmed++;
+      accepted(publisher, publish, id, now_ms);
+      break;
+    case WWRI_ANSWER_SUPERSEDED:
+      publisher->stats.superseded++;
+      rejected(publisher, publish, true);
+      break;
+    case WWRI_ANSWER_WRAPPED:
+      rejected(publisher, publish, false);
+      break;
+    case WWRI_ANSWER_ERROR:
+      rejected(publisher, publish, true);
+      break;
+    case WWRI_ANSWER_NONE:
+      if (!again) publish->unanswered = true;
+      put_back(publisher, publish);
+      break;
+    case WWRI_ANSWER_REFUSED:
+      put_back(publisher, publish);
+      publisher->draining = true;
+      publisher->retry_at_ms = now_ms + publisher->config->retry_ms;
+      break;
+  }
+}
+
+static void expire_waiting(struct wwri_publisher *publisher, uint64_t now_ms) {
+  struct wwri_list *node = publisher->waiting.next;
+  while (node != &publisher->waiting) {
+    struct wwri_publish *publish = publish_of(node);
+    node = node->next;
+    if (publish->deadline_ms > now_ms) continue;
+    wwri_list_remove(&publish->node);
+    rejected(publisher, publish, true);
+  }
+}
+
+/* In flight: the caller is told, the answer is still awaited. */
+static void expire_sent(struct wwri_publisher *publisher, uint64_t now_ms) {
+  static const struct wwri_logid none = {0};
+  struct wwri_list *node = publisher->sent.next;
+  for (; node != &publisher->sent; node = node->next) {
+    struct wwri_publish *publish = publish_of(node);
+    if (publish->acked_ms || publish->deadline_ms > now_ms) continue;
+    publish->unanswered = true;
+    end(publisher, publish, WWRI_UNKNOWN, none);
+  }
+}
+
+void wwri_publisher_run(struct wwri_publisher *publisher, uint64_t now_ms) {
+  expire_waiting(publisher, now_ms);
+  expire_sent(publisher, now_ms);
+}

@@ -1,0 +1,387 @@
+/* faults.c - what goes wrong in a run, when, and for how long. */
+#include <stdio.h>
+
+#include "world.h"
+
+enum { TWO_BEATS_MS = 2000 };
+
+static const char *const fault_names[FAULTS] = {
+    "cut",   "blackhole", "isolate",   "pause",  "restart", "truncate",
+    "empty", "failover",  "partition", "demote", "evict",   "memory",
+    "sleep", "kill",      "hints",     "flap",   "pressure"};
+
+const char *fault_name(enum fault fault) {
+  return fault_names[fault];
+}
+
+static bool needs_replica(unsigned fault) {
+  return fault == FAULT_FAILOVER || fault == FAULT_PARTITION ||
+         fault == FAULT_DEMOTE;
+}
+
+static void draw_faults(struct world *world) {
+  for (unsigned i = 0; i < FAULTS; i++) {
+    if (world_chance(world, 30)) world->faults |= 1u << i;
+  }
+  if (world->params.faults) world->faults = world->params.faults;
+  for (unsigned i = 0; i < FAULTS; i++) {
+    if (needs_replica(i) && world->servers == 1) world->faults &= ~(1u << i);
+  }
+}
+
+void faults_plan(struct world *world) {
+  draw_faults(world);
+  uint32_t diverge = 1u << FAULT_TRUNCATE | 1u << FAULT_FAILOVER |
+                     1u << FAULT_PARTITION | 1u << FAULT_DEMOTE;
+  uint32_t lose = 1u << FAULT_EMPTY | 1u << FAULT_EVICT;
+  if (world->faults & diverge) world->oracle.may_diverge = true;
+  if (world->faults & lose) world->oracle.may_lose = true;
+  /* A channel that exists on one side of a fork only can't be matched. */
+  if (world->faults & diverge) world->oracle.may_lose = true;
+  world->lag_ms = world_chance(world, 50) ? world_below(world, 20)
+                                          : world_below(world, 2000);
+  for (unsigned i = 0; i < FAULTS; i++) {
+    if (!(world->faults >> i & 1)) continue;
+    unsigned times = 1 + (unsigned)world_below(world, 3);
+    for (unsigned t = 0; t < times; t++) {
+      uint64_t at = 1000 + world_below(world, world->end_of_faults_ms - 1000);
+      world_push(world, at,
+                 (struct event){.kind = EVENT_FAULT, .fault = (enum fault)i});
+    }
+  }
+}
+
+static struct server *master_of(struct world *world) {
+  return &world->model.servers[world->master];
+}
+
+static struct node *random_node(struct world *world) {
+  return &world->nodes[world_below(world, world->node_count)];
+}
+
+static void heal_later(struct world *world, enum fault fault, uint64_t after,
+                       uint64_t arg) {
+  struct event event = {.kind = EVENT_HEAL, .fault = fault, .arg = arg};
+  world_push(world, world->now_ms + after, event);
+}
+
+/* The server's connections end; told or not. */
+static void drop_connections(struct world *world, unsigned server,
+                             bool silently) {
+  for (unsigned i = 0; i < world->node_count; i++) {
+    for (int link = 0; link < 2; link++) {
+      struct link_state *state = &world->nodes[i].links[link];
+      if (state->id == 0 || state->server != server) continue;
+      if (silently) {
+        state->blackhole = true;
+      } else {
+        net_close(world, &world->nodes[i], (enum wwri_link)link);
+      }
+    }
+  }
+}
+
+static void detach_replicas(struct world *world) {
+  for (unsigned i = 0; i < SERVERS; i++) {
+    world->model.servers[i].attached = false;
+  }
+}
+
+/* Never shorter than before: what waits was put off until then. */
+static void stand_still(uint64_t *until, uint64_t at_ms) {
+  if (at_ms > *until) *until = at_ms;
+}
+
+/* --- one server --- */
+
+static void server_dies(struct world *world, struct server *server) {
+  server->up = false;
+  drop_connections(world, server->index, world_chance(world, 30));
+}
+
+static void server_returns(struct world *world, struct server *server) {
+  if (server->up) return;
+  server->up = true;
+  server_new_id(&world->model, server);
+  server->loading_until = world->now_ms + world_below(world, 500);
+  if (server->master) detach_replicas(world);
+}
+
+static void restart(struct world *world, enum fault fault) {
+  struct server *server = master_of(world);
+  size_t limit = world->model.config.limit;
+  if (!server->up) return;
+  server_dies(world, server);
+  size_t keep = server->op_count;
+  if (fault == FAULT_EMPTY) keep = 0;
+  if (fault == FAULT_TRUNCATE) {
+    size_t lose = world_below(world, 200);
+    keep = keep > lose ? keep - lose : 0;
+  }
+  server_truncate(server, keep, limit);
+  heal_later(world, FAULT_RESTART, 50 + world_below(world, 4000),
+             server->index);
+}
+
+static void evict(struct world *world) {
+  struct server *server = master_of(world);
+  struct op op = {.at_ms = world->now_ms};
+  op.channel = (unsigned)world_below(world, CHANNELS);
+  uint64_t what = world_below(world, 4);
+  if (!server->up) return;
+  if (what == 0 || what == 2) {
+    op.kind = OP_DROP_META;
+    model_write(&world->model, server, &op);
+  }
+  if (what == 1 || what == 2) {
+    op.kind = OP_DROP_LOG;
+    model_write(&world->model, server, &op);
+  }
+  if (what == 3) {
+    op.kind = OP_DROP_GENERATION;
+    model_write(&world->model, server, &op);
+  }
+}
+
+/* --- several servers --- */
+
+static void promote(struct world *world, unsigned index) {
+  struct server *server = &world->model.servers[index];
+  server->master = true;
+  server_new_id(&world->model, server);
+  world->master = index;
+  detach_replicas(world);
+}
+
+/* Demoted and promoted again between two beats is CLUSTER.md's row 5, which no
+ * rule covers: nobody asks for the generation in that time. */
+static bool may_be_promoted(const struct world *world,
+                            const struct server *server) {
+  return server->up && !server->master && server->attached &&
+         world->now_ms >= server->demoted_ms + TWO_BEATS_MS;
+}
+
+static void step_down(struct world *world, struct server *server) {
+  server->master = server->attached = false;
+  server->demoted_ms = world->now_ms;
+  server->stuck = world_chance(world, 30);
+}
+
+static unsigned some_replica(struct world *world) {
+  unsigned first = (unsigned)world_below(world, world->servers);
+  for (unsigned i = 0; i < world->servers; i++) {
+    unsigned index = (first + i) % world->servers;
+    if (may_be_promoted(world, &world->model.servers[index])) return index;
+  }
+  return world->master;
+}
+
+static void failover(struct world *world) {
+  struct server *old = master_of(world);
+  unsigned next = some_replica(world);
+  if (next == world->master || world->partition || !old->up) return;
+  server_dies(world, old);
+  heal_later(world, FAULT_FAILOVER, 500 + world_below(world, 2500), next);
+  heal_later(world, FAULT_RESTART, 4000 + world_below(world, 8000), old->index);
+}
+
+static void take_over(struct world *world, unsigned next) {
+  struct server *old = master_of(world);
+  if (old->up || world->model.servers[next].master) return;
+  if (!world->model.servers[next].up) return;
+  step_down(world, old); /* Sentinel will see to that when it returns */
+  promote(world, next);
+}
+
+/* The old master goes on, alone with some nodes, and is told later. */
+static void partition(struct world *world) {
+  unsigned next = some_replica(world);
+  if (next == world->master || world->partition) return;
+  world->partition = true;
+  world->old_master = world->master;
+  world->minority = (unsigned)world_below(world, 1u << world->node_count);
+  for (unsigned i = 0; i < world->node_count; i++) {
+    if (world->minority >> i & 1) continue;
+    world->nodes[i].links[0].blackhole |=
+        world->nodes[i].links[0].server == world->old_master;
+    world->nodes[i].links[1].blackhole |=
+        world->nodes[i].links[1].server == world->old_master;
+  }
+  promote(world, next);
+  heal_later(world, FAULT_PARTITION, 1000 + world_below(world, 8000), 0);
+}
+
+static void end_partition(struct world *world) {
+  if (!world->partition) return;
+  world->partition = false;
+  if (world->old_master == world->master) return;
+  struct server *old = &world->model.servers[world->old_master];
+  step_down(world, old);
+  /* REPLICAOF closes nothing; Sentinel kills clients. */
+  if (world_chance(world, 50)) drop_connections(world, old->index, false);
+}
+
+static void demote(struct world *world) {
+  struct server *old = master_of(world);
+  unsigned next = some_replica(world);
+  if (next == world->master || world->partition || !old->up) return;
+  step_down(world, old);
+  promote(world, next);
+}
+
+/* --- nodes --- */
+
+static void node_sleeps(struct world *world) {
+  struct node *node = random_node(world);
+  uint64_t lease = world->model.config.lease_ms;
+  uint64_t length = world_chance(world, 30) ? lease + 2000 : 5000;
+  if (!node->alive) return;
+  stand_still(&node->paused_until,
+              world->now_ms + 200 + world_below(world, length));
+}
+
+static void node_dies(struct world *world) {
+  struct node *node = random_node(world);
+  if (!node->alive || world->procs >= PROCS - NODES) return;
+  world_kill_node(world, node->index);
+  heal_later(world, FAULT_KILL, 200 + world_below(world, 5000), node->index);
+}
+
+static void node_returns(struct world *world, unsigned index) {
+  if (world->nodes[index].alive) return;
+  world_start_node(world, index);
+  world_run_node(&world->nodes[index]);
+}
+
+static void press(struct world *world, bool full) {
+  static const char names[CHANNELS][3] = {"c0", "c1", "c2"};
+  for (unsigned i = 0; i < world->node_count; i++) {
+    struct node *node = &world->nodes[i];
+    if (!node->alive || (full && world_chance(world, 50))) continue;
+    for (unsigned c = 0; c < CHANNELS; c++) {
+      wwri_node_pressure(&node->core, wwr_view_str(names[c]), full);
+    }
+  }
+}
+
+static void cut(struct world *world, bool silently) {
+  struct node *node = random_node(world);
+  enum wwri_link link = (enum wwri_link)world_below(world, 2);
+  if (!node->alive) return;
+  if (silently) {
+    node->links[link].blackhole = true;
+  } else {
+    net_close(world, node, link);
+  }
+}
+
+static void isolate(struct world *world) {
+  struct node *node = random_node(world);
+  if (!node->alive) return;
+  node->isolated_until = world->now_ms + 500 + world_below(world, 6000);
+  node->links[0].blackhole = node->links[1].blackhole = true;
+}
+
+static void strike(struct world *world, enum fault fault) {
+  switch (fault) {
+    case FAULT_CUT:
+    case FAULT_BLACKHOLE:
+      cut(world, fault == FAULT_BLACKHOLE);
+      break;
+    case FAULT_ISOLATE:
+      isolate(world);
+      break;
+    case FAULT_PAUSE:
+      stand_still(&master_of(world)->paused_until,
+                  world->now_ms + 200 + world_below(world, 8000));
+      break;
+    case FAULT_RESTART:
+    case FAULT_TRUNCATE:
+    case FAULT_EMPTY:
+      restart(world, fault);
+      break;
+    case FAULT_FAILOVER:
+      failover(world);
+      break;
+    case FAULT_PARTITION:
+      partition(world);
+      break;
+    case FAULT_DEMOTE:
+      demote(world);
+      break;
+    case FAULT_EVICT:
+      evict(world);
+      break;
+    case FAULT_MEMORY:
+      master_of(world)->out_of_memory = true;
+      heal_later(world, fault, 300 + world_below(world, 4000), world->master);
+      break;
+    case FAULT_SLEEP:
+      node_sleeps(world);
+      break;
+    case FAULT_KILL:
+      node_dies(world);
+      break;
+    case FAULT_PRESSURE:
+      press(world, true);
+      heal_later(world, fault, 300 + world_below(world, 4000), 0);
+      break;
+    case FAULT_HINTS:
+    case FAULT_FLAP:
+    case FAULTS:
+      break;
+  }
+}
+
+static void heal(struct world *world, const struct event *event) {
+  unsigned index = (unsigned)event->arg;
+  switch (event->fault) {
+    case FAULT_RESTART:
+      server_returns(world, &world->model.servers[index]);
+      break;
+    case FAULT_FAILOVER:
+      take_over(world, index);
+      break;
+    case FAULT_PARTITION:
+      end_partition(world);
+      break;
+    case FAULT_MEMORY:
+      world->model.servers[index].out_of_memory = false;
+      break;
+    case FAULT_KILL:
+      node_returns(world, index);
+      break;
+    case FAULT_PRESSURE:
+      press(world, false);
+      break;
+    default:
+      break;
+  }
+}
+
+void faults_event(struct world *world, const struct event *event) {
+  bool over = world->now_ms >= world->end_of_faults_ms;
+  if (event->kind == EVENT_HEAL) {
+    heal(world, event);
+  } else if (!over) {
+    oracle_trace(&world->oracle, "fault: %s", fault_name(event->fault));
+    world->fault_count[event->fault]++;
+    strike(world, event->fault);
+  }
+}
+
+void faults_heal_all(struct world *world) {
+  oracle_trace(&world->oracle, "all faults end");
+  end_partition(world);
+  for (unsigned i = 0; i < world->servers; i++) {
+    struct server *server = &world->model.servers[i];
+    server->out_of_memory = false;
+    server_returns(world, server);
+  }
+  world->faults &= ~(1u << FAULT_HINTS | 1u << FAULT_FLAP);
+  press(world, false);
+  for (unsigned i = 0; i < world->node_count; i++) {
+    world->nodes[i].isolated_until = 0;
+    node_returns(world, i);
+  }
+}

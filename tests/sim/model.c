@@ -1,0 +1,517 @@
+/* model.c - the data set of a server, and the scripts that read and write it.
+ * See CLUSTER.md section 3 for what each script does. */
+#include "model.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLOCK_MARGIN_MS = 3000 };
+
+/* --- the data set: the fold of the writes --- */
+
+static void stream_clear(struct stream *stream) {
+  free(stream->entries);
+  *stream = (struct stream){0};
+}
+
+static void stream_add(struct stream *stream, const struct wwri_entry *entry,
+                       size_t limit) {
+  if (stream->first + stream->count == stream->cap) {
+    if (stream->first > stream->count) {
+      memmove(stream->entries, stream->entries + stream->first,
+              stream->count * sizeof *entry);
+      stream->first = 0;
+    } else {
+      stream->cap = stream->cap ? stream->cap * 2 : 64;
+      stream->entries = realloc(stream->entries, stream->cap * sizeof *entry);
+      assert(stream->entries);
+    }
+  }
+  stream->log = true;
+  stream->entries[stream->first + stream->count++] = *entry;
+  stream->last = entry->pos.id;
+  while (stream->count > limit) {
+    stream->first++;
+    stream->count--;
+  }
+}
+
+static void set_beat(struct server *server, const struct op *op) {
+  size_t i = 0;
+  while (i < server->beat_count &&
+         !wwri_boot_equal(server->beats[i].boot, op->boot)) {
+    i++;
+  }
+  if (i == server->beat_count) {
+    assert(i < BOOTS);
+    server->beat_count++;
+  }
+  server->beats[i].boot = op->boot;
+  server->beats[i].ms = op->a;
+  server->beats[i].n = op->b;
+}
+
+static void apply(struct server *server, const struct op *op, size_t limit) {
+  struct stream *stream = &server->streams[op->channel];
+  switch (op->kind) {
+    case OP_GENERATION:
+      server->generation.exists = true;
+      server->generation.n = op->a;
+      server->generation.replid = op->b;
+      server->generation.born = op->c;
+      break;
+    case OP_META:
+      stream->meta = true;
+      stream->epoch = op->a;
+      stream->born_in = op->b;
+      break;
+    case OP_ADD:
+      stream_add(stream, &op->entry, limit);
+      break;
+    case OP_DROP_META:
+      stream->meta = false;
+      break;
+    case OP_DROP_LOG:
+      stream->log = false;
+      stream->first = stream->count = 0;
+      stream->last = (struct wwri_logid){0};
+      break;
+    case OP_DROP_GENERATION:
+      server->generation.exists = false;
+      break;
+    case OP_EXPIRE:
+      stream->expires_ms = op->a;
+      break;
+    case OP_BEAT:
+      set_beat(server, op);
+      break;
+    case OP_GRACE:
+      server->grace_ms = op->a;
+      break;
+    case OP_PUBLISH:
+    case OP_PUBLISH_BEAT:
+      break;
+  }
+}
+
+static void push(struct server *server, const struct op *op) {
+  if (server->op_count == server->op_cap) {
+    server->op_cap = server->op_cap ? server->op_cap * 2 : 256;
+    server->ops = realloc(server->ops, server->op_cap * sizeof *op);
+    assert(server->ops);
+  }
+  server->ops[server->op_count++] = *op;
+}
+
+void model_write(struct model *model, struct server *server,
+                 const struct op *op) {
+  push(server, op);
+  apply(server, op, model->config.limit);
+  if (op->kind == OP_PUBLISH || op->kind == OP_PUBLISH_BEAT) {
+    model->published(model, server, op);
+  }
+}
+
+static void clear_data(struct server *server) {
+  for (unsigned i = 0; i < CHANNELS; i++) stream_clear(&server->streams[i]);
+  memset(&server->generation, 0, sizeof server->generation);
+  server->beat_count = 0;
+  server->grace_ms = 0;
+}
+
+void server_truncate(struct server *server, size_t keep, size_t limit) {
+  clear_data(server);
+  if (keep < server->op_count) server->op_count = keep;
+  for (size_t i = 0; i < server->op_count; i++) {
+    apply(server, &server->ops[i], limit);
+  }
+}
+
+void server_replicate(struct model *model, struct server *replica,
+                      const struct server *master, uint64_t until_ms) {
+  if (!replica->attached) {
+    replica->attached = true;
+    server_truncate(replica, 0, model->config.limit);
+    replica->synced = 0;
+    replica->replid = master->replid;
+    for (size_t i = 0; i < master->op_count; i++) {
+      if (master->ops[i].at_ms > until_ms) break;
+      push(replica, &master->ops[i]);
+      apply(replica, &master->ops[i], model->config.limit);
+      replica->synced++;
+    }
+    return;
+  }
+  while (replica->synced < master->op_count &&
+         master->ops[replica->synced].at_ms <= until_ms) {
+    model_write(model, replica, &master->ops[replica->synced++]);
+  }
+}
+
+void server_new_id(struct model *model, struct server *server) {
+  server->replid = rng_next(model->rng) | 1;
+}
+
+void server_id(const struct server *server, struct wwri_server_id *out) {
+  out->master = server->master;
+  snprintf(out->replid, sizeof out->replid, "%016llx%024d",
+           (unsigned long long)server->replid, 0);
+}
+
+bool server_holds(const struct server *server, unsigned channel,
+                  struct wwri_boot boot, uint64_t seq) {
+  const struct stream *stream = &server->streams[channel];
+  for (size_t i = stream->count; i > 0; i--) {
+    const struct wwri_pos *pos = &stream->entries[stream->first + i - 1].pos;
+    if (pos->seq == seq && wwri_boot_equal(pos->boot, boot)) return true;
+  }
+  return false;
+}
+
+void model_init(struct model *model, const struct model_config *config,
+                struct rng *rng, void *user) {
+  *model = (struct model){.config = *config, .rng = rng, .user = user};
+  for (unsigned i = 0; i < SERVERS; i++) {
+    model->servers[i].index = i;
+    server_new_id(model, &model->servers[i]);
+  }
+}
+
+void model_free(struct model *model) {
+  for (unsigned i = 0; i < SERVERS; i++) {
+    clear_data(&model->servers[i]);
+    free(model->servers[i].ops);
+  }
+}
+
+/* --- scripts --- */
+
+/* One script under way. */
+struct script {
+  struct model *model;
+  struct server *server;
+  const struct request *request;
+  uint64_t now_ms;  /* of the world */
+  uint64_t time_us; /* of the server */
+  struct answer *answer;
+};
+
+static void write_op(struct script *script, struct op op) {
+  op.at_ms = script->now_ms;
+  model_write(script->model, script->server, &op);
+}
+
+static uint64_t greater(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
+}
+
+static void hello(struct script *script) {
+  struct server *server = script->server;
+  struct wwri_reply *reply = &script->answer->reply;
+  bool changed = server->generation.replid != server->replid &&
+                 !script->model->config.no_generation;
+  if (!server->generation.exists || changed) {
+    uint64_t born = server->generation.exists ? server->generation.born
+                                              : rng_next(script->model->rng);
+    uint64_t n = greater(script->time_us, server->generation.n + 1);
+    write_op(
+        script,
+        (struct op){
+            .kind = OP_GENERATION, .a = n, .b = server->replid, .c = born});
+  }
+  reply->generation = server->generation.n;
+  reply->born = server->generation.born;
+}
+
+static void beat(struct script *script) {
+  struct server *server = script->server;
+  const struct request *request = script->request;
+  uint64_t lease = script->model->config.lease_ms;
+  uint64_t before = server->generation.n, newest = 0;
+  hello(script);
+  size_t own = SIZE_MAX;
+  for (size_t i = 0; i < server->beat_count; i++) {
+    newest = greater(newest, server->beats[i].ms);
+    if (wwri_boot_equal(server->beats[i].boot, request->boot)) own = i;
+  }
+  uint64_t time_ms = script->time_us / 1000;
+  if (time_ms > newest + lease / 2 || before != server->generation.n) {
+    write_op(script, (struct op){.kind = OP_GRACE, .a = time_ms + lease});
+  }
+  if (own != SIZE_MAX && server->beats[own].ms + lease < time_ms &&
+      server->grace_ms < time_ms) {
+    script->answer->reply.status = WWRI_REPLY_FENCED;
+    return;
+  }
+  write_op(script, (struct op){.kind = OP_BEAT,
+                               .boot = request->boot,
+                               .a = time_ms,
+                               .b = request->n});
+  write_op(script, (struct op){.kind = OP_PUBLISH_BEAT,
+                               .boot = request->boot,
+                               .a = request->n,
+                               .b = server->generation.n});
+}
+
+static bool has_log(const struct stream *stream) {
+  return stream->log;
+}
+
+static struct wwri_logid add(struct script *script, struct wwri_entry entry) {
+  unsigned channel = script->request->channel;
+  write_op(script,
+           (struct op){.kind = OP_ADD, .channel = channel, .entry = entry});
+  script->model->added(script->model, script->server, channel, &entry);
+  return entry.pos.id;
+}
+
+/* The channel has an epoch of this generation, perhaps a new one. */
+static void ensure_epoch(struct script *script) {
+  struct stream *stream = &script->server->streams[script->request->channel];
+  uint64_t generation = script->server->generation.n;
+  if (stream->meta && has_log(stream) && stream->born_in == generation) return;
+  uint64_t epoch = greater(script->time_us, stream->last.epoch + 1);
+  if (stream->meta) epoch = greater(epoch, stream->epoch + 1);
+  struct wwri_entry fork = {.fork = true, .parent = stream->last};
+  fork.time_ms = script->time_us / 1000;
+  if (!has_log(stream)) fork.parent = (struct wwri_logid){0};
+  fork.pos.id.epoch = epoch;
+  write_op(script, (struct op){.kind = OP_META,
+                               .channel = script->request->channel,
+                               .a = epoch,
+                               .b = generation});
+  add(script, fork);
+}
+
+static void renew(struct script *script, unsigned channel) {
+  write_op(script,
+           (struct op){.kind = OP_EXPIRE,
+                       .channel = channel,
+                       .a = script->now_ms + script->model->config.ttl_ms});
+}
+
+static bool is_own(const struct request *request, const struct wwri_pos *pos) {
+  return pos->seq == request->seq && wwri_boot_equal(pos->boot, request->boot);
+}
+
+/* Scan entries [first, end) for the publish itself, then for a later one of
+ * the same boot. */
+static enum wwri_answer scan(const struct stream *stream,
+                             const struct request *request, size_t first,
+                             size_t end, struct wwri_logid *id) {
+  enum wwri_answer found = WWRI_ANSWER_OK;
+  for (size_t i = first; i < end; i++) {
+    const struct wwri_pos *pos = &stream->entries[stream->first + i].pos;
+    if (is_own(request, pos)) {
+      *id = pos->id;
+      return WWRI_ANSWER_DUP;
+    }
+    if (wwri_boot_equal(pos->boot, request->boot) && pos->seq > request->seq) {
+      found = WWRI_ANSWER_SUPERSEDED;
+    }
+  }
+  return found;
+}
+
+/* Nothing older than what was scanned can be the publish: the scan began at
+ * the log's own beginning, or at an entry from before the first attempt. */
+static bool reaches_back(const struct script *script,
+                         const struct stream *stream, size_t first) {
+  const struct wwri_entry *oldest = &stream->entries[stream->first + first];
+  if (first == 0 && oldest->fork && wwri_logid_none(oldest->parent)) {
+    return true;
+  }
+  uint64_t back = script->request->age_ms + CLOCK_MARGIN_MS;
+  return oldest->time_ms + back < script->time_us / 1000;
+}
+
+/* Acknowledged entries carry their own id as the hint: when the log goes on in
+ * that epoch but begins later, ours was there and was trimmed. */
+static bool was_trimmed(const struct stream *stream,
+                        const struct request *request) {
+  const struct wwri_logid first = stream->entries[stream->first].pos.id;
+  return request->deep && first.epoch == request->from.epoch &&
+         first.offset > request->from.offset;
+}
+
+/* Forward from the hint when the log holds that very entry, else backward from
+ * the end: the hint may be from a branch that was forgotten. */
+static enum wwri_answer look_for(struct script *script,
+                                 const struct stream *stream,
+                                 struct wwri_logid *id) {
+  const struct request *request = script->request;
+  size_t at = 0, most = request->deep ? 1000 : 256;
+  if (!stream->log || !stream->count) return WWRI_ANSWER_OK;
+  if (was_trimmed(stream, request)) {
+    *id = request->from;
+    return WWRI_ANSWER_DUP;
+  }
+  while (at < stream->count &&
+         !wwri_logid_equal(stream->entries[stream->first + at].pos.id,
+                           request->from)) {
+    at++;
+  }
+  if (at < stream->count) {
+    size_t end = stream->count - at > most ? at + most : stream->count;
+    enum wwri_answer found = scan(stream, request, at, end, id);
+    bool whole = end == stream->count;
+    return whole || found != WWRI_ANSWER_OK ? found : WWRI_ANSWER_WRAPPED;
+  }
+  size_t first = stream->count > 1000 ? stream->count - 1000 : 0;
+  enum wwri_answer found = scan(stream, request, first, stream->count, id);
+  if (found != WWRI_ANSWER_OK) return found;
+  return reaches_back(script, stream, first) ? found : WWRI_ANSWER_WRAPPED;
+}
+
+static void publish(struct script *script) {
+  struct server *server = script->server;
+  const struct request *request = script->request;
+  struct wwri_reply *reply = &script->answer->reply;
+  struct stream *stream = &server->streams[request->channel];
+  if (!server->generation.exists) {
+    reply->status = WWRI_REPLY_NO_GENERATION;
+    return;
+  }
+  reply->answer = WWRI_ANSWER_OK;
+  if (request->retry) {
+    reply->answer = look_for(script, stream, &reply->pos.id);
+  }
+  if (reply->answer != WWRI_ANSWER_OK) return;
+  ensure_epoch(script);
+  struct wwri_entry entry = {.data = request->data,
+                             .time_ms = script->time_us / 1000};
+  entry.pos = (struct wwri_pos){stream->last, request->boot, request->seq};
+  entry.pos.id.offset++;
+  reply->pos.id = add(script, entry);
+  renew(script, request->channel);
+  write_op(script, (struct op){.kind = OP_PUBLISH,
+                               .channel = request->channel,
+                               .entry = entry});
+}
+
+static const struct wwri_entry *last_of(const struct stream *stream) {
+  return &stream->entries[stream->first + stream->count - 1];
+}
+
+static void copy_entries(struct script *script, const struct stream *stream,
+                         size_t first, size_t count) {
+  struct wwri_reply *reply = &script->answer->reply;
+  script->answer =
+      realloc(script->answer, sizeof *script->answer +
+                                  count * sizeof script->answer->entries[0]);
+  assert(script->answer);
+  reply = &script->answer->reply;
+  if (count) {
+    memcpy(script->answer->entries, stream->entries + stream->first + first,
+           count * sizeof script->answer->entries[0]);
+  }
+  reply->count = count;
+}
+
+static void open_channel(struct script *script) {
+  const struct request *request = script->request;
+  struct stream *stream = &script->server->streams[request->channel];
+  if (!script->server->generation.exists) {
+    script->answer->reply.status = WWRI_REPLY_NO_GENERATION;
+    return;
+  }
+  ensure_epoch(script);
+  renew(script, request->channel);
+  size_t count = request->count;
+  if (count > stream->count) count = stream->count;
+  copy_entries(script, stream, stream->count - count, count);
+  script->answer->reply.pos = last_of(stream)->pos;
+}
+
+static void range(struct script *script) {
+  const struct request *request = script->request;
+  struct stream *stream = &script->server->streams[request->channel];
+  size_t at = 0;
+  while (at < stream->count &&
+         wwri_logid_compare(stream->entries[stream->first + at].pos.id,
+                            request->from) < 0) {
+    at++;
+  }
+  size_t count = stream->count - at;
+  if (count > request->count) count = request->count;
+  copy_entries(script, stream, at, count);
+  script->answer->reply.more = count == request->count;
+}
+
+static void tops(struct script *script) {
+  const struct request *request = script->request;
+  for (size_t i = 0; i < request->channel_count; i++) {
+    unsigned channel = request->channels[i];
+    struct stream *stream = &script->server->streams[channel];
+    if (request->touch && stream->log) renew(script, channel);
+    script->answer->tops[i].exists = stream->log && stream->count;
+    if (script->answer->tops[i].exists) {
+      script->answer->tops[i].pos = last_of(stream)->pos;
+    }
+  }
+}
+
+static void expire_keys(struct script *script) {
+  if (!script->server->master) return;
+  for (unsigned i = 0; i < CHANNELS; i++) {
+    struct stream *stream = &script->server->streams[i];
+    if (!stream->expires_ms || stream->expires_ms > script->now_ms) continue;
+    write_op(script, (struct op){.kind = OP_EXPIRE, .channel = i});
+    write_op(script, (struct op){.kind = OP_DROP_META, .channel = i});
+    write_op(script, (struct op){.kind = OP_DROP_LOG, .channel = i});
+  }
+}
+
+static bool refuse(struct script *script) {
+  const struct server *server = script->server;
+  enum wwri_call_kind kind = script->request->kind;
+  struct wwri_reply *reply = &script->answer->reply;
+  bool reads = kind == WWRI_CALL_RANGE ||
+               (kind == WWRI_CALL_TOPS && !script->request->touch);
+  bool needs_memory = kind == WWRI_CALL_PUBLISH || kind == WWRI_CALL_OPEN;
+  if (script->now_ms < server->loading_until) {
+    reply->status = WWRI_REPLY_REFUSED;
+  } else if (!server->master && !reads) {
+    reply->status = WWRI_REPLY_NOT_MASTER;
+  } else if (server->out_of_memory && needs_memory) {
+    reply->status = WWRI_REPLY_REFUSED;
+  }
+  return reply->status != WWRI_REPLY_OK;
+}
+
+struct answer *model_execute(struct model *model, struct server *server,
+                             const struct request *request, uint64_t now_ms) {
+  struct script script = {model, server, request, now_ms, 0, NULL};
+  script.time_us = now_ms * 1000 + 1000000000u + (uint64_t)server->clock_us;
+  script.answer = calloc(1, sizeof *script.answer);
+  assert(script.answer);
+  server_id(server, &script.answer->reply.server);
+  expire_keys(&script);
+  if (!refuse(&script)) {
+    switch (request->kind) {
+      case WWRI_CALL_HELLO:
+        hello(&script);
+        break;
+      case WWRI_CALL_BEAT:
+        beat(&script);
+        break;
+      case WWRI_CALL_PUBLISH:
+        publish(&script);
+        break;
+      case WWRI_CALL_OPEN:
+        open_channel(&script);
+        break;
+      case WWRI_CALL_RANGE:
+        range(&script);
+        break;
+      case WWRI_CALL_TOPS:
+        tops(&script);
+        break;
+    }
+  }
+  script.answer->reply.entries = script.answer->entries;
+  script.answer->reply.tops = script.answer->tops;
+  return script.answer;
+}

@@ -1,0 +1,146 @@
+/* model.h - a model of Redis as far as the cluster uses it: the scripts of
+ * CLUSTER.md section 3 over a data set that is nothing but the fold of a list
+ * of writes. A replica is a server with a shorter list; losing the tail of an
+ * append-only file, or of what was not yet replicated, is cutting the list. */
+#ifndef WWR_SIM_MODEL_H
+#define WWR_SIM_MODEL_H
+
+#include "node.h"
+#include "rng.h"
+
+enum { CHANNELS = 3, SERVERS = 3, BOOTS = 64, TOPS_MAX = CHANNELS };
+
+/* One write, as it goes to the file and to replicas. */
+struct op {
+  enum {
+    OP_GENERATION,
+    OP_META,
+    OP_ADD,
+    OP_DROP_META,
+    OP_DROP_LOG,
+    OP_DROP_GENERATION,
+    OP_EXPIRE,
+    OP_BEAT,
+    OP_GRACE,
+    OP_PUBLISH,
+    OP_PUBLISH_BEAT
+  } kind;
+  unsigned channel;
+  struct wwri_entry entry; /* ADD, PUBLISH */
+  uint64_t a, b, c;        /* by kind */
+  struct wwri_boot boot;
+  uint64_t at_ms;
+};
+
+struct stream {
+  bool meta;
+  uint64_t epoch;   /* of meta */
+  uint64_t born_in; /* generation of meta */
+  bool log;
+  struct wwri_logid last; /* last generated id, also after trimming */
+  struct wwri_entry *entries;
+  size_t first, count, cap;
+  uint64_t expires_ms;
+};
+
+struct server {
+  unsigned index;
+  bool up;
+  bool master;
+  bool out_of_memory;
+  bool attached; /* a replica that follows its master */
+  bool stuck;    /* ... or can't reach it, to the end of the run */
+  uint64_t demoted_ms;
+  uint64_t paused_until;
+  uint64_t loading_until;
+  uint64_t replid;  /* shown as hex */
+  int64_t clock_us; /* off by this much */
+  struct op *ops;
+  size_t op_count, op_cap;
+  size_t synced; /* a replica's place in its master's list */
+
+  struct {
+    bool exists;
+    uint64_t n, replid, born;
+  } generation;
+  struct stream streams[CHANNELS];
+  struct {
+    struct wwri_boot boot;
+    uint64_t ms, n;
+  } beats[BOOTS];
+  size_t beat_count;
+  uint64_t grace_ms;
+};
+
+struct model_config {
+  bool no_generation; /* mutant R1 */
+  size_t limit;       /* entries of a log */
+  uint64_t lease_ms;
+  uint64_t ttl_ms; /* of a log and its meta */
+};
+
+/* What a node asks, with everything copied. */
+struct request {
+  enum wwri_call_kind kind;
+  struct wwri_boot boot;
+  uint64_t n;
+  unsigned channel;
+  struct wwri_logid from; /* RANGE; PUBLISH: hint */
+  uint32_t count;
+  uint64_t seq;
+  bool retry, deep, touch;
+  uint64_t age_ms;
+  struct wwr_view data; /* points to what outlives the run */
+  unsigned channels[TOPS_MAX];
+  size_t channel_count;
+};
+
+/* The answer with its arrays; freed as one. */
+struct answer {
+  struct wwri_reply reply;
+  struct wwri_top tops[TOPS_MAX];
+  struct wwri_entry entries[];
+};
+
+struct model {
+  struct model_config config;
+  struct rng *rng;
+  struct server servers[SERVERS];
+  void *user;
+  /** Hints to the subscribers of a server. */
+  void (*published)(struct model *model, struct server *server,
+                    const struct op *op);
+  /** A master numbered an entry. */
+  void (*added)(struct model *model, struct server *server, unsigned channel,
+                const struct wwri_entry *entry);
+};
+
+void model_init(struct model *model, const struct model_config *config,
+                struct rng *rng, void *user);
+void model_free(struct model *model);
+
+/** Run one script; free the answer with free(). */
+struct answer *model_execute(struct model *model, struct server *server,
+                             const struct request *request, uint64_t now_ms);
+
+/** Give the server a new replication id, as a restart or a promotion does. */
+void server_new_id(struct model *model, struct server *server);
+
+/** Only the first `keep` writes survive; logs hold `limit` entries. */
+void server_truncate(struct server *server, size_t keep, size_t limit);
+
+/** Follow `master`: everything up to `until_ms`. */
+void server_replicate(struct model *model, struct server *replica,
+                      const struct server *master, uint64_t until_ms);
+
+/** A write that is no script of ours (eviction). */
+void model_write(struct model *model, struct server *server,
+                 const struct op *op);
+
+void server_id(const struct server *server, struct wwri_server_id *out);
+
+/** True when the channel's log on this server holds the publish. */
+bool server_holds(const struct server *server, unsigned channel,
+                  struct wwri_boot boot, uint64_t seq);
+
+#endif

@@ -1,0 +1,27 @@
+# The cluster on virtual time: seeds that must pass, and mutants that must not.
+#   bin/sim --from 1 --seeds 10000
+add_executable(sim sim/sim_main.c sim/world.c sim/net.c sim/faults.c
+                   sim/oracle.c sim/model.c)
+target_include_directories(sim PRIVATE unit)
+target_link_libraries(sim PRIVATE wwr_cluster wwr_protocol wwr_core wwr_flags)
+if(WWR_SANITIZE)
+  set(sim_seeds 150)
+elseif(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(sim_seeds 2500)
+else()
+  set(sim_seeds 5000)
+endif()
+add_test(NAME sim_seeds COMMAND sim --seeds ${sim_seeds})
+set_tests_properties(sim_seeds PROPERTIES TIMEOUT 240 LABELS sim)
+
+# sim_mutant(RULE FAULTS): without the rule some invariant breaks.
+function(sim_mutant rule faults)
+  add_test(NAME sim_mutant_${rule}
+           COMMAND sim --mutant ${rule} --seeds 1000 --faults ${faults})
+  set_tests_properties(sim_mutant_${rule} PROPERTIES TIMEOUT 240 LABELS sim)
+endfunction()
+sim_mutant(R1 failover,truncate)
+sim_mutant(R3 failover,truncate)
+sim_mutant(R4 demote,partition,cut,blackhole)
+sim_mutant(R7 cut,blackhole,isolate)
+sim_mutant(R8 failover,truncate)

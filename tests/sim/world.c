@@ -1,0 +1,418 @@
+/* world.c - the clock, the nodes, and applications that publish and join. */
+#include "world.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* All faults end; publishing goes on, and must be prompt once links are back.
+ */
+enum { CALM_MS = 40000, PUBLISH_MS = 25000, PROMPT_MS = 15000 };
+enum { STEPS_MAX = 400000 };
+
+uint64_t world_below(struct world *world, uint64_t n) {
+  return rng_below(&world->rng, n);
+}
+
+bool world_chance(struct world *world, unsigned percent) {
+  return world_below(world, 100) < percent;
+}
+
+/* --- events: a binary heap --- */
+
+static bool before(const struct event *a, const struct event *b) {
+  return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
+}
+
+static void swap(struct event *a, struct event *b) {
+  struct event keep = *a;
+  *a = *b;
+  *b = keep;
+}
+
+void world_push(struct world *world, uint64_t at_ms, struct event event) {
+  if (world->heap_count == world->heap_cap) {
+    world->heap_cap = world->heap_cap ? world->heap_cap * 2 : 256;
+    world->heap = realloc(world->heap, world->heap_cap * sizeof *world->heap);
+    assert(world->heap);
+  }
+  event.at_ms = at_ms;
+  if (event.order == 0) event.order = ++world->pushed;
+  size_t at = world->heap_count++;
+  world->heap[at] = event;
+  for (; at && before(&world->heap[at], &world->heap[(at - 1) / 2]);
+       at = (at - 1) / 2) {
+    swap(&world->heap[at], &world->heap[(at - 1) / 2]);
+  }
+}
+
+static bool pop(struct world *world, struct event *event) {
+  if (world->heap_count == 0) return false;
+  struct event *heap = world->heap;
+  *event = heap[0];
+  heap[0] = heap[--world->heap_count];
+  for (size_t at = 0;;) {
+    size_t least = at, left = 2 * at + 1, right = left + 1;
+    if (left < world->heap_count && before(&heap[left], &heap[least])) {
+      least = left;
+    }
+    if (right < world->heap_count && before(&heap[right], &heap[least])) {
+      least = right;
+    }
+    if (least == at) return true;
+    swap(&heap[at], &heap[least]);
+    at = least;
+  }
+}
+
+/* --- nodes --- */
+
+struct node *world_node_of(const struct wwri_node *core) {
+  return core->user;
+}
+
+static struct node *node_of_channel(const struct wwri_channel *channel) {
+  const struct wwri_node_channel *outer = channel->user;
+  return world_node_of(outer->owner);
+}
+
+static unsigned index_of_channel(const struct wwri_channel *channel) {
+  const struct wwri_node_channel *outer = channel->user;
+  return (unsigned)(outer->name[1] - '0');
+}
+
+static void on_deliver(struct wwri_channel *channel, struct wwri_sub *sub,
+                       const struct wwri_entry *entry) {
+  struct sub *owner = sub->user;
+  oracle_delivered(&node_of_channel(channel)->world->oracle, owner->receiver,
+                   entry);
+}
+
+static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
+                      struct wwri_logid from, const struct wwri_entry *history,
+                      size_t count) {
+  struct sub *owner = join->user;
+  struct world *world = node_of_channel(channel)->world;
+  oracle_joined(&world->oracle, owner->receiver, from, history, count,
+                !owner->receiver->joined);
+  owner->joining = false;
+}
+
+static void on_verdict(struct wwri_channel *channel,
+                       const struct wwri_verdict *verdict) {
+  struct node *node = node_of_channel(channel);
+  oracle_verdict(&node->world->oracle, node->proc, index_of_channel(channel),
+                 verdict);
+}
+
+static void on_done(struct wwri_publisher *publisher, void *cookie,
+                    enum wwri_outcome outcome, struct wwri_logid id) {
+  struct node *node = world_node_of(publisher->user);
+  oracle_outcome(&node->world->oracle, cookie, outcome, id);
+}
+
+static void on_lost(struct wwri_publisher *publisher, struct wwr_view channel,
+                    const struct wwri_pos *pos) {
+  struct oracle *oracle = &world_node_of(publisher->user)->world->oracle;
+  struct call *call = oracle_find(oracle, pos->boot, pos->seq);
+  (void)channel;
+  oracle_trace(oracle, "declared lost: #%llu", (unsigned long long)pos->seq);
+  if (!oracle->may_lose && !oracle->may_diverge) {
+    oracle_fail(oracle, "declared lost without a cause");
+  }
+  call->declared_lost = true;
+}
+
+static const struct wwri_channel_sink sink = {on_deliver, on_joined,
+                                              on_verdict};
+
+void world_start_node(struct world *world, unsigned index) {
+  struct node *node = &world->nodes[index];
+  struct wwri_node_config config;
+  wwri_node_config_default(&config);
+  config.out = &net_out;
+  config.rules = world->params.rules;
+  config.channel.sink = &sink;
+  config.channel.chunk = 16;
+  config.channel.buffer_messages = 8;
+  config.channel.linger_ms = 1000;
+  config.publish.done = on_done;
+  config.publish.lost = on_lost;
+  config.lease_ms = (uint32_t)world->model.config.lease_ms;
+  config.touch_ms = (uint32_t)world->model.config.ttl_ms / 4;
+  memset(node, 0, sizeof *node);
+  node->world = world;
+  node->index = index;
+  node->proc = world->procs++;
+  node->alive = true;
+  node->boots = 1;
+  struct wwri_boot boot = {node->proc, 1};
+  wwri_node_init(&node->core, &config, boot, node, world->now_ms);
+  node->tick_at = UINT64_MAX;
+  net_connect(node, WWRI_LINK_COMMAND);
+  net_connect(node, WWRI_LINK_SUBSCRIBER);
+}
+
+void world_kill_node(struct world *world, unsigned index) {
+  struct node *node = &world->nodes[index];
+  for (unsigned i = 0; i < SUBS_MAX; i++) {
+    if (!world->subs[i].used || world->subs[i].node != node) continue;
+    world->subs[i].receiver->gone = true;
+    world->subs[i].used = false;
+  }
+  world->oracle.killed[node->proc] = true;
+  oracle_trace(&world->oracle, "node %u: killed", node->proc);
+  node->alive = false;
+  wwri_node_deinit(&node->core);
+}
+
+void world_run_node(struct node *node) {
+  struct world *world = node->world;
+  wwri_node_run(&node->core, world->now_ms);
+  uint64_t at = wwri_node_deadline(&node->core);
+  if (at >= node->tick_at) return;
+  node->tick_at = at;
+  struct event event = {.kind = EVENT_TICK, .node = node->index};
+  event.connection = node->proc;
+  world_push(world, at, event);
+}
+
+static void tick(struct world *world, const struct event *event) {
+  struct node *node = &world->nodes[event->node];
+  if (!node->alive || node->proc != event->connection) return;
+  if (node->paused_until > world->now_ms) {
+    world_push(world, node->paused_until, *event);
+    return;
+  }
+  if (node->tick_at <= world->now_ms) node->tick_at = UINT64_MAX;
+  world_run_node(node);
+}
+
+/* --- applications --- */
+
+static const char names[CHANNELS][3] = {"c0", "c1", "c2"};
+
+static void join(struct world *world, struct node *node, unsigned channel) {
+  struct oracle *oracle = &world->oracle;
+  if (oracle->receiver_count == SUBS_MAX) return;
+  unsigned index = oracle->receiver_count++;
+  struct sub *sub = &world->subs[index];
+  struct receiver *receiver = &oracle->receivers[index];
+  receiver->proc = node->proc;
+  receiver->channel = channel;
+  memset(sub, 0, sizeof *sub);
+  sub->receiver = receiver;
+  sub->node = node;
+  sub->used = sub->joining = true;
+  wwri_list_init(&sub->sub.node);
+  wwri_list_init(&sub->join.node);
+  sub->sub.user = sub->join.user = sub;
+  sub->join.sub = &sub->sub;
+  if (world_chance(world, 40)) {
+    sub->join.history = 1 + (uint32_t)world_below(world, 20);
+  }
+  wwr_err err =
+      wwri_node_join(&node->core, wwr_view_str(names[channel]), &sub->join);
+  assert(err == WWR_OK);
+}
+
+static void leave(struct world *world, struct sub *sub) {
+  sub->receiver->gone = true;
+  sub->used = false;
+  wwri_node_leave(&sub->node->core, wwr_view_str(names[sub->receiver->channel]),
+                  &sub->sub, world->now_ms);
+}
+
+static struct node *random_awake(struct world *world) {
+  unsigned first = (unsigned)world_below(world, world->node_count);
+  for (unsigned i = 0; i < world->node_count; i++) {
+    struct node *node = &world->nodes[(first + i) % world->node_count];
+    if (node->alive && node->paused_until <= world->now_ms) return node;
+  }
+  return NULL;
+}
+
+static void publish(struct world *world) {
+  struct node *node = random_awake(world);
+  unsigned channel = (unsigned)world_below(world, CHANNELS);
+  unsigned burst = world_chance(world, 5) ? 30 : 1;
+  for (unsigned i = 0; node && i < burst; i++) {
+    uint64_t seq = node->core.publisher.last_seq + 1;
+    struct call *call =
+        oracle_call(&world->oracle, node->proc, channel, node->core.boot, seq);
+    if (!call) return;
+    struct wwr_view data = {call->data, sizeof call->data};
+    wwr_err err = wwri_node_publish(&node->core, wwr_view_str(names[channel]),
+                                    data, call, world->now_ms);
+    assert(err == WWR_OK);
+  }
+  if (node) world_run_node(node);
+  bool calm = world->now_ms >= world->end_of_faults_ms;
+  uint64_t next = world->now_ms + 10 + world_below(world, calm ? 1000 : 140);
+  if (next < world->end_of_faults_ms + PUBLISH_MS) {
+    world_push(world, next, (struct event){.kind = EVENT_PUBLISH});
+  }
+}
+
+static void flap(struct world *world) {
+  struct node *node = random_awake(world);
+  if (node) {
+    struct sub *victim = &world->subs[world_below(world, SUBS_MAX)];
+    if (victim->used && victim->node->paused_until <= world->now_ms) {
+      struct node *owner = victim->node;
+      leave(world, victim);
+      world_run_node(owner);
+    } else {
+      join(world, node, (unsigned)world_below(world, CHANNELS));
+      world_run_node(node);
+    }
+  }
+  if (world->now_ms < world->end_of_faults_ms) {
+    world_push(world, world->now_ms + 100 + world_below(world, 2000),
+               (struct event){.kind = EVENT_FLAP});
+  }
+}
+
+static void replicate(struct world *world) {
+  struct server *master = &world->model.servers[world->master];
+  uint64_t until =
+      world->now_ms > world->lag_ms ? world->now_ms - world->lag_ms : 0;
+  for (unsigned i = 0; i < world->servers && master->up; i++) {
+    struct server *replica = &world->model.servers[i];
+    if (replica->master || !replica->up || replica->stuck) continue;
+    if (master->paused_until > world->now_ms) continue;
+    server_replicate(&world->model, replica, master, until);
+  }
+  world_push(world, world->now_ms + 20,
+             (struct event){.kind = EVENT_REPLICATE});
+}
+
+/* --- a run --- */
+
+static void added(struct model *model, struct server *server, unsigned channel,
+                  const struct wwri_entry *entry) {
+  struct world *world = model->user;
+  oracle_added(&world->oracle, server, channel, entry);
+}
+
+static void begin(struct world *world, const struct params *params) {
+  world->params = *params;
+  world->rng.state = (params->seed + 1) * 0x9e3779b97f4a7c15u;
+  for (int i = 0; i < 4; i++) rng_next(&world->rng);
+  world->oracle.trace = params->trace;
+  world->end_of_faults_ms = 10000 + world_below(world, 20000);
+  world->oracle.prompt_from_ms = world->end_of_faults_ms + PROMPT_MS;
+  world->servers = world_chance(world, 60) ? SERVERS : 1;
+  world->node_count = 2 + (unsigned)world_below(world, NODES - 1);
+  struct model_config config = {
+      .no_generation = params->no_generation,
+      .limit = world_chance(world, 80) ? 900 : 40,
+      .lease_ms = 10000,
+      .ttl_ms = world_chance(world, 80) ? 600000 : 8000};
+  model_init(&world->model, &config, &world->rng, world);
+  world->model.published = net_published;
+  world->model.added = added;
+  for (unsigned i = 0; i < world->servers; i++) {
+    world->model.servers[i].up = true;
+    if (world_chance(world, 20)) {
+      world->model.servers[i].clock_us =
+          (int64_t)world_below(world, 4000000) - 2000000;
+    }
+  }
+  world->model.servers[0].master = true;
+  world->oracle.may_lose = config.limit < 900 || config.ttl_ms < 600000;
+  faults_plan(world);
+}
+
+static void populate(struct world *world) {
+  for (unsigned i = 0; i < world->node_count; i++) {
+    world_start_node(world, i);
+    for (unsigned c = 0; c < CHANNELS; c++) {
+      if (world_chance(world, 80)) join(world, &world->nodes[i], c);
+    }
+    world_run_node(&world->nodes[i]);
+  }
+  world_push(world, 500, (struct event){.kind = EVENT_PUBLISH});
+  world_push(world, 20, (struct event){.kind = EVENT_REPLICATE});
+  if (world->faults >> FAULT_FLAP & 1) {
+    world_push(world, 1000, (struct event){.kind = EVENT_FLAP});
+  }
+}
+
+static void handle(struct world *world, struct event *event) {
+  switch (event->kind) {
+    case EVENT_TICK:
+      tick(world, event);
+      break;
+    case EVENT_REPLICATE:
+      replicate(world);
+      break;
+    case EVENT_PUBLISH:
+      publish(world);
+      break;
+    case EVENT_FLAP:
+      flap(world);
+      break;
+    case EVENT_FAULT:
+    case EVENT_HEAL:
+      faults_event(world, event);
+      break;
+    default:
+      net_event(world, event);
+      free(event->answer);
+      break;
+  }
+}
+
+static void finish(struct world *world, struct result *result) {
+  struct oracle *oracle = &world->oracle;
+  oracle_end(oracle, &world->model.servers[world->master]);
+  for (unsigned i = 0; i < world->node_count; i++) {
+    struct node *node = &world->nodes[i];
+    if (!node->alive) continue;
+    oracle->repaired += node->core.stats.differences;
+    wwri_node_deinit(&node->core);
+  }
+  struct event event;
+  while (pop(world, &event)) {
+    if (event.kind == EVENT_ANSWER) free(event.answer);
+  }
+  free(world->heap);
+  model_free(&world->model);
+  result->violations = oracle->violations;
+  memcpy(result->first, oracle->first, sizeof result->first);
+  result->steps = world->steps;
+  result->calls = oracle->call_count;
+  result->acked = oracle->acked;
+  result->deliveries = oracle->deliveries;
+  memcpy(result->verdicts, oracle->verdict_kinds, sizeof result->verdicts);
+  memcpy(result->faults, world->fault_count, sizeof result->faults);
+}
+
+void world_run(const struct params *params, struct result *result) {
+  struct world *world = calloc(1, sizeof *world);
+  assert(world);
+  begin(world, params);
+  populate(world);
+  bool healed = false;
+  uint64_t end = world->end_of_faults_ms + CALM_MS;
+  struct event event;
+  while (world->oracle.violations == 0 && pop(world, &event)) {
+    assert(event.at_ms >= world->now_ms);
+    world->now_ms = world->oracle.now_ms = event.at_ms;
+    if (!healed && world->now_ms >= world->end_of_faults_ms) {
+      healed = true;
+      faults_heal_all(world);
+    }
+    if (world->now_ms >= end) {
+      free(event.answer);
+      break;
+    }
+    if (++world->steps > STEPS_MAX) {
+      oracle_fail(&world->oracle, "no end in sight");
+    }
+    handle(world, &event);
+  }
+  finish(world, result);
+  free(world);
+}

@@ -1,0 +1,3 @@
+wwr_test(cluster_envelope SOURCES unit/cluster_envelope_test.c
+         DEPS wwr_cluster)
+wwr_test(cluster_seen SOURCES unit/cluster_seen_test.c DEPS wwr_cluster)
