@@ -12,7 +12,7 @@ static struct rig rig;
 
 /* A URL from a format with the port. */
 static void init_rig(const char *format, unsigned port) {
-  char url[700];
+  char url[1400];
   snprintf(url, sizeof(url), format, port);
   rig_init(&rig, url);
 }
@@ -196,14 +196,14 @@ static void start_tls_server(const char *names) {
 }
 
 static void init_tls_rig(const char *host, const char *options) {
-  char url[700];
+  char url[1400];
   snprintf(url, sizeof(url), "rediss://%s:%u?%s", host, server.port, options);
   rig_init(&rig, url);
 }
 
 static void init_trusting(const char *host, const char *ca_file,
                           const char *more) {
-  char options[500];
+  char options[1200];
   snprintf(options, sizeof(options), "ca_file=%s%s", ca_file, more);
   init_tls_rig(host, options);
 }
@@ -267,7 +267,7 @@ static void test_tls_and_plain(void) {
 }
 
 static void test_tls_of_the_client(void) {
-  char options[500];
+  char options[1200];
   start_tls_server("IP:127.0.0.1");
   redis_kill(&server);
   server.args[11] = "yes"; /* --tls-auth-clients */
