@@ -281,7 +281,7 @@ static void at_node(struct world *world, struct event *event) {
                       now);
       break;
     default:
-      assert(!"an event for servers");
+      assert(false && "an event for servers");
   }
   world_run_node(node);
 }
