@@ -112,7 +112,8 @@ static int call_index(struct oracle *oracle, const struct wwri_entry *entry) {
 }
 
 void oracle_added(struct oracle *oracle, const struct server *server,
-                  unsigned channel, const struct wwri_entry *entry) {
+                  bool stale, unsigned channel,
+                  const struct wwri_entry *entry) {
   logid id = entry->pos.id;
   struct id_record *slot = id_slot(oracle, channel, id);
   int index = call_index(oracle, entry);
@@ -143,6 +144,7 @@ void oracle_added(struct oracle *oracle, const struct server *server,
   if (copies > 1) {
     oracle_fail(oracle, "twice in the log: c%u #%llu", channel, ull(call->seq));
   }
+  call->stale |= stale;
   if (call->id_count < IDS_MAX) call->ids[call->id_count++] = id;
 }
 
@@ -293,13 +295,15 @@ void oracle_verdict(struct oracle *oracle, unsigned proc, unsigned channel,
 /* "uncertain" excuses what the log forgot, and whose publisher died before it
  * could submit it again. That may be later than the verdict: a publisher can
  * be cut off with the old master, have its message acknowledged there, and die
- * before it finds the new one. */
+ * before it finds the new one. A receiver that never saw the old generation has
+ * no way to know; only min-replicas-to-write bounds this. */
 static bool excused(const struct oracle *oracle, const struct server *master,
                     const struct receiver *receiver, const struct call *call) {
   if (call->declared_lost) return true;
   if (oracle->named[receiver->proc][call - oracle->calls]) return true;
   if (!oracle->killed[call->proc]) return false;
   if (server_holds(master, call->channel, call->boot, call->seq)) return false;
+  if (call->stale) return true;
   for (unsigned i = 0; i < oracle->verdict_count; i++) {
     const struct verdict_record *record = &oracle->verdicts[i];
     if (record->proc == receiver->proc &&

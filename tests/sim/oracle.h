@@ -39,6 +39,7 @@ struct call {
   struct wwri_logid ids[IDS_MAX];
   unsigned id_count;
   bool declared_lost; /* by its publisher */
+  bool stale;         /* the master that took it was no longer the cluster's */
   uint8_t data[8];
 };
 
@@ -102,8 +103,9 @@ struct call *oracle_find(struct oracle *oracle, struct wwri_boot boot,
                          uint64_t seq);
 void oracle_outcome(struct oracle *oracle, struct call *call,
                     enum wwri_outcome outcome, struct wwri_logid id);
+/** `stale`: the server is not the cluster's master. */
 void oracle_added(struct oracle *oracle, const struct server *server,
-                  unsigned channel, const struct wwri_entry *entry);
+                  bool stale, unsigned channel, const struct wwri_entry *entry);
 void oracle_joined(struct oracle *oracle, struct receiver *receiver,
                    struct wwri_logid from, const struct wwri_entry *history,
                    size_t count, bool first);

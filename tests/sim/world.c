@@ -292,7 +292,8 @@ static void replicate(struct world *world) {
 static void added(struct model *model, struct server *server, unsigned channel,
                   const struct wwri_entry *entry) {
   struct world *world = model->user;
-  oracle_added(&world->oracle, server, channel, entry);
+  bool stale = server->index != world->master;
+  oracle_added(&world->oracle, server, stale, channel, entry);
 }
 
 static void begin(struct world *world, const struct params *params) {
