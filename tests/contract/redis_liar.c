@@ -161,13 +161,23 @@ static void read_peer(struct liar *liar, struct peer *peer) {
   }
 }
 
+/* The link connects the commands' side first. What it closed has been read
+ * before the next is accepted. */
+static int number_in_pair(const struct liar *liar) {
+  for (int i = 0; i < MAX_CONNS; i++) {
+    if (liar->peers[i].fd >= 0 && liar->peers[i].which == 0) return 1;
+  }
+  return 0;
+}
+
 static void accept_peer(struct liar *liar) {
   int fd = accept(liar->listener, NULL, NULL);
   for (int i = 0; i < MAX_CONNS; i++) {
     struct peer *peer = &liar->peers[i];
     if (peer->fd >= 0) continue;
+    peer->which = number_in_pair(liar);
     peer->fd = fd;
-    peer->which = (int)(liar->accepted++ % 2);
+    liar->accepted++;
     peer->cut = liar->cut[peer->which];
     peer->sent = peer->len = 0;
     peer->subscribed = false;

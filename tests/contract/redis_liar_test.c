@@ -22,10 +22,10 @@ static void init_rig(void) {
 /* For lies that consist in saying nothing. */
 static void be_impatient(void) {
   rig.opts.timing.connect_ms = 1000;
-  rig.opts.timing.reply_ms = 150;
+  rig.opts.timing.reply_ms = 100;
   rig.opts.timing.beat_ms = 50;
   rig.opts.timing.suspect_ms = 100;
-  rig.opts.timing.lost_ms = 200;
+  rig.opts.timing.lost_ms = 150;
 }
 
 static void setup(void) {
@@ -135,6 +135,7 @@ static void test_cut_at_every_byte_of_the_handshake(void) {
     for (size_t n = 0; n <= sent[which]; n++) {
       rig_end(&rig);
       init_rig();
+      rig.opts.timing.beat_ms = 50;
       liar_cut(liar, which, n);
       rig_start(&rig, NULL);
       CU_ASSERT_TRUE_FATAL(rig_wait(&rig, &rig.causes[WWRI_CAUSE_IO], 1));
