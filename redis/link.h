@@ -83,8 +83,9 @@ struct wwri_redis_beat {
   /** The script's reply, no error. Not WWR_OK: both connections are closed
    * (cause REFUSED) and tried again after the back-off. May be NULL. */
   wwr_err (*on_reply)(const struct wwri_redis_reply *reply, void *user);
-  /** It came back: the payload behind token and space. May be NULL. */
-  void (*on_back)(struct wwr_view rest, void *user);
+  /** It came back: the payload behind token and space. Not WWR_OK (another
+   * generation, say): as above, and the beat does not count. May be NULL. */
+  wwr_err (*on_back)(struct wwr_view rest, void *user);
   void *user;
 };
 

@@ -57,6 +57,11 @@ void wwri_redis_send_beat(struct wwri_redis *link) {
   }
 }
 
+/* The owner does not like what the beat brought. */
+static void refuse(struct wwri_redis *link, wwr_err err) {
+  wwri_redis_fault(link, WWRI_CAUSE_REFUSED, wwr_view_str(wwr_err_text(err)));
+}
+
 void wwri_redis_beat_reply(struct wwri_redis *link,
                            const struct wwri_redis_reply *reply) {
   if (wwri_redis_reply_type(reply) == WWRI_REDIS_ERROR) {
@@ -97,6 +102,11 @@ void wwri_redis_beat_message(struct wwri_redis *link, struct wwr_view payload) {
   if (number == 0) return;
   const struct wwri_pair_input input = {.event = WWRI_PAIR_BEAT_BACK,
                                         .beat = number};
-  if (link->beat.on_back) link->beat.on_back(rest, link->beat.user);
-  wwri_redis_feed(link, &input);
+  wwr_err err =
+      link->beat.on_back ? link->beat.on_back(rest, link->beat.user) : WWR_OK;
+  if (err == WWR_OK) {
+    wwri_redis_feed(link, &input);
+  } else {
+    refuse(link, err);
+  }
 }

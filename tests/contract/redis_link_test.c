@@ -196,6 +196,7 @@ static unsigned replies;
 static unsigned backs;
 static char rest[64];
 static bool refuse;
+static bool refuse_back;
 
 static size_t make_beat(struct wwr_view token, struct wwr_view *argv,
                         size_t *key_count, void *user) {
@@ -216,13 +217,15 @@ static wwr_err on_beat_reply(const struct wwri_redis_reply *reply, void *user) {
   return refused ? WWR_E_REFUSED : WWR_OK;
 }
 
-static void on_beat_back(struct wwr_view text, void *user) {
+static wwr_err on_beat_back(struct wwr_view text, void *user) {
   (void)user;
   pthread_mutex_lock(&rig.lock);
+  bool refused = refuse_back;
   backs++;
   snprintf(rest, sizeof(rest), "%.*s", (int)text.len, (const char *)text.data);
   pthread_cond_broadcast(&rig.changed);
   pthread_mutex_unlock(&rig.lock);
+  return refused ? WWR_E_REFUSED : WWR_OK;
 }
 
 static void use_own_beat(struct wwri_redis *link) {
@@ -252,6 +255,18 @@ static void test_own_beat(void) {
   refuse = true;
   pthread_mutex_unlock(&rig.lock);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_REFUSED], 2));
+}
+
+static void test_a_beat_that_is_not_wanted_back(void) {
+  refuse = false;
+  refuse_back = true;
+  rig_start(&rig, use_own_beat);
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_REFUSED], 2));
+  CU_ASSERT_EQUAL(rig_count(&rig, &rig.live), 0);
+  pthread_mutex_lock(&rig.lock);
+  refuse_back = false;
+  pthread_mutex_unlock(&rig.lock);
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.live, 1));
 }
 
 static void subscribe_to_the_beat(struct rig *it, void *arg) {
@@ -399,6 +414,7 @@ int main(int argc, char **argv) {
       {"a script that does not compile", test_a_script_that_does_not_compile},
       {"out of memory", test_out_of_memory},
       {"own beat", test_own_beat},
+      {"a beat not wanted back", test_a_beat_that_is_not_wanted_back},
       {"the beat's channel", test_the_beat_has_its_channel_alone},
       {"messages", test_messages},
       {"5,000 replayed after a kill", test_many_replayed_after_a_kill},
