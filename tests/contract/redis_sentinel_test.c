@@ -152,6 +152,24 @@ static void test_an_unknown_name(void) {
   CU_ASSERT_PTR_NOT_NULL(strstr(rig.why, "does not know"));
 }
 
+static void test_sentinels_with_a_password(void) {
+  for (int i = 0; i < SENTINELS; i++) {
+    CU_ASSERT_TRUE_FATAL(
+        redis_run(&sentinels[i], "ACL SETUSER default resetpass >pw", NULL, 0));
+  }
+  rig_start(&rig, NULL);
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_RESOLVE], 1));
+  CU_ASSERT_PTR_NOT_NULL(strstr(rig.why, "NOAUTH"));
+  rig_end(&rig);
+  init_rig("mymaster?sentinel_password=wrong");
+  rig_start(&rig, NULL);
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_RESOLVE], 1));
+  CU_ASSERT_PTR_NOT_NULL(strstr(rig.why, "WRONGPASS"));
+  rig_end(&rig);
+  init_rig("mymaster?sentinel_user=default&sentinel_password=pw");
+  go_live();
+}
+
 static void test_a_silent_sentinel(void) {
   redis_signal(&sentinels[0], SIGSTOP);
   go_live(); /* by the next */
@@ -164,6 +182,7 @@ int main(int argc, char **argv) {
       {"the master is replaced", test_the_master_is_replaced},
       {"sentinels die", test_sentinels_die},
       {"an unknown name", test_an_unknown_name},
+      {"sentinels with a password", test_sentinels_with_a_password},
       {"a silent sentinel", test_a_silent_sentinel},
       CU_TEST_INFO_NULL,
   };
