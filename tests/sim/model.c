@@ -160,12 +160,15 @@ void server_id(const struct server *server, struct wwri_server_id *out) {
            (unsigned long long)server->replid, 0);
 }
 
-bool server_holds(const struct server *server, unsigned channel,
-                  struct wwri_boot boot, uint64_t seq) {
+bool server_find(const struct server *server, unsigned channel,
+                 struct wwri_boot boot, uint64_t seq, struct wwri_logid *id) {
   const struct stream *stream = &server->streams[channel];
   for (size_t i = stream->count; i > 0; i--) {
     const struct wwri_pos *pos = &stream->entries[stream->first + i - 1].pos;
-    if (pos->seq == seq && wwri_boot_equal(pos->boot, boot)) return true;
+    if (pos->seq == seq && wwri_boot_equal(pos->boot, boot)) {
+      *id = pos->id;
+      return true;
+    }
   }
   return false;
 }

@@ -140,7 +140,7 @@ void model_write(struct model *model, struct server *server,
 void server_id(const struct server *server, struct wwri_server_id *out);
 
 /** True when the channel's log on this server holds the publish. */
-bool server_holds(const struct server *server, unsigned channel,
-                  struct wwri_boot boot, uint64_t seq);
+bool server_find(const struct server *server, unsigned channel,
+                 struct wwri_boot boot, uint64_t seq, struct wwri_logid *id);
 
 #endif

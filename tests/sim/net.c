@@ -103,7 +103,8 @@ static void out_event(struct wwri_node *core, enum wwri_node_event event) {
   if (event != WWRI_NODE_UNCERTAIN) return;
   for (unsigned i = 0; i < CHANNELS; i++) {
     struct wwri_verdict verdict = {.kind = WWRI_UNCERTAIN};
-    oracle_verdict(&node->world->oracle, node->proc, i, &verdict);
+    oracle_verdict(&node->world->oracle, node->proc, i,
+                   server_of(node->world, node->links[0].server), &verdict);
   }
 }
 

@@ -157,30 +157,32 @@ static bool covers(const struct wwri_verdict *verdict, logid id) {
          wwri_logid_compare(id, verdict->from) >= 0;
 }
 
-/* "lost" names a message by one of its ids. After a reset whatever the new log
- * holds beyond `to` must still come: its ids must be from before, or the one in
- * that log (the newest, or that of the same epoch) is. */
+/* "lost" names a message by one of its ids. After a reset whatever the log
+ * holds beyond `to` must still come: the message must be in the log before
+ * that, or, when it is not there, all of its ids must be from before. */
 static bool is_named(const struct wwri_verdict *verdict,
-                     const struct call *call) {
+                     const struct server *server, const struct call *call) {
   unsigned inside = 0;
-  bool same_epoch = false, newest = false;
   for (unsigned i = 0; i < call->id_count; i++) {
-    newest = covers(verdict, call->ids[i]);
-    inside += newest;
-    same_epoch |= newest && call->ids[i].epoch == verdict->to.epoch;
+    inside += covers(verdict, call->ids[i]);
   }
   if (verdict->kind == WWRI_LOST) return inside > 0;
-  return inside == call->id_count || same_epoch || newest;
+  if (inside == call->id_count) return true;
+  struct wwri_logid held;
+  return verdict->kind == WWRI_RESET &&
+         server_find(server, call->channel, call->boot, call->seq, &held) &&
+         covers(verdict, held);
 }
 
 /* A verdict names a message for good: it may come again when its publisher
  * re-submits it, or be dropped then since later ones were delivered. */
 static void name_calls(struct oracle *oracle, unsigned proc, unsigned channel,
+                       const struct server *server,
                        const struct wwri_verdict *verdict) {
   for (unsigned i = 0; i < oracle->call_count; i++) {
     const struct call *call = &oracle->calls[i];
     if (call->channel != channel || call->id_count == 0) continue;
-    if (is_named(verdict, call)) oracle->named[proc][i] = 1;
+    if (is_named(verdict, server, call)) oracle->named[proc][i] = 1;
   }
 }
 
@@ -268,6 +270,7 @@ void oracle_delivered(struct oracle *oracle, struct receiver *receiver,
 }
 
 void oracle_verdict(struct oracle *oracle, unsigned proc, unsigned channel,
+                    const struct server *server,
                     const struct wwri_verdict *verdict) {
   static const char *const names[] = {"lost", "diverged", "reset", "uncertain"};
   oracle_trace(oracle, "node %u: c%u verdict %s %llu-%llu..%llu-%llu (%llu)",
@@ -275,7 +278,7 @@ void oracle_verdict(struct oracle *oracle, unsigned proc, unsigned channel,
                ull(verdict->from.offset), ull(verdict->to.epoch),
                ull(verdict->to.offset), ull(verdict->count));
   oracle->verdict_kinds[verdict->kind]++;
-  name_calls(oracle, proc, channel, verdict);
+  name_calls(oracle, proc, channel, server, verdict);
   bool lost = verdict->kind == WWRI_LOST || verdict->kind == WWRI_RESET;
   if ((lost && !oracle->may_lose) ||
       (verdict->kind == WWRI_DIVERGED && !oracle->may_diverge &&
@@ -302,7 +305,10 @@ static bool excused(const struct oracle *oracle, const struct server *master,
   if (call->declared_lost) return true;
   if (oracle->named[receiver->proc][call - oracle->calls]) return true;
   if (!oracle->killed[call->proc]) return false;
-  if (server_holds(master, call->channel, call->boot, call->seq)) return false;
+  struct wwri_logid held;
+  if (server_find(master, call->channel, call->boot, call->seq, &held)) {
+    return false;
+  }
   if (call->stale) return true;
   for (unsigned i = 0; i < oracle->verdict_count; i++) {
     const struct verdict_record *record = &oracle->verdicts[i];

@@ -111,7 +111,9 @@ void oracle_joined(struct oracle *oracle, struct receiver *receiver,
                    size_t count, bool first);
 void oracle_delivered(struct oracle *oracle, struct receiver *receiver,
                       const struct wwri_entry *entry);
+/** `server`: whose log the node reads. */
 void oracle_verdict(struct oracle *oracle, unsigned proc, unsigned channel,
+                    const struct server *server,
                     const struct wwri_verdict *verdict);
 
 /** All is calm: what should be there is. `master` has the log that counts. */

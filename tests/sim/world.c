@@ -102,7 +102,7 @@ static void on_verdict(struct wwri_channel *channel,
                        const struct wwri_verdict *verdict) {
   struct node *node = node_of_channel(channel);
   oracle_verdict(&node->world->oracle, node->proc, index_of_channel(channel),
-                 verdict);
+                 &node->world->model.servers[node->links[0].server], verdict);
 }
 
 static void on_done(struct wwri_publisher *publisher, void *cookie,

@@ -1,0 +1,372 @@
+/* The local bus. What happens is written down as text: "+name=payload@offset"
+ * delivered, "ok", "error-name", "[a b]" history. */
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus.h"
+#include "test.h"
+
+static const struct wwri_boot own = {1, 2};
+
+struct fixture {
+  struct wwri_bus *bus;
+  struct wwri_bus_config config;
+  struct wwri_bus_sub sub;
+  unsigned wakes;
+  char said[1024];
+};
+
+static void say(struct fixture *f, const char *format, ...) {
+  size_t len = strlen(f->said);
+  va_list args;
+  va_start(args, format);
+  vsnprintf(f->said + len, sizeof f->said - len, format, args);
+  va_end(args);
+}
+
+static void expect(struct fixture *f, const char *text) {
+  if (strcmp(f->said, text) != 0) printf("said: %s\n", f->said);
+  CU_ASSERT_STRING_EQUAL(f->said, text);
+  f->said[0] = '\0';
+}
+
+static void on_wake(void *owner) {
+  ((struct fixture *)owner)->wakes++;
+}
+
+static void on_direct(void *owner, struct wwr_view topic,
+                      struct wwr_view bytes) {
+  say(owner, "direct %.*s=%.*s ", (int)topic.len, (const char *)topic.data,
+      (int)bytes.len, (const char *)bytes.data);
+}
+
+static void on_control(void *owner, struct wwr_view topic,
+                       struct wwr_view bytes) {
+  say(owner, "control %.*s=%.*s ", (int)topic.len, (const char *)topic.data,
+      (int)bytes.len, (const char *)bytes.data);
+}
+
+static const struct wwri_bus_events events = {
+    .wake = on_wake, .direct = on_direct, .control = on_control};
+
+static void on_deliver(struct wwri_bus_sub *sub,
+                       const struct wwri_bus_message *message) {
+  struct wwr_view data = message->payload.data;
+  say(sub->user, "+%.*s=%.*s@%u ", (int)message->name.len,
+      (const char *)message->name.data, (int)data.len, (const char *)data.data,
+      (unsigned)message->id.offset);
+}
+
+static void on_done(struct wwri_bus_op *op,
+                    const struct wwri_bus_result *result) {
+  struct fixture *f = op->user;
+  say(f, "%s ", wwr_err_name(result->err));
+  for (size_t i = 0; i < result->message_count; i++) {
+    struct wwr_view data = result->messages[i].payload.data;
+    say(f, "[%.*s]", (int)data.len, (const char *)data.data);
+  }
+  for (size_t i = 0; i < result->member_count && result->members; i++) {
+    const struct wwri_bus_member *member = &result->members[i];
+    say(f, "<%.*s %u>", (int)member->member.len,
+        (const char *)member->member.data, member->connections);
+  }
+  if (result->member_count && !result->members) {
+    say(f, "%u members ", (unsigned)result->member_count);
+  }
+  free(op);
+}
+
+static struct wwri_bus_op *op(struct fixture *f) {
+  struct wwri_bus_op *made = calloc(1, sizeof *made);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(made);
+  made->done = on_done;
+  made->user = f;
+  return made;
+}
+
+/* Operations that were refused were never the bus's. */
+static wwr_err called(wwr_err err, struct wwri_bus_op *made) {
+  if (err) free(made);
+  return err;
+}
+
+static wwr_err subscribe(struct fixture *f, struct wwri_bus_sub *sub,
+                         uint32_t history) {
+  struct wwri_bus_op *made = op(f);
+  sub->deliver = on_deliver;
+  sub->user = f;
+  return called(
+      f->bus->ops->subscribe(f->bus, wwr_view_str("room"), sub, history, made),
+      made);
+}
+
+static wwr_err publish_as(struct fixture *f, const char *text, bool logged) {
+  struct wwri_bus_op *made = op(f);
+  struct wwr_message message = {wwr_view_str("n"), wwr_payload_text(text)};
+  return called(f->bus->ops->publish(f->bus, wwr_view_str("room"), logged,
+                                     &message, made),
+                made);
+}
+
+static wwr_err publish(struct fixture *f, const char *text) {
+  return publish_as(f, text, true);
+}
+
+static wwr_err history(struct fixture *f, uint32_t count) {
+  struct wwri_bus_op *made = op(f);
+  return called(f->bus->ops->history(f->bus, wwr_view_str("room"), count, made),
+                made);
+}
+
+static void run(struct fixture *f, uint64_t now_ms) {
+  f->bus->ops->run(f->bus, now_ms);
+}
+
+static void begin(struct fixture *f) {
+  memset(f, 0, sizeof *f);
+  CU_ASSERT_EQUAL_FATAL(wwri_localbus_new(&f->bus, own), WWR_OK);
+  wwri_bus_config_default(&f->config);
+  f->config.events = &events;
+  f->config.owner = f;
+  f->config.log_entries = 3;
+  f->config.log_age_ms = 1000;
+  f->config.max_payload_bytes = 10;
+  CU_ASSERT_EQUAL_FATAL(f->bus->ops->open(f->bus, &f->config, 100), WWR_OK);
+}
+
+static void end(struct fixture *f) {
+  f->bus->ops->close(f->bus);
+  f->bus->ops->free(f->bus);
+}
+
+static void calls_are_carried_out_in_their_order(void) {
+  struct fixture f;
+  begin(&f);
+  CU_ASSERT_EQUAL(publish(&f, "a"), WWR_OK);
+  CU_ASSERT_EQUAL(subscribe(&f, &f.sub, 5), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "b"), WWR_OK);
+  expect(&f, ""); /* nothing from inside a call */
+  CU_ASSERT_EQUAL(f.wakes, 1);
+  run(&f, 200);
+  expect(&f, "ok ok [a]+n=b@2 ok ");
+  CU_ASSERT_EQUAL(publish(&f, "c"), WWR_OK);
+  CU_ASSERT_EQUAL(f.wakes, 2);
+  run(&f, 201);
+  expect(&f, "+n=c@3 ok ");
+  end(&f);
+}
+
+static void the_log_is_bounded_by_count_and_age(void) {
+  struct fixture f;
+  begin(&f);
+  const char *const texts[] = {"a", "b", "c", "d"};
+  for (int i = 0; i < 4; i++) CU_ASSERT_EQUAL(publish(&f, texts[i]), WWR_OK);
+  CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
+  CU_ASSERT_EQUAL(history(&f, 2), WWR_OK);
+  run(&f, 500);
+  expect(&f, "ok ok ok ok ok [b][c][d]ok [c][d]");
+  CU_ASSERT_EQUAL(publish(&f, "e"), WWR_OK);
+  CU_ASSERT_EQUAL(publish_as(&f, "f", false), WWR_OK); /* not logged */
+  run(&f, 900);
+  CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
+  run(&f, 1500); /* c and d are a second old */
+  expect(&f, "ok ok ok [e]");
+  struct wwri_bus_state state;
+  run(&f, 5000);
+  f.bus->ops->state(f.bus, &state);
+  CU_ASSERT_EQUAL(state.channels, 0);
+  CU_ASSERT_EQUAL(state.published, 6);
+  end(&f);
+}
+
+static void after_unsubscribe_nothing_is_delivered(void) {
+  struct fixture f;
+  struct wwri_bus_sub second = {0};
+  begin(&f);
+  CU_ASSERT_EQUAL(subscribe(&f, &f.sub, 0), WWR_OK);
+  CU_ASSERT_EQUAL(subscribe(&f, &second, 0), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "a"), WWR_OK);
+  struct wwri_bus_op *leave = op(&f), *join = op(&f);
+  CU_ASSERT_EQUAL(f.bus->ops->unsubscribe(f.bus, &second, leave), WWR_OK);
+  CU_ASSERT_EQUAL(f.bus->ops->join(f.bus, &second, 1, join), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "b"), WWR_OK);
+  run(&f, 200);
+  expect(&f, "ok ok +n=a@1 +n=a@1 ok ok closed +n=b@2 ok ");
+  join = op(&f);
+  CU_ASSERT_EQUAL(f.bus->ops->join(f.bus, &f.sub, 2, join), WWR_OK);
+  run(&f, 200);
+  expect(&f, "ok [a][b]");
+  end(&f);
+}
+
+static void members_are_counted(void) {
+  struct fixture f;
+  struct wwr_view room = wwr_view_str("room");
+  struct wwri_bus_member members[] = {
+      {wwr_view_str("ann"), wwr_view_str("x"), 1},
+      {wwr_view_str("bob"), wwr_view_str(""), 2},
+      {wwr_view_str("ann"), wwr_view_str("y"), 3},
+      {wwr_view_str("bob"), wwr_view_str(""), 0},
+      {wwr_view_str("eve"), wwr_view_str(""), 0}};
+  begin(&f);
+  for (int i = 0; i < 5; i++) {
+    CU_ASSERT_EQUAL(f.bus->ops->presence_set(f.bus, room, &members[i], op(&f)),
+                    WWR_OK);
+    if (i == 1) {
+      CU_ASSERT_EQUAL(f.bus->ops->presence_count(f.bus, room, op(&f)), WWR_OK);
+    }
+  }
+  CU_ASSERT_EQUAL(f.bus->ops->presence_list(f.bus, room, op(&f)), WWR_OK);
+  run(&f, 200);
+  expect(&f, "ok ok ok 2 members ok ok ok ok <ann 3>");
+  end(&f);
+}
+
+static void nodes_are_told(void) {
+  struct fixture f;
+  struct wwr_view topic = wwr_view_str("t"), bytes = wwr_view_str("b");
+  struct wwri_boot other = {9, 9};
+  begin(&f);
+  CU_ASSERT_EQUAL(f.bus->ops->send(f.bus, own, topic, bytes, op(&f)), WWR_OK);
+  CU_ASSERT_EQUAL(f.bus->ops->send(f.bus, other, topic, bytes, op(&f)), WWR_OK);
+  CU_ASSERT_EQUAL(f.bus->ops->control(f.bus, topic, bytes, op(&f)), WWR_OK);
+  run(&f, 200);
+  expect(&f, "direct t=b ok refused control t=b ok ");
+  CU_ASSERT_TRUE(wwri_boot_equal(f.bus->ops->boot(f.bus), own));
+  end(&f);
+}
+
+static void bad_calls_are_refused_at_once(void) {
+  struct fixture f;
+  begin(&f);
+  struct wwr_message message = {wwr_view_str("n"), wwr_payload_text("x")};
+  struct wwri_bus_op unused = {0};
+  const struct wwri_bus_ops *ops = f.bus->ops;
+  CU_ASSERT_EQUAL(
+      ops->publish(f.bus, wwr_view_str("!ctl"), true, &message, &unused),
+      WWR_E_INVALID);
+  CU_ASSERT_EQUAL(ops->history(f.bus, wwr_view_str(""), 1, &unused),
+                  WWR_E_INVALID);
+  message.payload = wwr_payload_text("eleven byte");
+  CU_ASSERT_EQUAL(
+      ops->publish(f.bus, wwr_view_str("room"), true, &message, &unused),
+      WWR_E_BUFFER_OVERFLOW);
+  struct wwri_bus_config bad = f.config;
+  bad.log_entries = 0;
+  CU_ASSERT_EQUAL(ops->open(f.bus, &bad, 1), WWR_E_INVALID);
+  run(&f, 200);
+  expect(&f, "");
+  end(&f);
+}
+
+static void the_queue_is_bounded_and_close_ends_it(void) {
+  struct fixture f;
+  begin(&f);
+  unsigned accepted = 0;
+  while (accepted < 1000000 && publish(&f, "0123456789") == WWR_OK) {
+    f.said[0] = '\0';
+    accepted++;
+  }
+  CU_ASSERT_TRUE(accepted > 1000 && accepted < 1000000);
+  CU_ASSERT_EQUAL(publish(&f, "x"), WWR_E_LIMIT);
+  run(&f, 200);
+  f.said[0] = '\0';
+  CU_ASSERT_EQUAL(publish(&f, "x"), WWR_OK);
+  CU_ASSERT_EQUAL(subscribe(&f, &f.sub, 0), WWR_OK);
+  f.bus->ops->close(f.bus);
+  expect(&f, "closed closed ");
+  CU_ASSERT_EQUAL(publish(&f, "x"), WWR_E_CLOSED);
+  end(&f);
+}
+
+static void every_allocation_may_fail(void) {
+  for (long n = 0;; n++) {
+    struct fixture f;
+    begin(&f);
+    struct wwri_bus_op *ops[3] = {op(&f), op(&f), op(&f)};
+    struct wwr_view room = wwr_view_str("room");
+    struct wwr_message message = {wwr_view_str("n"), wwr_payload_text("x")};
+    f.sub.deliver = on_deliver;
+    f.sub.user = &f;
+    test_alloc_fail_at(n);
+    wwr_err errs[3] = {f.bus->ops->subscribe(f.bus, room, &f.sub, 3, ops[0]),
+                       f.bus->ops->publish(f.bus, room, true, &message, ops[1]),
+                       f.bus->ops->history(f.bus, room, 3, ops[2])};
+    run(&f, 200);
+    bool failed = test_alloc_failed();
+    for (int i = 0; i < 3; i++) {
+      CU_ASSERT_TRUE(errs[i] == WWR_OK || (failed && errs[i] == WWR_E_NOMEM));
+      if (errs[i]) free(ops[i]);
+    }
+    if (!failed) expect(&f, "ok +n=x@1 ok ok [x]");
+    end(&f);
+    if (!failed) break;
+  }
+  struct wwri_bus *none = NULL;
+  test_alloc_fail_at(0);
+  CU_ASSERT_EQUAL(wwri_localbus_new(&none, own), WWR_E_NOMEM);
+  CU_ASSERT_TRUE(test_alloc_failed());
+}
+
+enum { THREADS = 3, EACH = 300 };
+
+static void count_wake(void *owner) {
+  (void)owner;
+}
+
+static void *publish_many(void *arg) {
+  struct fixture *f = arg;
+  for (int i = 0; i < EACH; i++) {
+    if (publish(f, "x") != WWR_OK) return f;
+  }
+  return NULL;
+}
+
+static void any_thread_may_call(void) {
+  static const struct wwri_bus_events quiet = {.wake = count_wake};
+  struct fixture f;
+  pthread_t threads[THREADS];
+  begin(&f);
+  f.bus->ops->close(f.bus);
+  f.config.events = &quiet;
+  CU_ASSERT_EQUAL(f.bus->ops->open(f.bus, &f.config, 100), WWR_OK);
+  for (int i = 0; i < THREADS; i++) {
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, publish_many, &f),
+                          0);
+  }
+  struct wwri_bus_state state = {0};
+  for (int i = 0; i < 100; i++) run(&f, 200);
+  for (int i = 0; i < THREADS; i++) {
+    void *failed = &f;
+    pthread_join(threads[i], &failed);
+    CU_ASSERT_PTR_NULL(failed);
+  }
+  run(&f, 200);
+  f.bus->ops->state(f.bus, &state);
+  CU_ASSERT_EQUAL(state.published, THREADS * EACH);
+  end(&f);
+}
+
+int main(int argc, char **argv) {
+  CU_TestInfo tests[] = {
+      {"calls_are_carried_out_in_their_order",
+       calls_are_carried_out_in_their_order},
+      {"the_log_is_bounded_by_count_and_age",
+       the_log_is_bounded_by_count_and_age},
+      {"after_unsubscribe_nothing_is_delivered",
+       after_unsubscribe_nothing_is_delivered},
+      {"members_are_counted", members_are_counted},
+      {"nodes_are_told", nodes_are_told},
+      {"bad_calls_are_refused_at_once", bad_calls_are_refused_at_once},
+      {"the_queue_is_bounded_and_close_ends_it",
+       the_queue_is_bounded_and_close_ends_it},
+      {"every_allocation_may_fail", every_allocation_may_fail},
+      {"any_thread_may_call", any_thread_may_call},
+      CU_TEST_INFO_NULL};
+  CU_SuiteInfo suites[] = {{"local", NULL, NULL, NULL, NULL, tests},
+                           CU_SUITE_INFO_NULL};
+  return test_run(argc, argv, suites);
+}
