@@ -91,9 +91,16 @@ static void publish(struct liar *liar, const char *channel,
   }
 }
 
+static bool is_lied_about(const struct liar *liar, char **argv, int argc) {
+  for (int i = 0; i < argc && liar->command[0]; i++) {
+    if (strcmp(argv[i], liar->command) == 0) return true;
+  }
+  return false;
+}
+
 static void answer(struct liar *liar, struct peer *peer, char **argv,
                    int argc) {
-  if (liar->command[0] && strcmp(argv[0], liar->command) == 0) {
+  if (is_lied_about(liar, argv, argc)) {
     say(liar, peer, liar->lie, liar->lie_len);
     if (liar->lie_close) drop(peer);
   } else if (strcmp(argv[0], "INFO") == 0) {

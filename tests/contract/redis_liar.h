@@ -17,9 +17,10 @@ struct liar *liar_new(void);
 void liar_free(struct liar *liar);
 uint16_t liar_port(const struct liar *liar);
 
-/** Instead of the true answer to the command that begins with `command` (in
- * capitals), send these bytes; NULL `command` ends all lies. `len` 0: say
- * nothing. With `close` the connection ends behind them. Copied. */
+/** Instead of the true answer to a command with the word `command` (its name in
+ * capitals, or an argument), send these bytes; NULL `command` ends all lies.
+ * `len` 0: say nothing. With `close` the connection ends behind them. Copied.
+ */
 void liar_answer(struct liar *liar, const char *command, const void *bytes,
                  size_t len, bool close);
 

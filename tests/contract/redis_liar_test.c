@@ -127,6 +127,20 @@ static void test_lies_while_setting_up(void) {
   }
 }
 
+static void register_marked(struct wwri_redis *link) {
+  wwri_redis_script(link, "MARK"); /* the second, after the beat's */
+}
+
+static void test_not_live_before_every_script_is_loaded(void) {
+  be_impatient();
+  lie("MARK", "");
+  rig_start(&rig, register_marked);
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_TIMEOUT], 2));
+  CU_ASSERT_EQUAL(rig_count(&rig, &rig.causes[WWRI_CAUSE_PROTOCOL]), 0);
+  CU_ASSERT_EQUAL(rig_count(&rig, &rig.live), 0);
+  expect_recovery();
+}
+
 static void test_cut_at_every_byte_of_the_handshake(void) {
   go_live();
   size_t sent[2] = {liar_sent(liar, 0), liar_sent(liar, 1)};
@@ -338,6 +352,7 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"honest", test_honest},
       {"lies while setting up", test_lies_while_setting_up},
+      {"every script is loaded", test_not_live_before_every_script_is_loaded},
       {"cut at every byte of the handshake",
        test_cut_at_every_byte_of_the_handshake},
       {"cut at every byte of a reply", test_cut_at_every_byte_of_a_reply},
