@@ -488,6 +488,7 @@ struct answer *model_execute(struct model *model, struct server *server,
                              const struct request *request, uint64_t now_ms) {
   struct script script = {model, server, request, now_ms, 0, NULL};
   script.time_us = now_ms * 1000 + 1000000000u + (uint64_t)server->clock_us;
+  script.time_us += server->index; /* no two read the same microsecond */
   script.answer = calloc(1, sizeof *script.answer);
   assert(script.answer);
   server_id(server, &script.answer->reply.server);

@@ -3,3 +3,4 @@ wwr_test(cluster_envelope SOURCES unit/cluster_envelope_test.c
 wwr_test(cluster_seen SOURCES unit/cluster_seen_test.c DEPS wwr_cluster)
 wwr_test(cluster_channel SOURCES unit/cluster_channel_test.c DEPS wwr_cluster)
 wwr_test(cluster_local SOURCES unit/cluster_local_test.c DEPS wwr_cluster)
+wwr_test(cluster_publisher SOURCES unit/cluster_publisher_test.c DEPS wwr_cluster)

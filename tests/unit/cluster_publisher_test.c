@@ -1,0 +1,247 @@
+/* Publishes on their way: what is sent, in which order, and how it ends. Texts:
+ * "5" sent for the first time, "5r" sent again, "5=acked", "5=failed",
+ * "5=unknown", "5=lost". */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "publisher.h"
+#include "test.h"
+
+struct fixture {
+  struct wwri_publisher publisher;
+  struct wwri_publish_config config;
+  char said[512];
+};
+
+static void say(struct fixture *f, const char *format, ...) {
+  size_t len = strlen(f->said);
+  va_list args;
+  va_start(args, format);
+  vsnprintf(f->said + len, sizeof f->said - len, format, args);
+  va_end(args);
+}
+
+static void expect(struct fixture *f, const char *text) {
+  if (strcmp(f->said, text) != 0) printf("said: %s\n", f->said);
+  CU_ASSERT_STRING_EQUAL(f->said, text);
+  f->said[0] = '\0';
+}
+
+static void on_done(struct wwri_publisher *publisher, void *cookie,
+                    enum wwri_outcome outcome, struct wwri_logid id) {
+  static const char *const names[] = {"acked", "failed", "unknown"};
+  (void)id;
+  say(publisher->user, "%u=%s ", (unsigned)(uintptr_t)cookie, names[outcome]);
+}
+
+static void on_lost(struct wwri_publisher *publisher, struct wwr_view channel,
+                    const struct wwri_pos *pos) {
+  say(publisher->user, "%.*s%u=lost ", (int)channel.len,
+      (const char *)channel.data, (unsigned)pos->seq);
+}
+
+static void begin(struct fixture *f) {
+  memset(f, 0, sizeof *f);
+  wwri_publish_config_default(&f->config);
+  f->config.done = on_done;
+  f->config.lost = on_lost;
+  wwri_publisher_init(&f->publisher, &f->config, (struct wwri_boot){1, 1}, f);
+  wwri_publisher_link_up(&f->publisher, 1);
+}
+
+static wwr_err publish(struct fixture *f, const char *channel,
+                       uintptr_t number) {
+  return wwri_publisher_publish(&f->publisher, wwr_view_str(channel),
+                                wwr_view_str("data"), (struct wwri_logid){0},
+                                (void *)number, 0);
+}
+
+static void send_all(struct fixture *f, uint64_t now_ms) {
+  const struct wwri_publish *sent;
+  while ((sent = wwri_publisher_next(&f->publisher, now_ms))) {
+    say(f, "%u%s ", (unsigned)sent->seq, sent->retry ? "r" : "");
+  }
+}
+
+static void answer(struct fixture *f, enum wwri_answer what, uint64_t offset) {
+  struct wwri_logid id = {1, offset};
+  wwri_publisher_answer(&f->publisher, what, id, 100);
+}
+
+static void end(struct fixture *f) {
+  wwri_publisher_deinit(&f->publisher);
+}
+
+static void three(struct fixture *f) {
+  begin(f);
+  CU_ASSERT_EQUAL(publish(f, "a", 1), WWR_OK);
+  CU_ASSERT_EQUAL(publish(f, "a", 2), WWR_OK);
+  CU_ASSERT_EQUAL(publish(f, "b", 3), WWR_OK);
+  send_all(f, 0);
+  expect(f, "1 2 3 ");
+}
+
+static void no_answer_means_again_and_first(void) {
+  struct fixture f;
+  three(&f);
+  answer(&f, WWRI_ANSWER_OK, 1);
+  wwri_publisher_link_down(&f.publisher);
+  CU_ASSERT_EQUAL(publish(&f, "a", 4), WWR_OK);
+  send_all(&f, 0);
+  expect(&f, "1=acked ");
+  wwri_publisher_link_up(&f.publisher, 1);
+  send_all(&f, 0);
+  expect(&f, "2r 3r 4 ");
+  answer(&f, WWRI_ANSWER_DUP, 2);
+  answer(&f, WWRI_ANSWER_WRAPPED, 0);
+  answer(&f, WWRI_ANSWER_OK, 3);
+  expect(&f, "2=acked 3=unknown 4=acked ");
+  end(&f);
+}
+
+static void a_new_generation_gets_what_was_acknowledged_first(void) {
+  struct fixture f;
+  three(&f);
+  answer(&f, WWRI_ANSWER_OK, 1);
+  answer(&f, WWRI_ANSWER_OK, 2);
+  wwri_publisher_link_down(&f.publisher); /* 3 got no answer */
+  CU_ASSERT_EQUAL(publish(&f, "b", 4), WWR_OK);
+  wwri_publisher_link_up(&f.publisher, 2);
+  send_all(&f, 0);
+  expect(&f, "1=acked 2=acked 1r 2r 3r 4 ");
+  answer(&f, WWRI_ANSWER_DUP, 1);
+  answer(&f, WWRI_ANSWER_SUPERSEDED, 0);
+  wwri_publisher_link_down(&f.publisher);
+  wwri_publisher_link_up(&f.publisher, 2);
+  send_all(&f, 0);
+  expect(&f, "a2=lost 3r 4r ");
+  end(&f);
+}
+
+static void an_old_answer_does_not_prove_the_new_generation(void) {
+  struct fixture f;
+  begin(&f);
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  send_all(&f, 0);
+  wwri_publisher_verified(&f.publisher, 2, 50); /* while it is under way */
+  answer(&f, WWRI_ANSWER_OK, 1);
+  send_all(&f, 200);
+  expect(&f, "1 1=acked 1r ");
+  end(&f);
+}
+
+static void the_acknowledged_age_only_while_beats_come(void) {
+  struct fixture f;
+  begin(&f);
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  send_all(&f, 0);
+  answer(&f, WWRI_ANSWER_OK, 1); /* at 100 */
+  wwri_publisher_verified(&f.publisher, 1, 15099);
+  wwri_publisher_run(&f.publisher, 90000);
+  wwri_publisher_link_down(&f.publisher);
+  wwri_publisher_link_up(&f.publisher, 2);
+  send_all(&f, 90000);
+  expect(&f, "1 1=acked 1r ");
+  wwri_publisher_answer(&f.publisher, WWRI_ANSWER_DUP,
+                        (struct wwri_logid){1, 1}, 90000);
+  wwri_publisher_verified(&f.publisher, 2, 105000);
+  CU_ASSERT_EQUAL(f.publisher.acked_bytes, 0);
+  end(&f);
+}
+
+static void after_a_refusal_all_answers_come_first(void) {
+  struct fixture f;
+  three(&f);
+  answer(&f, WWRI_ANSWER_REFUSED, 0);
+  send_all(&f, 1000);
+  expect(&f, "");
+  answer(&f, WWRI_ANSWER_OK, 1); /* 2: so 1 is out for good */
+  expect(&f, "1=failed 2=acked ");
+  answer(&f, WWRI_ANSWER_REFUSED, 0);
+  send_all(&f, 150);
+  expect(&f, "");
+  send_all(&f, 1000);
+  expect(&f, "3r ");
+  answer(&f, WWRI_ANSWER_ERROR, 0);
+  expect(&f, "3=failed ");
+  end(&f);
+}
+
+static void a_refused_one_is_out_when_a_later_one_may_be_in(void) {
+  struct fixture f;
+  three(&f);
+  answer(&f, WWRI_ANSWER_REFUSED, 0);
+  wwri_publisher_link_down(&f.publisher); /* 2, of that channel, is unknown */
+  expect(&f, "1=failed ");
+  wwri_publisher_link_up(&f.publisher, 2);
+  send_all(&f, 1000);
+  expect(&f, "2r 3r ");
+  end(&f);
+  expect(&f, "2=unknown 3=unknown ");
+}
+
+static void waiting_ends_with_the_hold_time(void) {
+  struct fixture f;
+  begin(&f);
+  wwri_publisher_link_down(&f.publisher);
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  wwri_publisher_run(&f.publisher, 9999);
+  expect(&f, "");
+  wwri_publisher_run(&f.publisher, 10000);
+  expect(&f, "1=failed "); /* never sent: certain */
+  wwri_publisher_link_up(&f.publisher, 1);
+  CU_ASSERT_EQUAL(publish(&f, "a", 2), WWR_OK);
+  send_all(&f, 0);
+  wwri_publisher_run(&f.publisher, 10000);
+  expect(&f, "2 2=unknown ");
+  answer(&f, WWRI_ANSWER_OK, 1); /* late: kept, but not told twice */
+  expect(&f, "");
+  CU_ASSERT_TRUE(f.publisher.acked_bytes > 0);
+  end(&f);
+}
+
+static void ceilings_hold(void) {
+  struct fixture f;
+  begin(&f);
+  f.config.window = 2;
+  f.config.keep_bytes = sizeof(struct wwri_publish) + 20;
+  f.config.queue_bytes = 3 * (sizeof(struct wwri_publish) + 5);
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "a", 2), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "a", 3), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "a", 4), WWR_E_LIMIT);
+  send_all(&f, 0);
+  expect(&f, "1 2 ");
+  answer(&f, WWRI_ANSWER_OK, 1);
+  answer(&f, WWRI_ANSWER_OK, 2);
+  CU_ASSERT_EQUAL(f.publisher.stats.overflows, 1);
+  CU_ASSERT_EQUAL(publish(&f, "a", 5), WWR_OK);
+  send_all(&f, 0);
+  expect(&f, "1=acked 2=acked 3 4 ");
+  test_alloc_fail_at(0);
+  CU_ASSERT_EQUAL(publish(&f, "a", 6), WWR_E_NOMEM);
+  CU_ASSERT_TRUE(test_alloc_failed());
+  end(&f);
+}
+
+int main(int argc, char **argv) {
+  CU_TestInfo tests[] = {
+      {"no_answer_means_again_and_first", no_answer_means_again_and_first},
+      {"a_new_generation_gets_what_was_acknowledged_first",
+       a_new_generation_gets_what_was_acknowledged_first},
+      {"an_old_answer_does_not_prove_the_new_generation",
+       an_old_answer_does_not_prove_the_new_generation},
+      {"the_acknowledged_age_only_while_beats_come",
+       the_acknowledged_age_only_while_beats_come},
+      {"after_a_refusal_all_answers_come_first",
+       after_a_refusal_all_answers_come_first},
+      {"a_refused_one_is_out_when_a_later_one_may_be_in",
+       a_refused_one_is_out_when_a_later_one_may_be_in},
+      {"waiting_ends_with_the_hold_time", waiting_ends_with_the_hold_time},
+      {"ceilings_hold", ceilings_hold},
+      CU_TEST_INFO_NULL};
+  CU_SuiteInfo suites[] = {{"publisher", NULL, NULL, NULL, NULL, tests},
+                           CU_SUITE_INFO_NULL};
+  return test_run(argc, argv, suites);
+}
