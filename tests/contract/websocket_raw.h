@@ -18,7 +18,12 @@
 #include "transport_cert.h"
 #include "wwr_websocket.h"
 
-enum { WAIT_MS = 10000, PIPES_MAX = 64, MAX_MESSAGE = 200000 };
+enum {
+  WAIT_MS = 10000,
+  LINGER_MS = 1000, /* config.close_linger_ms */
+  PIPES_MAX = 64,
+  MAX_MESSAGE = 200000
+};
 
 struct raw_server {
   struct wwri_loop *loop;
@@ -82,6 +87,7 @@ void raw_on_loop(void (*fn)(void *arg), void *arg);
   } while (0)
 
 struct timespec raw_deadline(void);
+uint64_t raw_now_ms(void);
 
 /** Ask the server for `count` numbered messages of `len` bytes; and check that
  * they arrive in order, intact. */

@@ -9,7 +9,6 @@
 enum {
   BIG_BODY = 3 * 1024 * 1024,
   PATTERN_MAX = MAX_MESSAGE + 1,
-  LINGER_MS = 1000,
   QUEUE_BYTES = 4 * 1024 * 1024
 };
 
@@ -21,6 +20,12 @@ struct timespec raw_deadline(void) {
   clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += WAIT_MS / 1000;
   return until;
+}
+
+uint64_t raw_now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static void note(int *counter) {

@@ -329,6 +329,43 @@ static void test_close_by_the_client(void) {
   }
 }
 
+static int closed_so_far(void) {
+  pthread_mutex_lock(&raw.lock);
+  int closed = raw.closed;
+  pthread_mutex_unlock(&raw.lock);
+  return closed;
+}
+
+/* Whoever sees the answer to its close may come back at once: its pipe has
+ * ended by then, though the peer keeps its TCP connection. That ends too. */
+static void check_noticed(void) {
+  for (int i = 0; i < 100; i++) {
+    struct rawws_message message;
+    struct rawws *ws = raw_client(0);
+    CU_ASSERT_TRUE(rawws_send(ws, "before", 6));
+    CU_ASSERT_TRUE(rawws_send_close(ws, 4321));
+    uint64_t sent_ms = raw_now_ms();
+    CU_ASSERT_TRUE(rawws_expect(ws, "before", 6, WAIT_MS));
+    CU_ASSERT_EQUAL(rawws_recv_message(ws, &message, WAIT_MS), RAWWS_CLOSED);
+    CU_ASSERT_EQUAL(closed_so_far(), i + 1);
+    CU_ASSERT_EQUAL(rawws_close_code(ws), 4321);
+    CU_ASSERT_EQUAL(raw.reason, WWR_OK);
+    CU_ASSERT_EQUAL(rawws_recv(ws, &message, WAIT_MS), RAWWS_EOF);
+    CU_ASSERT_TRUE(raw_now_ms() - sent_ms < 2 * LINGER_MS);
+    rawws_free(ws);
+  }
+}
+
+static void test_close_is_noticed(void) {
+  raw_start();
+  check_noticed();
+}
+
+static void test_close_is_noticed_tls(void) {
+  raw_start_with(WWR_WRITE_DIRECT, true);
+  check_noticed();
+}
+
 static void check_server_close(int already) {
   static const uint16_t codes[] = {1000, 1001, 1002, 1011, 1013, 4000};
   for (int i = 0; i < 6; i++) {
@@ -387,6 +424,8 @@ CU_TestInfo raw_ending[] = {
     {"fragments too big", test_fragments_too_big},
     {"broken frames", test_broken_frames},
     {"close by the client", test_close_by_the_client},
+    {"close is noticed", test_close_is_noticed},
+    {"close is noticed, TLS", test_close_is_noticed_tls},
     {"close by the server", test_close_by_the_server},
     {"close by the server, TLS", test_close_by_the_server_with_tls},
     {"close unanswered", test_close_unanswered},

@@ -152,6 +152,10 @@ struct fault_swarm *fault_swarm_connect(const struct fault_server *server,
 size_t fault_swarm_send(struct fault_swarm *swarm, const void *bytes,
                         size_t len);
 
+/** How many were answered first with `text`, waiting until all are. */
+size_t fault_swarm_wait_answered(struct fault_swarm *swarm, const char *text,
+                                 int timeout_ms);
+
 /** How many have been closed by the server, waiting until all are. */
 size_t fault_swarm_wait_closed(struct fault_swarm *swarm, int timeout_ms);
 

@@ -93,6 +93,20 @@ size_t fault_swarm_send(struct fault_swarm *swarm, const void *bytes,
   return sent;
 }
 
+size_t fault_swarm_wait_answered(struct fault_swarm *swarm, const char *text,
+                                 int timeout_ms) {
+  size_t answered = 0;
+  size_t len = strlen(text);
+  wait_all(swarm, POLLIN, timeout_ms);
+  for (size_t i = 0; i < swarm->count; i++) {
+    char got[64];
+    ssize_t n =
+        recv(swarm->sockets[i].fd, got, sizeof got, MSG_PEEK | MSG_DONTWAIT);
+    if (n >= (ssize_t)len && memcmp(got, text, len) == 0) answered++;
+  }
+  return answered;
+}
+
 size_t fault_swarm_wait_closed(struct fault_swarm *swarm, int timeout_ms) {
   return swarm->count - wait_all(swarm, POLLRDHUP, timeout_ms);
 }

@@ -9,6 +9,7 @@
 enum {
   CROWD = FAULT_SCALED(5000),
   STAYERS = FAULT_SCALED(1000),
+  DAWDLERS = 800, /* some rounds of the handshakes that run at once */
   ROUNDS = 3,
   QUIET_ECHOES = FAULT_SCALED(300),
   SPARE_FDS = 4,
@@ -155,6 +156,58 @@ static void test_stay(void) {
   fault_stop(&server);
 }
 
+/* They connect first and speak later, all at once: everyone is served. */
+static void test_late(void) {
+  static const char *const patient[] = {"--nonblocking", "yes", "--threads",
+                                        "1", NULL};
+  struct fault_server server;
+  struct fault_latency before, during;
+  if (!fault_start(&server, patient)) return;
+  struct fault_prober *prober = fault_prober_start(&server);
+  struct rawws *ws = fault_client(&server, 0);
+  CU_ASSERT_FATAL(ws != NULL);
+  struct fault_swarm *swarm = fault_swarm_connect(&server, CROWD);
+  CU_ASSERT_FATAL(swarm != NULL);
+  CU_ASSERT_EQUAL(fault_swarm_send(swarm, "", 0), CROWD);
+  fault_prober_take(prober, QUIET_ECHOES, &before);
+  CU_ASSERT_EQUAL(fault_swarm_send(swarm, fault_upgrade, strlen(fault_upgrade)),
+                  CROWD);
+  CU_ASSERT_EQUAL(
+      fault_swarm_wait_answered(swarm, "HTTP/1.1 101", FAULT_WAIT_MS), CROWD);
+  fault_prober_take(prober, 1, &during);
+  fault_expect_latency("late", &before, &during);
+  CU_ASSERT(fault_wait_stat(ws, "connections", CROWD + 2, CROWD + 2));
+  fault_swarm_end(swarm, FAULT_RESET);
+  CU_ASSERT(fault_wait_stat(ws, "connections", 2, 2));
+  fault_prober_stop(prober);
+  rawws_free(ws);
+  fault_stop(&server);
+}
+
+/* A crowd that begins its handshakes and dawdles locks nobody out. */
+static void test_dawdlers(void) {
+  struct stage begun =
+      fault_is_tls()
+          ? stage_hello(FAULT_RESET)
+          : stage_text("begun", "GET / HTTP/1.1\r\nHost: h\r\n", FAULT_RESET);
+  static const char *const patient[] = {"--nonblocking", "yes",
+                                        "--handshake-timeout", "20000", NULL};
+  struct fault_server server;
+  if (!fault_start(&server, patient)) return;
+  struct fault_swarm *swarm = fault_swarm_connect(&server, DAWDLERS);
+  CU_ASSERT_FATAL(swarm != NULL);
+  CU_ASSERT_EQUAL(fault_swarm_send(swarm, begun.bytes, begun.len), DAWDLERS);
+  for (int i = 0; i < 3; i++) {
+    struct rawws *ws = fault_client(&server, 0);
+    struct fault_reply reply;
+    CU_ASSERT_FATAL(ws != NULL);
+    CU_ASSERT(fault_call(ws, "echo", "x", 1, &reply));
+    rawws_free(ws);
+  }
+  fault_swarm_end(swarm, FAULT_RESET);
+  fault_stop(&server);
+}
+
 static CU_TestInfo plain_tests[] = {
     {"silent, reset", test_nothing},
     {"silent, FIN", test_nothing_fin},
@@ -164,6 +217,8 @@ static CU_TestInfo plain_tests[] = {
     {"open connection, reset", test_open_reset},
     {"open connection, FIN", test_open_fin},
     {"silent and staying", test_stay},
+    {"silent, then all at once", test_late},
+    {"begun and staying", test_dawdlers},
     CU_TEST_INFO_NULL,
 };
 
@@ -173,6 +228,7 @@ static CU_TestInfo tls_tests[] = {
     {"TLS: no TLS, FIN", test_garbage},
     {"TLS: ClientHello, reset", test_hello},
     {"TLS: silent and staying", test_stay},
+    {"TLS: begun and staying", test_dawdlers},
     CU_TEST_INFO_NULL,
 };
 

@@ -135,6 +135,8 @@ int wwri_ws_answer_continue(struct wwri_ws_server_conn *conn, struct lws *wsi) {
   if (!lws_partial_buffered(wsi)) {
     if (answer->at == answer->len) return -1;
     if (!write_piece(answer, wsi, PIECE)) return -1;
+    /* Downloads take their time, while newcomers wait for the handshakes. */
+    if (answer->at < answer->len) wwri_ws_handshake_over(conn);
   }
   lws_callback_on_writable(wsi);
   return 0;

@@ -1,11 +1,15 @@
 /* Accepting. One loop listens for all: this lws can't share a port between
- * contexts. A new connection goes to the loop with the fewest.
+ * contexts. A new connection goes to the lobby of the loop with the fewest.
  *
  * Out of descriptors: the reserve is given up to accept and drop one (else the
  * backlog would make poll spin), and accepting pauses for a moment. That is
  * logged once, until everybody who waited was accepted. Over the maximum of
  * connections, or while the server refuses, connections are taken only to tell
- * them 503; over a bound of those they are dropped. */
+ * them 503; over a bound of those they are dropped.
+ *
+ * Not with TCP_DEFER_ACCEPT, which would leave silent clients to the kernel:
+ * they would fill the backlog, in front of everybody, without a time limit of
+ * ours; and it lets them through after all when its own is over. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -131,8 +135,8 @@ static struct wwri_ws_server_shard *least_loaded(
   return best;
 }
 
-static void adopt_by_mail(struct wwri_mail *mail) {
-  wwri_ws_adopt(WWRI_CONTAINER(mail, struct wwri_ws_server_conn, mail));
+static void enter_by_mail(struct wwri_mail *mail) {
+  wwri_ws_lobby_enter(WWRI_CONTAINER(mail, struct wwri_ws_server_conn, mail));
 }
 
 static bool is_full(struct wwri_ws_server *server) {
@@ -159,13 +163,12 @@ static void accepted(struct wwri_ws_server *server, int fd,
   } else {
     server->connections++;
   }
-  wwri_ws_socket_tune(fd);
   wwri_ws_socket_text(peer, conn->pipe.remote, sizeof(conn->pipe.remote));
   if (wwri_loop_is_current(conn->shard->base.loop)) {
-    wwri_ws_adopt(conn);
+    wwri_ws_lobby_enter(conn);
     return;
   }
-  conn->mail.fn = adopt_by_mail;
+  conn->mail.fn = enter_by_mail;
   wwri_loop_post(conn->shard->base.loop, &conn->mail);
 }
 

@@ -73,8 +73,12 @@ void wwri_ws_pipe_gone(struct wwri_ws_pipe *pipe, wwr_err reason) {
 }
 
 void wwri_ws_drop_wsi(struct lws *wsi) {
-  struct lws_context *context = lws_get_context(wsi);
   lws_set_opaque_user_data(wsi, NULL);
+  wwri_ws_kill_wsi(wsi);
+}
+
+void wwri_ws_kill_wsi(struct lws *wsi) {
+  struct lws_context *context = lws_get_context(wsi);
   /* The reason is any but the idle one, which would let lws linger. */
   lws_set_timeout(wsi, PENDING_TIMEOUT_AWAITING_PROXY_RESPONSE,
                   LWS_TO_KILL_ASYNC);

@@ -1,5 +1,5 @@
-/* The server's connections as lws calls back about them: accepted socket, TLS
- * and HTTP (lws), upgrade or answer (upgrade.c), then a pipe. */
+/* The server's connections as lws calls back about them: a socket from the
+ * lobby, TLS and HTTP (lws), upgrade or answer (upgrade.c), then a pipe. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,8 +20,6 @@ static struct wwri_ws_server_shard *shard_of(struct lws *wsi) {
 
 void wwri_ws_adopt(struct wwri_ws_server_conn *conn) {
   struct wwri_ws_server_shard *shard = conn->shard;
-  wwri_ws_pipe_init(&conn->pipe, &shard->base,
-                    shard->server->config.max_message_bytes);
   lws_adopt_desc_t info = {
       .vh = shard->base.vhost,
       .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
@@ -33,6 +31,7 @@ void wwri_ws_adopt(struct wwri_ws_server_conn *conn) {
   /* On failure lws closes the socket; a wsi it had made still dies later. */
   if (wsi || conn->created) {
     shard->base.wsi_count++;
+    conn->pipe.wsi = wsi;
   } else {
     wwri_ws_conn_free(conn);
   }
@@ -40,6 +39,7 @@ void wwri_ws_adopt(struct wwri_ws_server_conn *conn) {
 
 void wwri_ws_conn_free(struct wwri_ws_server_conn *conn) {
   struct wwri_ws_server *server = conn->shard->server;
+  wwri_ws_handshake_over(conn);
   if (conn->has_token) {
     server->config.events->abandoned(server->config.owner, conn->shard->index,
                                      conn->token);
@@ -72,10 +72,23 @@ static int established(struct wwri_ws_server_conn *conn, struct lws *wsi) {
   lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
   conn->has_token = false;
   server->accepted++;
+  wwri_ws_handshake_over(conn);
   wwri_ws_pipe_opened(pipe);
   server->config.events->opened(server->config.owner, conn->shard->index,
                                 conn->token, &pipe->base);
   return 0;
+}
+
+/* The peer starts the closing handshake. If all is sent and lws' answer can go
+ * out in the next pass, nobody needs to wait for it: the pipe ends before, so
+ * that a client which has the answer finds its place free. Otherwise it stays,
+ * with its time limit. */
+static void peer_closes(struct wwri_ws_pipe *pipe) {
+  wwri_ws_peer_closes(pipe);
+  if (pipe->wsi && pipe->out.count == 0 && !lws_partial_buffered(pipe->wsi) &&
+      wwri_ws_socket_is_writable(lws_get_socket_fd(pipe->wsi))) {
+    wwri_ws_pipe_gone(pipe, WWR_OK);
+  }
 }
 
 /* Callbacks */
@@ -122,7 +135,7 @@ static int on_websocket(struct wwri_ws_server_conn *conn,
     case LWS_CALLBACK_SERVER_WRITEABLE:
       return wwri_ws_writeable(pipe);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-      wwri_ws_peer_closes(pipe);
+      peer_closes(pipe);
       return 0;
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
       wwri_ws_lws_closes(pipe);

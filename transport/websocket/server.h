@@ -34,8 +34,21 @@ struct wwri_ws_latch {
 
 struct wwri_ws_server;
 
+/** Accepted sockets that wait, and the handshakes that lws has (lobby.c). */
+struct wwri_ws_lobby {
+  uv_poll_t poll;
+  int epoll_fd;            /* of all guests; -1: not open */
+  struct wwri_list guests; /* oldest first, by pipe.link */
+  struct wwri_list queue;  /* those that have spoken, by pipe.todo_link */
+  struct wwri_timer expiry;
+  struct wwri_timer admission; /* runs while somebody queues */
+  struct wwri_list handshakes; /* oldest first, by pipe.link */
+  unsigned handshake_count;
+};
+
 struct wwri_ws_server_shard {
   struct wwri_ws_shard base;
+  struct wwri_ws_lobby lobby;
   struct wwri_ws_server *server;
   size_t index;
   struct wwri_mail mail; /* one order at a time: open, reload, stop */
@@ -102,7 +115,9 @@ struct wwri_ws_server_conn {
   struct wwri_ws_pipe pipe;
   struct wwri_ws_server_shard *shard;
   struct wwri_mail mail; /* takes it to its loop */
+  uint64_t since_ms;     /* in the lobby, or in its handshake */
   int fd;
+  bool in_handshake;
   bool shed;    /* answered with 503, whatever it asks */
   bool created; /* lws has made its wsi */
   bool has_token;
@@ -156,9 +171,27 @@ void wwri_ws_listener_close(struct wwri_ws_server *server);
 /** Close sockets that never got to a loop. */
 void wwri_ws_listener_abandon(struct wwri_ws_server *server);
 
+/* lobby.c; all on the shard's thread */
+
+void wwri_ws_lobby_init(struct wwri_ws_server_shard *shard);
+
+/** Errors: WWR_E_IO. */
+WWR_MUST_CHECK wwr_err wwri_ws_lobby_open(struct wwri_ws_server_shard *shard);
+
+/** Turn away everybody who waits; then stop the shard's lws. Harmless when it
+ * was not opened. */
+void wwri_ws_lobby_stop(struct wwri_ws_server_shard *shard);
+
+/** Take a new connection: it is adopted when it has spoken and there is room,
+ * or closed and freed. */
+void wwri_ws_lobby_enter(struct wwri_ws_server_conn *conn);
+
+/** Its handshake no longer counts. Harmless when it does not. */
+void wwri_ws_handshake_over(struct wwri_ws_server_conn *conn);
+
 /* server.c */
 
-/** Give an accepted connection to lws, on its shard's thread. */
+/** Give a connection to lws. It may be freed in this call. */
 void wwri_ws_adopt(struct wwri_ws_server_conn *conn);
 
 /** Free a connection that is in nobody's hands any more. */

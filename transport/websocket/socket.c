@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,6 +45,11 @@ uint64_t wwri_ws_socket_idle_ms(int fd) {
 uint64_t wwri_ws_socket_acked(int fd) {
   struct tcp_info info;
   return read_info(fd, &info) ? info.tcpi_bytes_acked : 0;
+}
+
+bool wwri_ws_socket_is_writable(int fd) {
+  struct pollfd wanted = {.fd = fd, .events = POLLOUT};
+  return poll(&wanted, 1, 0) == 1 && wanted.revents == POLLOUT;
 }
 
 void wwri_ws_socket_text(const struct sockaddr *address, char *text,

@@ -51,11 +51,12 @@ static void open_shard(struct wwri_mail *mail) {
   shard->result =
       wwri_ws_ping_init(&shard->base, server->config.ping_interval_ms);
   if (!shard->result) shard->result = wwri_ws_shard_open(&shard->base, &opts);
+  if (!shard->result) shard->result = wwri_ws_lobby_open(shard);
   wwri_ws_latch_count(&server->latch);
 }
 
 static void stop_shard(struct wwri_mail *mail) {
-  wwri_ws_shard_stop(&shard_of(mail)->base);
+  wwri_ws_lobby_stop(shard_of(mail));
 }
 
 static void order_all(struct wwri_ws_server *server,
@@ -110,6 +111,7 @@ static wwr_err make_shards(struct wwri_ws_server *server) {
     shard->index = i;
     wwri_ws_shard_init(&shard->base, server->config.loops[i], &shard_events,
                        server->config.log);
+    wwri_ws_lobby_init(shard);
     shard->base.max_queued_bytes = server->config.max_queued_bytes;
     shard->base.close_linger_ms = server->config.close_linger_ms;
     shard->base.open = &server->open;

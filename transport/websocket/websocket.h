@@ -96,7 +96,7 @@ struct wwri_ws_pipe {
   struct wwri_buf *inbox;  /* read while paused or held; NULL: nothing */
   size_t inbox_at;
 
-  struct wwri_list link;
+  struct wwri_list link; /* in shard->pipes; before that in the lobby's lists */
   struct wwri_list dirty_link;
   struct wwri_list todo_link;
   struct wwri_list ping_link;
@@ -190,6 +190,9 @@ void wwri_ws_pipe_work(struct wwri_ws_pipe *pipe);
 /** Take the pipe from its wsi and let lws drop that. */
 void wwri_ws_drop_wsi(struct lws *wsi);
 
+/** Let lws drop it soon, with its usual callbacks. */
+void wwri_ws_kill_wsi(struct lws *wsi);
+
 /** The peer's close arrived; lws answers it after this. */
 void wwri_ws_peer_closes(struct wwri_ws_pipe *pipe);
 
@@ -250,6 +253,9 @@ uint64_t wwri_ws_socket_idle_ms(int fd);
 
 /** Bytes the peer's kernel has acknowledged so far; 0 when unknown. */
 uint64_t wwri_ws_socket_acked(int fd);
+
+/** True when it takes bytes now. */
+bool wwri_ws_socket_is_writable(int fd);
 
 struct sockaddr;
 

@@ -1,0 +1,246 @@
+/* Where accepted sockets wait until lws may have them. Inside lws each
+ * handshake makes the others dearer: it walks through all of them for a timer
+ * or a header table, so a crowd costs the square of its size, at the expense of
+ * those who are connected. So few are let in at a time, and only those that
+ * have sent something; whoever connects and vanishes never enters.
+ *
+ * The waiting sockets are in an epoll set of their own, which is one descriptor
+ * to the loop: each pass looks at a few of them, however many there are. One
+ * that speaks joins the queue, where only its end is still watched; the queue
+ * is let in first come, first served, some in each pass.
+ *
+ * Ends: a socket is closed when its peer is gone, or when it has waited for the
+ * handshake's time limit; lws grants the same once more. When the handshakes
+ * inside lws are at their limit and others wait, the oldest give way after
+ * GRACE_MS: clients that begin and dawdle can't lock out the rest. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server.h"
+
+enum {
+  /* Enough to keep a CPU busy: 256 clients whose handshakes take 200 ms, for
+   * their round trips, are 1280 a second. Few enough that lws' walks over all
+   * of them do not count, and that it is soon done when all vanish at once. */
+  HANDSHAKES_MAX = 256,
+  GRACE_MS = 1000,
+  /* These bound what stands in front of the others' messages in one pass. */
+  LOOKS_PER_PASS = 64,
+  ADMITTED_PER_PASS = 16,    /* at 100 us or less */
+  ADMITTED_PER_PASS_TLS = 2, /* at 600 us */
+  NEXT_PASS_MS = 1           /* 0 could fire in the same one */
+};
+
+static uint64_t now_ms(const struct wwri_ws_server_shard *shard) {
+  return wwri_loop_now_ms(shard->base.loop);
+}
+
+static struct wwri_ws_server_conn *by_link(struct wwri_list *node) {
+  return WWRI_CONTAINER(node, struct wwri_ws_server_conn, pipe.link);
+}
+
+static struct wwri_ws_server_conn *by_todo_link(struct wwri_list *node) {
+  return WWRI_CONTAINER(node, struct wwri_ws_server_conn, pipe.todo_link);
+}
+
+/* Coming and going */
+
+void wwri_ws_lobby_enter(struct wwri_ws_server_conn *conn) {
+  struct wwri_ws_server_shard *shard = conn->shard;
+  struct wwri_ws_lobby *lobby = &shard->lobby;
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+  wwri_ws_pipe_init(&conn->pipe, &shard->base,
+                    shard->server->config.max_message_bytes);
+  conn->since_ms = now_ms(shard);
+  if (epoll_ctl(lobby->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event)) {
+    shard->server->refused++;
+    close(conn->fd);
+    wwri_ws_conn_free(conn);
+    return;
+  }
+  wwri_list_append(&lobby->guests, &conn->pipe.link);
+  if (!lobby->expiry.armed) {
+    wwri_loop_timer_set(shard->base.loop, &lobby->expiry,
+                        shard->server->handshake_timeout_ms);
+  }
+}
+
+static void leave(struct wwri_ws_server_conn *conn) {
+  wwri_list_remove(&conn->pipe.link);
+  wwri_list_remove(&conn->pipe.todo_link);
+  (void)epoll_ctl(conn->shard->lobby.epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
+}
+
+static void turn_away(struct wwri_ws_server_conn *conn) {
+  leave(conn);
+  close(conn->fd);
+  wwri_ws_conn_free(conn);
+}
+
+static void on_expiry(struct wwri_timer *timer) {
+  struct wwri_ws_server_shard *shard =
+      WWRI_CONTAINER(timer, struct wwri_ws_server_shard, lobby.expiry);
+  struct wwri_list *guests = &shard->lobby.guests;
+  uint64_t now = now_ms(shard);
+  uint64_t wait = NEXT_PASS_MS;
+  for (int i = 0; i < LOOKS_PER_PASS && !wwri_list_empty(guests); i++) {
+    struct wwri_ws_server_conn *oldest = by_link(guests->next);
+    uint64_t due = oldest->since_ms + shard->server->handshake_timeout_ms;
+    if (due > now) {
+      wait = due - now;
+      break;
+    }
+    turn_away(oldest);
+  }
+  if (!wwri_list_empty(guests)) {
+    wwri_loop_timer_set(shard->base.loop, timer, wait);
+  }
+}
+
+/* Handshakes */
+
+void wwri_ws_handshake_over(struct wwri_ws_server_conn *conn) {
+  struct wwri_ws_lobby *lobby = &conn->shard->lobby;
+  if (!conn->in_handshake) return;
+  conn->in_handshake = false;
+  wwri_list_remove(&conn->pipe.link);
+  bool was_full = lobby->handshake_count-- == HANDSHAKES_MAX;
+  if (was_full && !wwri_list_empty(&lobby->queue)) {
+    wwri_loop_timer_set(conn->shard->base.loop, &lobby->admission,
+                        NEXT_PASS_MS);
+  }
+}
+
+/* lws tells its end as any other. */
+static void evict(struct wwri_ws_server_conn *conn) {
+  struct lws *wsi = conn->pipe.wsi;
+  wwri_ws_handshake_over(conn);
+  if (wsi) wwri_ws_kill_wsi(wsi);
+}
+
+static void let_in(struct wwri_ws_server_conn *conn) {
+  struct wwri_ws_server_shard *shard = conn->shard;
+  leave(conn);
+  conn->since_ms = now_ms(shard);
+  conn->in_handshake = true;
+  wwri_list_append(&shard->lobby.handshakes, &conn->pipe.link);
+  shard->lobby.handshake_count++;
+  wwri_ws_socket_tune(conn->fd);
+  wwri_ws_adopt(conn);
+}
+
+/* How long until one more handshake may begin. */
+static uint64_t time_to_room(const struct wwri_ws_server_shard *shard) {
+  const struct wwri_ws_lobby *lobby = &shard->lobby;
+  if (lobby->handshake_count < HANDSHAKES_MAX) return 0;
+  uint64_t due = by_link(lobby->handshakes.next)->since_ms + GRACE_MS;
+  uint64_t now = now_ms(shard);
+  return due > now ? due - now : 0;
+}
+
+static void admit(struct wwri_ws_server_shard *shard) {
+  struct wwri_ws_lobby *lobby = &shard->lobby;
+  uint64_t wait = 0;
+  int left =
+      shard->server->tls.cert_file ? ADMITTED_PER_PASS_TLS : ADMITTED_PER_PASS;
+  for (; left > 0 && !wwri_list_empty(&lobby->queue); left--) {
+    wait = time_to_room(shard);
+    if (wait) break;
+    if (lobby->handshake_count == HANDSHAKES_MAX) {
+      evict(by_link(lobby->handshakes.next));
+    }
+    let_in(by_todo_link(lobby->queue.next));
+  }
+  if (!wwri_list_empty(&lobby->queue)) {
+    wwri_loop_timer_set(shard->base.loop, &lobby->admission,
+                        wait ? wait : NEXT_PASS_MS);
+  }
+}
+
+static void on_admission(struct wwri_timer *timer) {
+  admit(WWRI_CONTAINER(timer, struct wwri_ws_server_shard, lobby.admission));
+}
+
+/* Looking */
+
+static void join_queue(struct wwri_ws_server_conn *conn) {
+  struct wwri_ws_lobby *lobby = &conn->shard->lobby;
+  struct epoll_event end_only = {.data.ptr = conn};
+  (void)epoll_ctl(lobby->epoll_fd, EPOLL_CTL_MOD, conn->fd, &end_only);
+  wwri_list_append(&lobby->queue, &conn->pipe.todo_link);
+}
+
+/* A reset can leave bytes to read, but nobody to answer. */
+static void look_at(struct wwri_ws_server_conn *conn, uint32_t events) {
+  char byte;
+  ssize_t n = 0;
+  if (!(events & (EPOLLERR | EPOLLHUP))) {
+    n = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  }
+  if (n > 0) {
+    join_queue(conn);
+  } else {
+    turn_away(conn);
+  }
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events) {
+  struct wwri_ws_server_shard *shard = handle->data;
+  struct epoll_event found[LOOKS_PER_PASS];
+  (void)events;
+  if (status < 0) return;
+  int n = epoll_wait(shard->lobby.epoll_fd, found, LOOKS_PER_PASS, 0);
+  for (int i = 0; i < n; i++) look_at(found[i].data.ptr, found[i].events);
+  admit(shard);
+}
+
+/* Life */
+
+void wwri_ws_lobby_init(struct wwri_ws_server_shard *shard) {
+  struct wwri_ws_lobby *lobby = &shard->lobby;
+  lobby->epoll_fd = -1;
+  wwri_list_init(&lobby->guests);
+  wwri_list_init(&lobby->queue);
+  wwri_list_init(&lobby->handshakes);
+  wwri_timer_init(&lobby->expiry, on_expiry);
+  wwri_timer_init(&lobby->admission, on_admission);
+}
+
+wwr_err wwri_ws_lobby_open(struct wwri_ws_server_shard *shard) {
+  struct wwri_ws_lobby *lobby = &shard->lobby;
+  uv_loop_t *uv = wwri_loop_uv(shard->base.loop);
+  int fd = epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0) return WWR_E_IO;
+  if (uv_poll_init(uv, &lobby->poll, fd)) {
+    close(fd);
+    return WWR_E_IO;
+  }
+  lobby->epoll_fd = fd;
+  lobby->poll.data = shard;
+  uv_poll_start(&lobby->poll, UV_READABLE, on_readable);
+  return WWR_OK;
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct wwri_ws_server_shard *shard = handle->data;
+  close(shard->lobby.epoll_fd);
+  shard->lobby.epoll_fd = -1;
+  wwri_ws_shard_stop(&shard->base);
+}
+
+void wwri_ws_lobby_stop(struct wwri_ws_server_shard *shard) {
+  struct wwri_ws_lobby *lobby = &shard->lobby;
+  wwri_loop_timer_cancel(shard->base.loop, &lobby->expiry);
+  wwri_loop_timer_cancel(shard->base.loop, &lobby->admission);
+  while (!wwri_list_empty(&lobby->guests)) {
+    turn_away(by_link(lobby->guests.next));
+  }
+  if (lobby->epoll_fd < 0) {
+    wwri_ws_shard_stop(&shard->base);
+  } else {
+    uv_close((uv_handle_t *)&lobby->poll, on_closed);
+  }
+}
