@@ -106,6 +106,16 @@ static void move_to(struct wwri_channel *channel, const struct wwri_pos *pos) {
   top->last = *pos;
 }
 
+static void deliver(struct wwri_channel *channel,
+                    const struct wwri_entry *entry) {
+  channel->stats.delivered++;
+  for (struct wwri_list *node = channel->subs.next; node != &channel->subs;) {
+    struct wwri_sub *sub = WWRI_CONTAINER(node, struct wwri_sub, node);
+    node = node->next;
+    if (sub->joined) channel->config->sink->deliver(channel, sub, entry);
+  }
+}
+
 void wwri_channel_accept(struct wwri_channel *channel,
                          const struct wwri_entry *entry, bool from_log) {
   move_to(channel, &entry->pos);
@@ -116,13 +126,8 @@ void wwri_channel_accept(struct wwri_channel *channel,
   }
   wwri_seen_add(&channel->seen, entry->pos.boot, entry->pos.seq);
   wwri_channel_keep_recent(channel, entry);
-  channel->stats.delivered++;
   if (from_log) channel->stats.repaired++;
-  for (struct wwri_list *node = channel->subs.next; node != &channel->subs;) {
-    struct wwri_sub *sub = WWRI_CONTAINER(node, struct wwri_sub, node);
-    node = node->next;
-    if (sub->joined) channel->config->sink->deliver(channel, sub, entry);
-  }
+  deliver(channel, entry);
 }
 
 static bool follows(const struct wwri_pos *at, const struct wwri_entry *entry) {
@@ -190,6 +195,10 @@ void wwri_channel_caught_up(struct wwri_channel *channel, uint64_t now_ms) {
 void wwri_channel_hint(struct wwri_channel *channel,
                        const struct wwri_entry *entry, uint64_t now_ms) {
   if (channel->phase == WWRI_IDLE) return;
+  if (entry->pos.id.epoch == 0) { /* not logged: at most once, here and now */
+    deliver(channel, entry);
+    return;
+  }
   if (channel->phase != WWRI_LIVE && channel->phase != WWRI_LINGER) {
     hold(channel, entry);
     return;

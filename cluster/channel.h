@@ -175,7 +175,8 @@ void wwri_channel_confirmed(struct wwri_channel *channel);
 /** The server ended the subscription by itself (slot moved). */
 void wwri_channel_kicked(struct wwri_channel *channel, uint64_t now_ms);
 
-/** A hint arrived; bytes are copied when kept. */
+/** A hint arrived; bytes are copied when kept. Epoch 0: a message that is not
+ * logged, which goes to whoever has joined and is forgotten. */
 void wwri_channel_hint(struct wwri_channel *channel,
                        const struct wwri_entry *entry, uint64_t now_ms);
 

@@ -215,8 +215,8 @@ void wwri_node_pressure(struct wwri_node *node, struct wwr_view name,
 /** wwri_publisher_publish() with the best hint that the node has. */
 WWR_MUST_CHECK wwr_err wwri_node_publish(struct wwri_node *node,
                                          struct wwr_view channel,
-                                         struct wwr_view data, void *cookie,
-                                         uint64_t now_ms);
+                                         struct wwr_view data, bool logged,
+                                         void *cookie, uint64_t now_ms);
 
 /* --- what happens; follow each with wwri_node_run() --- */
 

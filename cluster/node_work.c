@@ -107,12 +107,13 @@ void wwri_node_pressure(struct wwri_node *node, struct wwr_view name,
 }
 
 wwr_err wwri_node_publish(struct wwri_node *node, struct wwr_view name,
-                          struct wwr_view data, void *cookie, uint64_t now_ms) {
+                          struct wwr_view data, bool logged, void *cookie,
+                          uint64_t now_ms) {
   struct wwri_node_channel *channel = wwri_node_channel(node, name, false);
   struct wwri_logid hint = {0};
   if (channel) hint = wwri_channel_pos(&channel->base).id;
-  return wwri_publisher_publish(&node->publisher, name, data, hint, cookie,
-                                now_ms);
+  return wwri_publisher_publish(&node->publisher, name, data, logged, hint,
+                                cookie, now_ms);
 }
 
 void wwri_node_hint(struct wwri_node *node, struct wwr_view name,

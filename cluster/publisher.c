@@ -83,8 +83,8 @@ static struct wwr_view copy_into(uint8_t *at, struct wwr_view bytes) {
 
 wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
                                struct wwr_view channel, struct wwr_view data,
-                               struct wwri_logid hint, void *cookie,
-                               uint64_t now_ms) {
+                               bool logged, struct wwri_logid hint,
+                               void *cookie, uint64_t now_ms) {
   size_t size = sizeof(struct wwri_publish) + channel.len + data.len;
   if (publisher->waiting_bytes + size > publisher->config->queue_bytes) {
     return WWR_E_LIMIT;
@@ -94,6 +94,7 @@ wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
   *publish =
       (struct wwri_publish){.boot = publisher->boot,
                             .seq = ++publisher->last_seq,
+                            .logged = logged,
                             .hint = hint,
                             .cookie = cookie,
                             .deadline_ms = now_ms + publisher->config->hold_ms};
@@ -155,6 +156,7 @@ static void supersede(struct wwri_publisher *publisher,
     struct wwri_publish *publish = publish_of(node);
     node = node->next;
     if (publish->seq > later->seq) break;
+    if (!publish->logged) continue;
     if (!wwr_view_equal(publish->channel, later->channel)) continue;
     wwri_list_remove(&publish->node);
     publisher->stats.superseded++;
@@ -186,8 +188,12 @@ void wwri_publisher_verified(struct wwri_publisher *publisher,
 /* Back to where it waits, to be sent before anything newer. */
 static void put_back(struct wwri_publisher *publisher,
                      struct wwri_publish *publish) {
+  static const struct wwri_logid none = {0};
   publish->in_flight = false;
-  publish->retry = true;
+  publish->retry = publish->logged;
+  if (!publish->logged && publish->unanswered) {
+    end(publisher, publish, WWRI_UNKNOWN, none); /* at most once */
+  }
   if (publish->acked_ms) {
     keep(publisher, publish);
   } else if (publish->given_up) {
@@ -210,7 +216,8 @@ void wwri_publisher_link_down(struct wwri_publisher *publisher) {
   struct wwri_list *node = publisher->sent.next;
   publisher->link = false;
   for (; node != &publisher->sent; node = node->next) {
-    if (!publish_of(node)->acked_ms) supersede(publisher, publish_of(node));
+    const struct wwri_publish *later = publish_of(node);
+    if (!later->acked_ms && later->logged) supersede(publisher, later);
   }
   while ((publish = take_sent(publisher))) {
     if (!publish->acked_ms) publish->unanswered = true;
@@ -275,9 +282,13 @@ static void accepted(struct wwri_publisher *publisher,
                      struct wwri_publish *publish, struct wwri_logid id,
                      uint64_t now_ms) {
   if (!publish->acked_ms) {
-    supersede(publisher, publish);
+    if (publish->logged) supersede(publisher, publish);
     publisher->waiting_bytes -= size_of(publish);
     end(publisher, publish, WWRI_ACKED, id);
+  }
+  if (!publish->logged) {
+    free(publish);
+    return;
   }
   publish->in_flight = publish->retry = publish->unanswered = false;
   publish->hint = id;

@@ -63,8 +63,9 @@ struct wwri_publish {
   struct wwri_logid hint; /* it can't be before this entry; {0}: unknown */
   struct wwr_view channel;
   struct wwr_view data;
-  bool retry; /* send with the retry flag */
-  bool deep;  /* the generation is not the hint's: read 1000 entries */
+  bool logged; /* false: sent at most once, never re-submitted */
+  bool retry;  /* send with the retry flag */
+  bool deep;   /* the generation is not the hint's: read 1000 entries */
   bool in_flight;
   bool unanswered; /* some attempt may have been executed */
   bool given_up;   /* the caller was told; an answer is still under way */
@@ -121,7 +122,7 @@ void wwri_publisher_reboot(struct wwri_publisher *publisher,
  * Errors: WWR_E_LIMIT (queue_bytes), WWR_E_NOMEM. */
 WWR_MUST_CHECK wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
                                               struct wwr_view channel,
-                                              struct wwr_view data,
+                                              struct wwr_view data, bool logged,
                                               struct wwri_logid hint,
                                               void *cookie, uint64_t now_ms);
 

@@ -243,7 +243,7 @@ static void publish(struct world *world) {
     if (!call) return;
     struct wwr_view data = {call->data, sizeof call->data};
     wwr_err err = wwri_node_publish(&node->core, wwr_view_str(names[channel]),
-                                    data, call, world->now_ms);
+                                    data, true, call, world->now_ms);
     assert(err == WWR_OK);
   }
   if (node) world_run_node(node);

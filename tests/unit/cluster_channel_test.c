@@ -347,6 +347,20 @@ static void a_duplicate_moves_the_position_only(void) {
   end(&f);
 }
 
+static void what_is_not_logged_passes_by(void) {
+  struct fixture f;
+  begin(&f);
+  join(&f, 0);
+  hint(&f, 0, 3); /* nobody has joined */
+  end(&f);
+  begin_live(&f);
+  hint(&f, 0, 3);
+  hint(&f, 0, 3); /* it has no number: at most once is the sender's affair */
+  hint(&f, 1, 6);
+  expect(&f, "+0.3 +0.3 +1.6 ");
+  end(&f);
+}
+
 static void history_ends_where_delivery_begins(void) {
   struct fixture f;
   struct wwri_sub second = {0};
@@ -456,6 +470,7 @@ int main(int argc, char **argv) {
        the_audit_allows_for_hints_under_way},
       {"a_duplicate_moves_the_position_only",
        a_duplicate_moves_the_position_only},
+      {"what_is_not_logged_passes_by", what_is_not_logged_passes_by},
       {"history_ends_where_delivery_begins",
        history_ends_where_delivery_begins},
       {"history_ahead_of_us_is_cut", history_ahead_of_us_is_cut},

@@ -50,11 +50,16 @@ static void begin(struct fixture *f) {
   wwri_publisher_link_up(&f->publisher, 1);
 }
 
+static wwr_err publish_as(struct fixture *f, const char *channel,
+                          uintptr_t number, bool logged) {
+  return wwri_publisher_publish(&f->publisher, wwr_view_str(channel),
+                                wwr_view_str("data"), logged,
+                                (struct wwri_logid){0}, (void *)number, 0);
+}
+
 static wwr_err publish(struct fixture *f, const char *channel,
                        uintptr_t number) {
-  return wwri_publisher_publish(&f->publisher, wwr_view_str(channel),
-                                wwr_view_str("data"), (struct wwri_logid){0},
-                                (void *)number, 0);
+  return publish_as(f, channel, number, true);
 }
 
 static void send_all(struct fixture *f, uint64_t now_ms) {
@@ -201,6 +206,27 @@ static void waiting_ends_with_the_hold_time(void) {
   end(&f);
 }
 
+static void what_is_not_logged_is_sent_at_most_once(void) {
+  struct fixture f;
+  begin(&f);
+  CU_ASSERT_EQUAL(publish_as(&f, "a", 1, false), WWR_OK);
+  CU_ASSERT_EQUAL(publish_as(&f, "a", 2, false), WWR_OK);
+  CU_ASSERT_EQUAL(publish_as(&f, "a", 3, false), WWR_OK);
+  send_all(&f, 0);
+  answer(&f, WWRI_ANSWER_REFUSED, 0);
+  answer(&f, WWRI_ANSWER_OK, 0);
+  wwri_publisher_link_down(&f.publisher);
+  expect(&f, "1 2 3 2=acked 3=unknown ");
+  wwri_publisher_link_up(&f.publisher, 2);
+  send_all(&f, 1000);
+  expect(&f, "1 "); /* it was never executed */
+  answer(&f, WWRI_ANSWER_OK, 0);
+  expect(&f, "1=acked ");
+  CU_ASSERT_EQUAL(f.publisher.acked_bytes, 0);
+  CU_ASSERT_EQUAL(f.publisher.waiting_bytes, 0);
+  end(&f);
+}
+
 static void ceilings_hold(void) {
   struct fixture f;
   begin(&f);
@@ -239,6 +265,8 @@ int main(int argc, char **argv) {
       {"a_refused_one_is_out_when_a_later_one_may_be_in",
        a_refused_one_is_out_when_a_later_one_may_be_in},
       {"waiting_ends_with_the_hold_time", waiting_ends_with_the_hold_time},
+      {"what_is_not_logged_is_sent_at_most_once",
+       what_is_not_logged_is_sent_at_most_once},
       {"ceilings_hold", ceilings_hold},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"publisher", NULL, NULL, NULL, NULL, tests},
