@@ -13,8 +13,10 @@
  *   all: look again from the epoch before. CLUSTER.md's R3 goes on after the
  *   fork at once, and would skip an epoch that began and ended elsewhere while
  *   we were on the forgotten branch;
- * - what we look for is older than the log: lost;
- * - none of our epochs is in the log: reset. */
+ * - what we look for is older than the log, which goes on in that epoch: lost;
+ * - none of our epochs is in the log, or where it left them is trimmed away:
+ *   reset. Numbers alone don't tell how much was missed, since an epoch of
+ *   another branch can lie on either side of ours. */
 #include "channel_impl.h"
 
 static void declare(struct wwri_channel *channel, enum wwri_verdict_kind kind,
@@ -113,7 +115,6 @@ enum found { AGAIN, GO_ON };
 static enum found at_fork(struct wwri_channel *channel,
                           const struct wwri_entry *fork) {
   struct wwri_logid parent = fork->parent;
-  struct wwri_logid at = channel->trail[channel->probe].last.id;
   if (wwri_logid_none(parent)) {
     reset_at(channel, &fork->pos);
     return GO_ON;
@@ -133,11 +134,7 @@ static enum found at_fork(struct wwri_channel *channel,
     return GO_ON;
   }
   if (step_back(channel)) return AGAIN;
-  if (wwri_logid_compare(parent, at) > 0) {
-    lose(channel, fork->pos.id, 0);
-  } else {
-    reset_at(channel, &fork->pos);
-  }
+  reset_at(channel, &fork->pos);
   return GO_ON;
 }
 
@@ -146,17 +143,15 @@ static enum found at_message(struct wwri_channel *channel,
                              const struct wwri_entry *first) {
   struct wwri_logid at = channel->trail[channel->probe].last.id;
   struct wwri_logid before = first->pos.id;
-  if (wwri_logid_equal(at, before)) { /* one id, two messages: R1 slipped */
-    if (step_back(channel)) return AGAIN;
-    reset_at(channel, &first->pos);
+  if (at.epoch == before.epoch && at.offset < before.offset) {
+    before.offset--; /* not 0: that would be a fork record */
+    lose(channel, before, before.offset - at.offset);
     return GO_ON;
   }
-  bool same = at.epoch == before.epoch;
-  uint64_t count = same ? before.offset - at.offset - 1 : 0;
-  before.offset--; /* not 0: that would be a fork record */
-  /* Where the log left our branch is trimmed away: it may be far back. */
-  if (!same) channel->probe = 0;
-  lose(channel, before, count);
+  /* One id for two messages (R1 slipped); or the place where the log left our
+   * branch is trimmed away, and it may be further back than we remember. */
+  if (wwri_logid_equal(at, before) && step_back(channel)) return AGAIN;
+  reset_at(channel, &first->pos);
   return GO_ON;
 }
 

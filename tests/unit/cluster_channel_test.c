@@ -232,7 +232,7 @@ static void our_place_in_the_log_is_found_or_declared(void) {
       {"trimmed beyond a fork",
        {entry(2, 4), entry(2, 5)},
        2,
-       "lost 1.6..2.3 +2.4 +2.5 "},
+       "reset 2.4 +2.4 +2.5 "},
       {"new data", {fork_of(2, 0, 0), entry(2, 1)}, 2, "reset 2.0 +2.1 "},
       {"one id, two messages", {other, entry(1, 6)}, 2, "reset 1.5 +1.5 +1.6 "},
   };
