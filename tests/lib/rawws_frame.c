@@ -34,7 +34,7 @@ size_t rawws_encode(const struct rawws_frame *frame, uint8_t *out, size_t cap) {
     memcpy(head + n, frame->mask, 4);
     n += 4;
   }
-  if (n + frame->len > cap) return n + frame->len;
+  if (!out || n + frame->len > cap) return n + frame->len;
   memcpy(out, head, n);
   const uint8_t *payload = frame->payload;
   for (size_t i = 0; i < frame->len; i++) {
