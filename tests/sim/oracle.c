@@ -159,15 +159,19 @@ static bool covers(const struct wwri_verdict *verdict, logid id) {
 
 /* "lost" names a message by one of its ids. After a reset whatever the log
  * holds beyond `to` must still come: the message must be in the log before
- * that, or, when it is not there, all of its ids must be from before. */
+ * that (or have been, in its epoch), or, when it is not there, all of its ids
+ * must be from before. */
 static bool is_named(const struct wwri_verdict *verdict,
                      const struct server *server, const struct call *call) {
   unsigned inside = 0;
+  bool trimmed = false;
   for (unsigned i = 0; i < call->id_count; i++) {
-    inside += covers(verdict, call->ids[i]);
+    if (!covers(verdict, call->ids[i])) continue;
+    inside++;
+    trimmed |= call->ids[i].epoch == verdict->to.epoch;
   }
   if (verdict->kind == WWRI_LOST) return inside > 0;
-  if (inside == call->id_count) return true;
+  if (inside == call->id_count || trimmed) return true;
   struct wwri_logid held;
   return verdict->kind == WWRI_RESET &&
          server_find(server, call->channel, call->boot, call->seq, &held) &&
