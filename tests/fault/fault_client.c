@@ -210,10 +210,11 @@ void fault_prober_stop(struct fault_prober *prober) {
  *
  * One pass of the loop looks at 64 new sockets and lets a few begin their
  * handshake: a millisecond or two, whatever the size of the crowd. An echo
- * waits for some such passes, 5 ms in all; the bound leaves room. */
+ * waits for some such passes, 5 ms in all, 12 on a busy machine. The bound
+ * leaves room: with 100 echoes, the 99th percentile is the slowest of all. */
 void fault_expect_latency(const char *what, const struct fault_latency *before,
                           const struct fault_latency *during) {
-  long cpu_max = 25000;
+  long cpu_max = 40000;
   long wall_max = 2000000;
   if (wall_max < 20 * before->wall.p99) wall_max = 20 * before->wall.p99;
   if (FAULT_SANITIZED) cpu_max *= 10, wall_max *= 10;
