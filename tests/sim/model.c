@@ -210,6 +210,16 @@ static uint64_t greater(uint64_t a, uint64_t b) {
   return a > b ? a : b;
 }
 
+/* The number of a generation or an epoch, larger than the one before. The clock
+ * can be behind that (another master's ran ahead), and then "one more" would be
+ * given out again by a server that lost its tail, or by two masters. So 20 bits
+ * of the replication id, which every restart and promotion changes, are added.
+ */
+static uint64_t next_number(const struct script *script, uint64_t before) {
+  uint64_t salt = script->server->replid & 0xfffff;
+  return greater(script->time_us, before + 1) + salt;
+}
+
 static void hello(struct script *script) {
   struct server *server = script->server;
   struct wwri_reply *reply = &script->answer->reply;
@@ -218,7 +228,7 @@ static void hello(struct script *script) {
   if (!server->generation.exists || changed) {
     uint64_t born = server->generation.exists ? server->generation.born
                                               : rng_next(script->model->rng);
-    uint64_t n = greater(script->time_us, server->generation.n + 1);
+    uint64_t n = next_number(script, server->generation.n);
     write_op(
         script,
         (struct op){
@@ -275,8 +285,9 @@ static void ensure_epoch(struct script *script) {
   struct stream *stream = &script->server->streams[script->request->channel];
   uint64_t generation = script->server->generation.n;
   if (stream->meta && has_log(stream) && stream->born_in == generation) return;
-  uint64_t epoch = greater(script->time_us, stream->last.epoch + 1);
-  if (stream->meta) epoch = greater(epoch, stream->epoch + 1);
+  uint64_t before = stream->last.epoch;
+  if (stream->meta) before = greater(before, stream->epoch);
+  uint64_t epoch = next_number(script, before);
   struct wwri_entry fork = {.fork = true, .parent = stream->last};
   fork.time_ms = script->time_us / 1000;
   if (!has_log(stream)) fork.parent = (struct wwri_logid){0};
