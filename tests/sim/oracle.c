@@ -157,25 +157,21 @@ static bool covers(const struct wwri_verdict *verdict, logid id) {
          wwri_logid_compare(id, verdict->from) >= 0;
 }
 
-/* "lost" names a message by one of its ids. After a reset whatever the log
- * holds beyond `to` must still come: the message must be in the log before
- * that (or have been, in its epoch), or, when it is not there, all of its ids
- * must be from before. */
+/* "lost" names a message by one of its ids. A reset names what the log holds up
+ * to `to`, and what it held and trimmed, or forgot; whatever it holds beyond
+ * that must still come. */
 static bool is_named(const struct wwri_verdict *verdict,
                      const struct server *server, const struct call *call) {
-  unsigned inside = 0;
-  bool trimmed = false;
-  for (unsigned i = 0; i < call->id_count; i++) {
-    if (!covers(verdict, call->ids[i])) continue;
-    inside++;
-    trimmed |= call->ids[i].epoch == verdict->to.epoch;
-  }
-  if (verdict->kind == WWRI_LOST) return inside > 0;
-  if (inside == call->id_count || trimmed) return true;
   struct wwri_logid held;
-  return verdict->kind == WWRI_RESET &&
-         server_find(server, call->channel, call->boot, call->seq, &held) &&
-         covers(verdict, held);
+  bool inside = false;
+  for (unsigned i = 0; i < call->id_count; i++) {
+    inside |= covers(verdict, call->ids[i]);
+  }
+  if (verdict->kind != WWRI_RESET) return inside;
+  if (server_find(server, call->channel, call->boot, call->seq, &held)) {
+    return covers(verdict, held);
+  }
+  return inside;
 }
 
 /* A verdict names a message for good: it may come again when its publisher
