@@ -1,7 +1,11 @@
 /* Ways in: passwords, users, databases, Unix sockets, TLS. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include "proc.h"
 #include "redis_cert.h"
 #include "redis_fixture.h"
 #include "redis_rig.h"
@@ -137,6 +141,24 @@ static void test_databases(void) {
   expect_refused(WWRI_CAUSE_REFUSED, "DB index is out of range");
 }
 
+static bool unix_listens(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  int status = connect(fd, (const struct sockaddr *)&address, sizeof(address));
+  close(fd);
+  return status == 0;
+}
+
+/* It listens on its port first, which is all that redis_start() waits for. */
+static bool wait_for_unix(const char *path) {
+  for (int i = 0; i < 1000; i++) {
+    if (unix_listens(path)) return true;
+    if (proc_wait_exit(server.proc, 5) >= 0) return false;
+  }
+  return false;
+}
+
 static void test_a_unix_socket(void) {
   static char path[100];
   char url[160];
@@ -144,6 +166,7 @@ static void test_a_unix_socket(void) {
   redis_init(&server, args);
   snprintf(path, sizeof(path), "%s/r.sock", server.dir);
   CU_ASSERT_TRUE_FATAL(redis_start(&server));
+  CU_ASSERT_TRUE_FATAL(wait_for_unix(path));
   snprintf(url, sizeof(url), "unix://%s?db=2", path);
   rig_init(&rig, url);
   expect_live(NULL);
