@@ -157,6 +157,13 @@ static bool covers(const struct wwri_verdict *verdict, logid id) {
          wwri_logid_compare(id, verdict->from) >= 0;
 }
 
+/* Redis evicted the log, its meta and the generation, and the clock it numbered
+ * the next epoch by was behind: an epoch above the present one is forgotten. */
+static bool is_of_forgotten_epoch(const struct wwri_verdict *verdict,
+                                  logid id) {
+  return id.epoch > verdict->to.epoch;
+}
+
 /* "lost" names a message by one of its ids. A reset names what the log holds up
  * to `to`, and what it held and trimmed, or forgot; whatever it holds beyond
  * that must still come. */
@@ -164,14 +171,16 @@ static bool is_named(const struct wwri_verdict *verdict,
                      const struct server *server, const struct call *call) {
   struct wwri_logid held;
   bool inside = false;
+  bool forgotten = false;
   for (unsigned i = 0; i < call->id_count; i++) {
     inside |= covers(verdict, call->ids[i]);
+    forgotten |= is_of_forgotten_epoch(verdict, call->ids[i]);
   }
   if (verdict->kind != WWRI_RESET) return inside;
   if (server_find(server, call->channel, call->boot, call->seq, &held)) {
     return covers(verdict, held);
   }
-  return inside;
+  return inside || forgotten;
 }
 
 /* A verdict names a message for good: it may come again when its publisher
