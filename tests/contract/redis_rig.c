@@ -50,6 +50,14 @@ unsigned rig_count(struct rig *rig, const unsigned *counter) {
   return value;
 }
 
+bool rig_why_has(struct rig *rig, const char *text) {
+  lock(rig);
+  bool has = strstr(rig->why, text) != NULL;
+  if (!has) printf("\n%s\n", rig->why);
+  unlock(rig);
+  return has;
+}
+
 struct task {
   struct wwri_mail mail;
   struct rig *rig;

@@ -59,6 +59,9 @@ bool rig_wait(struct rig *rig, const unsigned *counter, unsigned n);
 /** The counter's value now. */
 unsigned rig_count(struct rig *rig, const unsigned *counter);
 
+/** True when the last reason told holds `text`; prints it otherwise. */
+bool rig_why_has(struct rig *rig, const char *text);
+
 /** Run `fn` on the loop and wait for it. */
 void rig_on_loop(struct rig *rig, void (*fn)(struct rig *rig, void *arg),
                  void *arg);
