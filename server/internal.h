@@ -286,6 +286,9 @@ void wwri_session_restore(struct wwr_conn *conn, const struct wwri_id *id,
                           struct wwr_view key);
 void wwri_session_close_asked(struct wwr_conn *conn, const struct wwri_id *id);
 
+/** A wwr_conn_done that wakes a struct wwri_waiter. */
+void wwri_conn_wake(struct wwr_conn *conn, wwr_err err, void *waiter);
+
 /** A restore or close is over: later messages may start. Loop thread. */
 void wwri_session_unblock(struct wwr_conn *conn);
 

@@ -102,7 +102,7 @@ wwr_err wwr_conn_create_session(struct wwr_conn *conn, const char *info_json,
   return err;
 }
 
-static void wake(struct wwr_conn *conn, wwr_err err, void *waiter) {
+void wwri_conn_wake(struct wwr_conn *conn, wwr_err err, void *waiter) {
   (void)conn;
   wwri_waiter_wake(waiter, err);
 }
@@ -112,7 +112,8 @@ wwr_err wwr_conn_create_session_wait(struct wwr_conn *conn,
   if (wwri_on_io_thread(conn->server)) return WWR_E_WRONG_THREAD;
   struct wwri_waiter waiter;
   wwri_waiter_init(&waiter);
-  wwr_err err = wwr_conn_create_session(conn, info_json, wake, &waiter);
+  wwr_err err =
+      wwr_conn_create_session(conn, info_json, wwri_conn_wake, &waiter);
   if (err != WWR_OK) wwri_waiter_wake(&waiter, err);
   return wwri_waiter_wait(&waiter);
 }

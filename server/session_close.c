@@ -105,16 +105,11 @@ wwr_err wwr_conn_close_session(struct wwr_conn *conn, wwr_conn_done done,
   return WWR_OK;
 }
 
-static void wake(struct wwr_conn *conn, wwr_err err, void *waiter) {
-  (void)conn;
-  wwri_waiter_wake(waiter, err);
-}
-
 wwr_err wwr_conn_close_session_wait(struct wwr_conn *conn) {
   if (wwri_on_io_thread(conn->server)) return WWR_E_WRONG_THREAD;
   struct wwri_waiter waiter;
   wwri_waiter_init(&waiter);
-  wwr_err err = wwr_conn_close_session(conn, wake, &waiter);
+  wwr_err err = wwr_conn_close_session(conn, wwri_conn_wake, &waiter);
   if (err != WWR_OK) wwri_waiter_wake(&waiter, err);
   return wwri_waiter_wait(&waiter);
 }
