@@ -35,6 +35,7 @@ static void close_both(struct wwri_redis *link) {
     link->side[i].conn = NULL;
   }
   wwri_flusher_cancel(&link->subs_flusher);
+  wwri_loop_timer_cancel(link->loop, &link->drop_timer);
   wwri_subs_disconnected(&link->subs);
   for (int i = 0; i < WWRI_PAIR_SIDES; i++) wwri_rconn_close(conns[i]);
 }
@@ -250,6 +251,18 @@ void wwri_redis_fault(struct wwri_redis *link, enum wwri_redis_cause cause,
   wwri_redis_feed(link, &input);
 }
 
+static void on_drop(struct wwri_timer *timer) {
+  struct wwri_redis *link =
+      WWRI_CONTAINER(timer, struct wwri_redis, drop_timer);
+  wwri_redis_fault(link, WWRI_CAUSE_REFUSED, wwr_view_str(link->drop_why));
+}
+
+void wwri_redis_drop(struct wwri_redis *link, const char *why) {
+  if (link->stopping || !link->side[WWRI_PAIR_COMMANDS].conn) return;
+  link->drop_why = why;
+  wwri_loop_timer_set(link->loop, &link->drop_timer, 0);
+}
+
 /* --- Sentinels ---------------------------------------------------------- */
 
 static void on_master(const char *host, uint16_t port, void *user) {
@@ -369,6 +382,7 @@ wwr_err wwri_redis_new(struct wwri_redis **out, struct wwri_loop *loop,
   }
   wwri_redis_subs_init(link);
   wwri_timer_init(&link->timer, on_timer);
+  wwri_timer_init(&link->drop_timer, on_drop);
   wwr_err err = init(link, why);
   if (err != WWR_OK) {
     wwri_redis_free(link);

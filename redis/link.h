@@ -11,7 +11,7 @@
  * - It tries for ever, with a back-off; nobody has to restart it.
  *
  * Threads: everything on the loop's thread, but _new, _script, _set_beat
- * (before _start) and _free (after _stop is done), which may be on another.
+ * before _start, and _free after _stop is done, which may be on another.
  * Hooks and callbacks fire on the loop's thread, never from inside a call to
  * the link, and may call it again. Durations are in ms. */
 #ifndef WWRI_REDIS_LINK_H
@@ -89,12 +89,19 @@ struct wwri_redis_beat {
   void *user;
 };
 
-/** Replace the built-in beat, which only publishes. Copied. */
+/** Replace the built-in beat, which only publishes. Copied. Before _start, or
+ * inside on_lost and on_failed: then the next connection uses it. */
 void wwri_redis_set_beat(struct wwri_redis *link,
                          const struct wwri_redis_beat *beat);
 
 /** Connect, and stay connected. Once. */
 void wwri_redis_start(struct wwri_redis *link);
+
+/** The owner knows that this is the wrong server: both connections are closed
+ * as for an error (cause REFUSED; `why`, static, in the log and the hooks), not
+ * from inside this call, and the master is looked for again after the back-off.
+ * Harmless when there is no connection. */
+void wwri_redis_drop(struct wwri_redis *link, const char *why);
 
 /** End everything; `done` fires once from the loop when nothing of the link is
  * left in it. Pending calls end, subscriptions hear on_lost, before that. Also

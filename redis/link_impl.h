@@ -40,6 +40,8 @@ struct wwri_redis {
 
   struct wwri_pair pair;
   struct wwri_timer timer;
+  struct wwri_timer drop_timer; /* wwri_redis_drop() */
+  const char *drop_why;
   struct redis_side side[WWRI_PAIR_SIDES];
   size_t conns; /* not yet gone */
   struct wwri_redis_sentinel *sentinel;

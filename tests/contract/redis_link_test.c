@@ -284,6 +284,30 @@ static void test_the_beat_has_its_channel_alone(void) {
   rig_on_loop(&rig, subscribe_to_the_beat, NULL);
 }
 
+static void do_drop(struct rig *it, void *arg) {
+  (void)arg;
+  wwri_redis_drop(it->link, "it is the wrong one");
+  wwri_redis_drop(it->link, "it is the wrong one");
+}
+
+static void drop_before_there_is_any(struct wwri_redis *link) {
+  wwri_redis_drop(link, "nothing happens");
+}
+
+static void test_dropped_by_its_owner(void) {
+  rig_start(&rig, drop_before_there_is_any);
+  CU_ASSERT_TRUE_FATAL(rig_wait(&rig, &rig.live, 1));
+  rig_subscribe(&rig, 0, 1);
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.subs_subscribed, 1));
+  rig_on_loop(&rig, do_drop, NULL);
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.lost, 1));
+  CU_ASSERT_EQUAL(rig_count(&rig, &rig.causes[WWRI_CAUSE_REFUSED]), 1);
+  CU_ASSERT_TRUE(rig_why_has(&rig, "it is the wrong one"));
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.live, 2));
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.subs_subscribed, 2));
+  CU_ASSERT_EQUAL(rig_run(&rig, "PING", 0).outcome, WWRI_CALL_OK);
+}
+
 /* --- Subscriptions ------------------------------------------------------ */
 
 static void publish(unsigned index, const char *payload) {
@@ -415,6 +439,7 @@ int main(int argc, char **argv) {
       {"out of memory", test_out_of_memory},
       {"own beat", test_own_beat},
       {"a beat not wanted back", test_a_beat_that_is_not_wanted_back},
+      {"dropped by its owner", test_dropped_by_its_owner},
       {"the beat's channel", test_the_beat_has_its_channel_alone},
       {"messages", test_messages},
       {"5,000 replayed after a kill", test_many_replayed_after_a_kill},

@@ -41,6 +41,34 @@ static void what_was_written_is_read(void) {
   }
 }
 
+static void senders_are_carried(void) {
+  static const uint8_t golden[] =
+      "\x01\x09\x88\x77\x66\x55\x44\x33\x22\x11\x04"
+      "\x08\x07\x06\x05\x04\x03\x02\x01\x02\x00\x00\x00\x00\x00\x00\x00"
+      "namehello";
+  struct wwri_envelope in = sample, out;
+  struct wwri_buf buf;
+  wwri_buf_init(&buf, 100);
+  in.sender = (struct wwri_sender){0x0102030405060708u, 2};
+  CU_ASSERT_EQUAL(wwri_envelope_encode(&in, &buf), WWR_OK);
+  CU_ASSERT_EQUAL_FATAL(buf.len, sizeof golden - 1);
+  CU_ASSERT_EQUAL(buf.len, wwri_envelope_len(&in));
+  CU_ASSERT_EQUAL(memcmp(buf.data, golden, buf.len), 0);
+  CU_ASSERT_EQUAL(wwri_envelope_decode(wwri_buf_view(&buf), &out), WWR_OK);
+  CU_ASSERT_EQUAL(out.sender.process, in.sender.process);
+  CU_ASSERT_EQUAL(out.sender.conn, in.sender.conn);
+  CU_ASSERT_TRUE(wwr_view_equal(out.payload.data, in.payload.data));
+  for (size_t len = 0; len < 31; len++) { /* head, sender, name */
+    struct wwr_view cut = {buf.data, len};
+    CU_ASSERT_EQUAL(wwri_envelope_decode(cut, &out), WWR_E_PROTOCOL);
+    CU_ASSERT_EQUAL(out.sender.process, 0);
+  }
+  memset(buf.data + WWRI_ENVELOPE_HEAD, 0, WWRI_ENVELOPE_SENDER);
+  CU_ASSERT_EQUAL(wwri_envelope_decode(wwri_buf_view(&buf), &out),
+                  WWR_E_PROTOCOL);
+  wwri_buf_deinit(&buf);
+}
+
 static void every_shorter_envelope_is_read_or_refused(void) {
   struct wwri_buf buf;
   wwri_buf_init(&buf, 100);
@@ -58,7 +86,8 @@ static void every_shorter_envelope_is_read_or_refused(void) {
 static void what_is_not_understood_is_refused(void) {
   static const struct {
     uint8_t version, flags;
-  } heads[] = {{0, 0}, {2, 0}, {255, 0}, {1, 3}, {1, 8}, {1, 7}, {1, 128}};
+  } heads[] = {{0, 0}, {2, 0},  {255, 0}, {1, 3},
+               {1, 8}, {1, 16}, {1, 7},   {1, 128}};
   for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
     uint8_t bytes[WWRI_ENVELOPE_HEAD] = {heads[i].version, heads[i].flags};
     struct wwri_envelope out;
@@ -125,6 +154,7 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"bytes_are_as_documented", bytes_are_as_documented},
       {"what_was_written_is_read", what_was_written_is_read},
+      {"senders_are_carried", senders_are_carried},
       {"every_shorter_envelope_is_read_or_refused",
        every_shorter_envelope_is_read_or_refused},
       {"what_is_not_understood_is_refused", what_is_not_understood_is_refused},
