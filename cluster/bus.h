@@ -15,27 +15,77 @@
 
 #include "channel.h"
 #include "envelope.h"
+#include "wwr_log.h"
 
-struct wwri_bus;
+struct wwr_bus;
 struct wwri_bus_op;
+
+/** How much of a channel is kept. */
+struct wwri_log_limit {
+  uint32_t entries; /* 0: nothing, the message is not logged */
+  uint32_t age_ms;
+};
+
+/** Who must not get a message, because it sent it: a connection of a process.
+ * All zero: everybody gets it. */
+struct wwri_sender {
+  uint64_t process; /* random */
+  uint64_t conn;
+};
 
 /** A message of a channel. Everything borrowed until the call returns. */
 struct wwri_bus_message {
-  struct wwri_logid id;
+  struct wwri_logid id; /* {0, 0}: it is not logged */
+  struct wwri_sender sender;
   uint64_t time_ms; /* Unix time when the bus took it */
   struct wwr_view name;
   struct wwr_payload payload;
 };
 
+enum {
+  WWRI_BUS_NAME_MAX = 255, /* bytes of a message's name */
+  WWRI_BUS_TOPIC_MAX = 255,
+  WWRI_BUS_MEMBER_MAX = 255,
+  WWRI_BUS_INFO_MAX = 1024,
+  WWRI_BUS_ROOM = 1024, /* send, control: bytes over max_payload_bytes */
+  WWRI_BUS_ENTRIES_MAX = 1000000
+};
+
+#define WWRI_BUS_AGE_MIN_MS UINT32_C(1000)
+#define WWRI_BUS_AGE_MAX_MS UINT32_C(2592000000) /* 30 days */
+
+/** What to publish. Copied. */
+struct wwri_bus_publish {
+  struct wwr_view name; /* any bytes, up to 255 */
+  struct wwr_payload payload;
+  struct wwri_sender sender;
+  /** entries 0: at most once, not in the history; else 1..1,000,000 and an age
+   * of 1 s to 30 days. The channel's limit is that of its last publish. */
+  struct wwri_log_limit limit;
+};
+
 struct wwri_bus_member {
-  struct wwr_view member; /* who: 1..255 bytes */
-  struct wwr_view info;   /* what the application says about them */
+  struct wwr_view member; /* who: up to 255 bytes; empty: all without a name */
+  struct wwr_view info;   /* what the application says: up to 1024 bytes */
   uint32_t connections;
 };
 
+/** A node of the cluster. Text is NUL-terminated and borrowed. */
+struct wwri_bus_node {
+  struct wwri_boot boot;
+  const char *name;
+  const char *address; /* where it listens */
+  const char *version;
+  uint64_t started_ms; /* Unix time */
+  uint64_t beat_age_ms;
+  uint64_t connections;
+  bool draining;
+};
+
 struct wwri_bus_result {
-  /** WWR_OK; WWR_E_TIMEOUT (unavailable for the hold time), WWR_E_CLOSED (the
-   * bus closed first), WWR_E_REFUSED (denied for good), WWR_E_NOMEM. */
+  /** WWR_OK; WWR_E_UNAVAILABLE (for the hold time), WWR_E_CLOSED (the bus
+   * closed, or the sub was unsubscribed, first), WWR_E_REFUSED (denied for
+   * good; send: no such node), WWR_E_NOMEM. */
   wwr_err err;
   bool certain;         /* publish failed: true: nobody will ever see it;
                            false: it may have been, or yet be, delivered */
@@ -44,7 +94,10 @@ struct wwri_bus_result {
   const struct wwri_bus_message *messages; /* history, oldest first */
   size_t message_count;
   const struct wwri_bus_member *members; /* presence_list */
-  size_t member_count;                   /* presence_list, presence_count */
+  size_t member_count;                   /* presence_list */
+  uint64_t connections;                  /* subscribers: of all members */
+  const struct wwri_bus_node *nodes;     /* nodes, ours first */
+  size_t node_count;
 };
 
 /** One open operation. `done` and `user` are the caller's, the rest the bus's.
@@ -61,7 +114,7 @@ struct wwri_bus_op {
 
 /** A receiver of one channel. Meant to be few per channel: one per I/O loop;
  * further connections of that loop use join() on it. The caller's memory, kept
- * until unsubscribe is done. */
+ * until unsubscribe is done, its subscribe has failed, or the bus is closed. */
 struct wwri_bus_sub {
   /** A message, in the channel's order, each once. Bus thread. */
   void (*deliver)(struct wwri_bus_sub *sub,
@@ -109,100 +162,131 @@ struct wwri_bus_events {
 struct wwri_bus_config {
   const struct wwri_bus_events *events; /* borrowed, static */
   void *owner;
-  uint32_t
-      max_payload_bytes;     /* over it publish returns WWR_E_BUFFER_OVERFLOW */
-  uint32_t max_queued_bytes; /* of open operations; over it WWR_E_LIMIT */
-  uint32_t log_entries;      /* kept per channel */
-  uint64_t log_age_ms;
+  uint32_t max_payload_bytes; /* over it publish: WWR_E_BUFFER_OVERFLOW */
+  uint32_t max_queued_bytes;  /* of open operations; over it: WWR_E_LIMIT */
+  /** Local bus: what the logs of all channels together may take; over it the
+   * oldest entries of all go, whatever the channel's limit. */
+  uint64_t max_log_bytes;
+  /** What all nodes of a cluster must agree on, "KEY=VALUE" lines in a fixed
+   * order; a difference is said by its line. Borrowed until open returns. */
+  const char *fingerprint;
+  const char *address;       /* where this node listens; borrowed likewise */
+  const struct wwr_log *log; /* optional; copied */
 };
 
-/** 8 MiB queued, 64 KiB payload, 1000 entries, 10 minutes. */
+/** 8 MiB queued, 64 KiB payload, 256 MiB of logs, no text, no log. */
 void wwri_bus_config_default(struct wwri_bus_config *config);
-
-enum { WWRI_BUS_TOPIC_MAX = 255 };
 
 struct wwri_bus_ops {
   /** Start. Called once. Unavailability is no error: it shows in the state.
    * Errors: WWR_E_INVALID, WWR_E_NOMEM, WWR_E_IO. */
-  wwr_err (*open)(struct wwri_bus *bus, const struct wwri_bus_config *config,
+  wwr_err (*open)(struct wwr_bus *bus, const struct wwri_bus_config *config,
                   uint64_t now_ms);
 
   /** End: what is open completes with WWR_E_CLOSED, then nothing fires any
-   * more. Not on the bus thread of a bus that has one; for the local bus on
-   * the thread that runs it. Harmless before open. */
-  void (*close)(struct wwri_bus *bus);
+   * more; only a call under way on another thread may still wake. Not on the
+   * bus thread of a bus that has one; for the local bus on the thread that
+   * runs it. Harmless before open. */
+  void (*close)(struct wwr_bus *bus);
 
-  /** Do what waits. Bus thread only. now_ms: Unix time. */
-  void (*run)(struct wwri_bus *bus, uint64_t now_ms);
+  /** Do what waits. Bus thread only; now_ms: Unix time. For the local bus
+   * also every second or so when nothing woke it, to free what is too old. */
+  void (*run)(struct wwr_bus *bus, uint64_t now_ms);
 
   /** Begin to receive a channel. Done when what is published afterwards, on
    * any node, arrives at `sub`; with up to `history` (at most
    * WWRI_HISTORY_MAX) messages from before that.
    * Errors: WWR_E_INVALID (name), WWR_E_LIMIT, WWR_E_NOMEM, WWR_E_CLOSED. */
-  wwr_err (*subscribe)(struct wwri_bus *bus, struct wwr_view channel,
+  wwr_err (*subscribe)(struct wwr_bus *bus, struct wwr_view channel,
                        struct wwri_bus_sub *sub, uint32_t history,
                        struct wwri_bus_op *op);
 
   /** One more joiner of a sub that stands: as subscribe, without a receiver of
    * its own; delivers to the sub go on undisturbed. */
-  wwr_err (*join)(struct wwri_bus *bus, struct wwri_bus_sub *sub,
+  wwr_err (*join)(struct wwr_bus *bus, struct wwri_bus_sub *sub,
                   uint32_t history, struct wwri_bus_op *op);
 
-  /** Stop receiving. Nothing is delivered after it is done, and a subscribe or
-   * join that is open completes first, with WWR_E_CLOSED. */
-  wwr_err (*unsubscribe)(struct wwri_bus *bus, struct wwri_bus_sub *sub,
+  /** Stop receiving. Nothing is delivered after it is done; a subscribe or join
+   * that is open completes first, with WWR_E_CLOSED unless it was just done.
+   * Never refused for want of memory or room. Errors: WWR_E_CLOSED. */
+  wwr_err (*unsubscribe)(struct wwr_bus *bus, struct wwri_bus_sub *sub,
                          struct wwri_bus_op *op);
 
   /** The queues behind the sub are over half full, or drained again: repairs
    * wait meanwhile. */
-  void (*pressure)(struct wwri_bus *bus, struct wwri_bus_sub *sub, bool full);
+  void (*pressure)(struct wwr_bus *bus, struct wwri_bus_sub *sub, bool full);
 
-  /** Publish. Done when the bus has accepted it; keeps the order of calls.
-   * `logged` false: at most once, not in the history.
-   * Errors: as subscribe; WWR_E_BUFFER_OVERFLOW. */
-  wwr_err (*publish)(struct wwri_bus *bus, struct wwr_view channel, bool logged,
-                     const struct wwr_message *message, struct wwri_bus_op *op);
+  /** Publish. Done when the bus has accepted it, which may be before or after
+   * it is delivered; keeps the order of calls.
+   * Errors: as subscribe; WWR_E_INVALID also for the name, an unknown encoding,
+   * UTF-16 of odd length, and the limit; WWR_E_BUFFER_OVERFLOW. */
+  wwr_err (*publish)(struct wwr_bus *bus, struct wwr_view channel,
+                     const struct wwri_bus_publish *what,
+                     struct wwri_bus_op *op);
 
-  /** The last `count` messages of a channel. */
-  wwr_err (*history)(struct wwri_bus *bus, struct wwr_view channel,
+  /** The last `count` (at most WWRI_HISTORY_MAX) messages of a channel.
+   * Errors: as subscribe. */
+  wwr_err (*history)(struct wwr_bus *bus, struct wwr_view channel,
                      uint32_t count, struct wwri_bus_op *op);
 
   /** This node's connections of a member on a channel are now `connections`
-   * (0: none); absolute, so that repeating it changes nothing. */
-  wwr_err (*presence_set)(struct wwri_bus *bus, struct wwr_view channel,
+   * (0: none); absolute, so that repeating it changes nothing.
+   * Errors: as subscribe; WWR_E_INVALID also for the member or its info. */
+  wwr_err (*presence_set)(struct wwr_bus *bus, struct wwr_view channel,
                           const struct wwri_bus_member *member,
                           struct wwri_bus_op *op);
-  wwr_err (*presence_list)(struct wwri_bus *bus, struct wwr_view channel,
+  wwr_err (*presence_list)(struct wwr_bus *bus, struct wwr_view channel,
                            struct wwri_bus_op *op);
-  wwr_err (*presence_count)(struct wwri_bus *bus, struct wwr_view channel,
-                            struct wwri_bus_op *op);
 
-  /** Bytes for one node, by its boot id; at most once. */
-  wwr_err (*send)(struct wwri_bus *bus, struct wwri_boot node,
+  /** The sum of all members' connections on all nodes. */
+  wwr_err (*subscribers)(struct wwr_bus *bus, struct wwr_view channel,
+                         struct wwri_bus_op *op);
+
+  /** The nodes that are alive. */
+  wwr_err (*nodes)(struct wwr_bus *bus, struct wwri_bus_op *op);
+
+  /** What other nodes are told about this one, with the next beat. */
+  void (*load)(struct wwr_bus *bus, uint64_t connections, bool draining);
+
+  /** Bytes for one node, by its boot id; at most once. Errors: WWR_E_INVALID
+   * (topic), WWR_E_BUFFER_OVERFLOW, WWR_E_LIMIT, WWR_E_NOMEM, WWR_E_CLOSED. */
+  wwr_err (*send)(struct wwr_bus *bus, struct wwri_boot node,
                   struct wwr_view topic, struct wwr_view bytes,
                   struct wwri_bus_op *op);
 
-  /** Bytes for every node, logged and in one order. */
-  wwr_err (*control)(struct wwri_bus *bus, struct wwr_view topic,
+  /** Bytes for every node, logged and in one order. Errors: as send. */
+  wwr_err (*control)(struct wwr_bus *bus, struct wwr_view topic,
                      struct wwr_view bytes, struct wwri_bus_op *op);
 
   /** This node's boot id; changes when it was fenced. */
-  struct wwri_boot (*boot)(struct wwri_bus *bus);
+  struct wwri_boot (*boot)(struct wwr_bus *bus);
 
-  void (*state)(struct wwri_bus *bus, struct wwri_bus_state *out);
+  void (*state)(struct wwr_bus *bus, struct wwri_bus_state *out);
 
   /** Free; it was closed or never opened. */
-  void (*free)(struct wwri_bus *bus);
+  void (*free)(struct wwr_bus *bus);
 };
 
 /** Base of every bus. */
-struct wwri_bus {
+struct wwr_bus {
   const struct wwri_bus_ops *ops;
 };
 
-/** The bus of one process: one order, a bounded log, no thread, no I/O.
+/** What every bus refuses before it takes a call: WWR_OK, WWR_E_INVALID or
+ * WWR_E_BUFFER_OVERFLOW. */
+WWR_MUST_CHECK wwr_err wwri_bus_check_publish(
+    const struct wwri_bus_config *config, struct wwr_view channel,
+    const struct wwri_bus_publish *what);
+WWR_MUST_CHECK wwr_err wwri_bus_check_member(
+    struct wwr_view channel, const struct wwri_bus_member *member);
+WWR_MUST_CHECK wwr_err
+wwri_bus_check_topic(const struct wwri_bus_config *config,
+                     struct wwr_view topic, struct wwr_view bytes);
+
+/** The bus of one process: one order, bounded logs, no thread, no I/O. send()
+ * to another boot is refused. `events->wake` is required.
  * `boot`: this process. Errors: WWR_E_NOMEM. */
-WWR_MUST_CHECK wwr_err wwri_localbus_new(struct wwri_bus **out,
+WWR_MUST_CHECK wwr_err wwri_localbus_new(struct wwr_bus **out,
                                          struct wwri_boot boot);
 
 #endif

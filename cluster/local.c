@@ -6,53 +6,55 @@
  * so and nothing happened. Closed: what waits completes with WWR_E_CLOSED. */
 #include "local_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-void wwri_bus_config_default(struct wwri_bus_config *config) {
-  *config = (struct wwri_bus_config){.max_payload_bytes = 64 * 1024,
-                                     .max_queued_bytes = 8u << 20,
-                                     .log_entries = 1000,
-                                     .log_age_ms = 600000};
-}
-
-static struct local_bus *local_of(struct wwri_bus *bus) {
+static struct local_bus *local_of(struct wwr_bus *bus) {
   return WWRI_CONTAINER(bus, struct local_bus, base);
 }
 
-static struct wwr_view copy_view(uint8_t **at, struct wwr_view view) {
-  struct wwr_view copy = {*at, view.len};
-  if (view.len) memcpy(*at, view.data, view.len);
-  *at += view.len;
-  return copy;
+/* --- copies and the queue --- */
+
+/* A block of `head` bytes, behind it the bytes of the views, which then point
+ * there. The block begins with its struct local_copy, of which the channel is
+ * left to the caller. */
+static void *copy_new(size_t head, struct wwr_view *views[], size_t count) {
+  size_t size = head;
+  for (size_t i = 0; i < count; i++) size += views[i]->len;
+  uint8_t *block = malloc(size);
+  if (!block) return NULL;
+  uint8_t *at = block + head;
+  for (size_t i = 0; i < count; i++) {
+    if (views[i]->len) memcpy(at, views[i]->data, views[i]->len);
+    views[i]->data = at;
+    at += views[i]->len;
+  }
+  ((struct local_copy *)(void *)block)->size = size;
+  return block;
 }
 
-static struct local_copy *copy_new(struct wwr_view first,
-                                   struct wwr_view second,
-                                   struct wwr_view third) {
-  size_t size = sizeof(struct local_copy) + first.len + second.len + third.len;
-  struct local_copy *copy = malloc(size);
-  if (!copy) return NULL;
-  *copy = (struct local_copy){.size = size};
-  uint8_t *at = copy->bytes;
-  copy->first = copy_view(&at, first);
-  copy->second = copy_view(&at, second);
-  copy->third = copy_view(&at, third);
-  return copy;
+/* What must always be possible is not counted. */
+static size_t cost_of(const struct wwri_bus_op *op) {
+  const struct local_copy *copy = op->copy;
+  if (op->kind == LOCAL_UNSUBSCRIBE) return 0;
+  return sizeof *op + (copy ? copy->size : 0);
 }
 
 /* Queue an operation with its copy (may be NULL for those that need none). */
 static wwr_err submit(struct local_bus *bus, struct wwri_bus_op *op,
-                      enum local_kind kind, struct local_copy *copy) {
-  size_t size = copy ? copy->size : 0;
+                      enum local_kind kind, void *copy) {
   wwr_err err = WWR_OK;
   bool wake = false;
   op->kind = kind;
   op->copy = copy;
+  size_t size = cost_of(op);
   pthread_mutex_lock(&bus->locked.mutex);
   if (!bus->locked.open) {
     err = WWR_E_CLOSED;
-  } else if (bus->locked.queued_bytes + size > bus->config.max_queued_bytes) {
+  } else if (size > 0 &&
+             bus->locked.queued_bytes + size > bus->config.max_queued_bytes) {
     err = WWR_E_LIMIT;
   } else {
     wwri_list_append(&bus->locked.queue, &op->node);
@@ -66,32 +68,14 @@ static wwr_err submit(struct local_bus *bus, struct wwri_bus_op *op,
   return err;
 }
 
-static wwr_err submit_named(struct wwri_bus *bus, struct wwr_view channel,
+static wwr_err submit_named(struct wwr_bus *bus, struct wwr_view channel,
                             enum local_kind kind, struct wwri_bus_op *op) {
-  static const struct wwr_view none = {0};
   if (!wwri_channel_name_ok(channel)) return WWR_E_INVALID;
-  struct local_copy *copy = copy_new(channel, none, none);
+  struct wwr_view *views[] = {&channel};
+  struct local_copy *copy = copy_new(sizeof *copy, views, 1);
   if (!copy) return WWR_E_NOMEM;
+  copy->channel = channel;
   return submit(local_of(bus), op, kind, copy);
-}
-
-/* --- the ops --- */
-
-static wwr_err local_open(struct wwri_bus *base,
-                          const struct wwri_bus_config *config,
-                          uint64_t now_ms) {
-  struct local_bus *bus = local_of(base);
-  if (!config->events || !config->events->wake || config->log_entries == 0) {
-    return WWR_E_INVALID;
-  }
-  bus->config = *config;
-  bus->run.next_epoch = now_ms * 1000;
-  bus->run.now_ms = now_ms;
-  bus->run.sweep_at_ms = now_ms + config->log_age_ms / 4;
-  pthread_mutex_lock(&bus->locked.mutex);
-  bus->locked.open = true;
-  pthread_mutex_unlock(&bus->locked.mutex);
-  return WWR_OK;
 }
 
 static void take_queue(struct local_bus *bus, struct wwri_list *out,
@@ -109,7 +93,39 @@ static struct wwri_bus_op *op_of(struct wwri_list *node) {
   return WWRI_CONTAINER(node, struct wwri_bus_op, node);
 }
 
-static void local_close(struct wwri_bus *base) {
+/* --- life --- */
+
+/* Of use only where several processes log into one place. */
+static void name_self(struct local_bus *bus) {
+  char host[64] = "";
+  if (gethostname(host, sizeof host - 1)) host[0] = '\0';
+  snprintf(bus->name, sizeof bus->name, "%s-%ld", host[0] ? host : "localhost",
+           (long)getpid());
+}
+
+static wwr_err local_open(struct wwr_bus *base,
+                          const struct wwri_bus_config *config,
+                          uint64_t now_ms) {
+  struct local_bus *bus = local_of(base);
+  if (!config->events || !config->events->wake || bus->address) {
+    return WWR_E_INVALID;
+  }
+  bus->address = strdup(config->address ? config->address : "");
+  if (!bus->address) return WWR_E_NOMEM;
+  bus->config = *config;
+  bus->config.fingerprint = NULL;
+  bus->config.address = NULL;
+  bus->config.log = NULL;
+  name_self(bus);
+  bus->run.next_epoch = now_ms * 1000;
+  bus->run.now_ms = bus->run.clock_ms = bus->run.started_ms = now_ms;
+  pthread_mutex_lock(&bus->locked.mutex);
+  bus->locked.open = true;
+  pthread_mutex_unlock(&bus->locked.mutex);
+  return WWR_OK;
+}
+
+static void local_close(struct wwr_bus *base) {
   struct local_bus *bus = local_of(base);
   struct wwri_list queue, *node;
   take_queue(bus, &queue, true);
@@ -127,18 +143,20 @@ static void publish_counts(struct local_bus *bus) {
   pthread_mutex_unlock(&bus->locked.mutex);
 }
 
-static void local_run(struct wwri_bus *base, uint64_t now_ms) {
+static void local_run(struct wwr_bus *base, uint64_t now_ms) {
   struct local_bus *bus = local_of(base);
   struct wwri_list queue, *node;
-  /* The wall clock may step back; ages must not. */
-  if (now_ms > bus->run.now_ms) bus->run.now_ms = now_ms;
+  if (now_ms > bus->run.now_ms) bus->run.clock_ms += now_ms - bus->run.now_ms;
+  bus->run.now_ms = now_ms;
   take_queue(bus, &queue, false);
   while ((node = wwri_list_pop(&queue))) wwri_local_execute(bus, op_of(node));
-  if (bus->run.now_ms >= bus->run.sweep_at_ms) wwri_local_sweep(bus);
+  wwri_local_sweep(bus);
   publish_counts(bus);
 }
 
-static wwr_err local_subscribe(struct wwri_bus *bus, struct wwr_view channel,
+/* --- calls --- */
+
+static wwr_err local_subscribe(struct wwr_bus *bus, struct wwr_view channel,
                                struct wwri_bus_sub *sub, uint32_t history,
                                struct wwri_bus_op *op) {
   op->sub = sub;
@@ -149,102 +167,117 @@ static wwr_err local_subscribe(struct wwri_bus *bus, struct wwr_view channel,
   return submit_named(bus, channel, LOCAL_SUBSCRIBE, op);
 }
 
-static wwr_err local_join(struct wwri_bus *bus, struct wwri_bus_sub *sub,
+static wwr_err local_join(struct wwr_bus *bus, struct wwri_bus_sub *sub,
                           uint32_t history, struct wwri_bus_op *op) {
   op->sub = sub;
   op->count = history;
   return submit(local_of(bus), op, LOCAL_JOIN, NULL);
 }
 
-static wwr_err local_unsubscribe(struct wwri_bus *bus, struct wwri_bus_sub *sub,
+static wwr_err local_unsubscribe(struct wwr_bus *bus, struct wwri_bus_sub *sub,
                                  struct wwri_bus_op *op) {
   op->sub = sub;
   return submit(local_of(bus), op, LOCAL_UNSUBSCRIBE, NULL);
 }
 
 /* Nothing is ever repaired here. */
-static void local_pressure(struct wwri_bus *bus, struct wwri_bus_sub *sub,
+static void local_pressure(struct wwr_bus *bus, struct wwri_bus_sub *sub,
                            bool full) {
   (void)bus, (void)sub, (void)full;
 }
 
-static wwr_err local_publish(struct wwri_bus *base, struct wwr_view channel,
-                             bool logged, const struct wwr_message *message,
+static wwr_err local_publish(struct wwr_bus *base, struct wwr_view channel,
+                             const struct wwri_bus_publish *what,
                              struct wwri_bus_op *op) {
   struct local_bus *bus = local_of(base);
-  if (!wwri_channel_name_ok(channel) || message->name.len > 255) {
-    return WWR_E_INVALID;
-  }
-  if (message->payload.data.len > bus->config.max_payload_bytes) {
-    return WWR_E_BUFFER_OVERFLOW;
-  }
-  struct local_copy *copy =
-      copy_new(channel, message->name, message->payload.data);
-  if (!copy) return WWR_E_NOMEM;
-  copy->logged = logged;
-  copy->encoding = message->payload.encoding;
-  return submit(bus, op, LOCAL_PUBLISH, copy);
+  wwr_err err = wwri_bus_check_publish(&bus->config, channel, what);
+  if (err) return err;
+  struct wwri_bus_message message = {
+      .sender = what->sender, .name = what->name, .payload = what->payload};
+  struct wwr_view *views[] = {&channel, &message.name, &message.payload.data};
+  struct local_entry *entry = copy_new(sizeof *entry, views, 3);
+  if (!entry) return WWR_E_NOMEM;
+  entry->copy.channel = channel;
+  entry->limit = what->limit;
+  entry->message = message;
+  return submit(bus, op, LOCAL_PUBLISH, entry);
 }
 
-static wwr_err local_history(struct wwri_bus *bus, struct wwr_view channel,
+static wwr_err local_history(struct wwr_bus *bus, struct wwr_view channel,
                              uint32_t count, struct wwri_bus_op *op) {
   op->count = count;
   return submit_named(bus, channel, LOCAL_HISTORY, op);
 }
 
-static wwr_err local_presence_set(struct wwri_bus *bus, struct wwr_view channel,
-                                  const struct wwri_bus_member *member,
+static wwr_err local_presence_set(struct wwr_bus *bus, struct wwr_view channel,
+                                  const struct wwri_bus_member *what,
                                   struct wwri_bus_op *op) {
-  size_t len = member->member.len;
-  if (!wwri_channel_name_ok(channel) || len < 1 || len > 255) {
-    return WWR_E_INVALID;
-  }
-  struct local_copy *copy = copy_new(channel, member->member, member->info);
-  if (!copy) return WWR_E_NOMEM;
-  copy->connections = member->connections;
-  return submit(local_of(bus), op, LOCAL_PRESENCE_SET, copy);
+  wwr_err err = wwri_bus_check_member(channel, what);
+  if (err) return err;
+  struct wwri_bus_member copied = *what;
+  struct wwr_view *views[] = {&channel, &copied.member, &copied.info};
+  struct local_member *member = copy_new(sizeof *member, views, 3);
+  if (!member) return WWR_E_NOMEM;
+  member->copy.channel = channel;
+  member->member = copied;
+  member->info_from = NULL;
+  return submit(local_of(bus), op, LOCAL_PRESENCE_SET, member);
 }
 
-static wwr_err local_presence_list(struct wwri_bus *bus,
-                                   struct wwr_view channel,
+static wwr_err local_presence_list(struct wwr_bus *bus, struct wwr_view channel,
                                    struct wwri_bus_op *op) {
   return submit_named(bus, channel, LOCAL_PRESENCE_LIST, op);
 }
 
-static wwr_err local_presence_count(struct wwri_bus *bus,
-                                    struct wwr_view channel,
-                                    struct wwri_bus_op *op) {
-  return submit_named(bus, channel, LOCAL_PRESENCE_COUNT, op);
+static wwr_err local_subscribers(struct wwr_bus *bus, struct wwr_view channel,
+                                 struct wwri_bus_op *op) {
+  return submit_named(bus, channel, LOCAL_SUBSCRIBERS, op);
 }
 
-static wwr_err submit_topic(struct wwri_bus *bus, struct wwr_view topic,
-                            struct wwr_view bytes, struct wwri_boot node,
-                            enum local_kind kind, struct wwri_bus_op *op) {
-  static const struct wwr_view none = {0};
-  if (topic.len > WWRI_BUS_TOPIC_MAX) return WWR_E_INVALID;
-  struct local_copy *copy = copy_new(topic, none, bytes);
-  if (!copy) return WWR_E_NOMEM;
-  copy->node = node;
-  return submit(local_of(bus), op, kind, copy);
+static wwr_err local_nodes(struct wwr_bus *bus, struct wwri_bus_op *op) {
+  return submit(local_of(bus), op, LOCAL_NODES, NULL);
 }
 
-static wwr_err local_send(struct wwri_bus *bus, struct wwri_boot node,
+static void local_load(struct wwr_bus *base, uint64_t connections,
+                       bool draining) {
+  struct local_bus *bus = local_of(base);
+  pthread_mutex_lock(&bus->locked.mutex);
+  bus->locked.connections = connections;
+  bus->locked.draining = draining;
+  pthread_mutex_unlock(&bus->locked.mutex);
+}
+
+static wwr_err submit_told(struct wwr_bus *base, struct wwr_view topic,
+                           struct wwr_view bytes, struct wwri_boot node,
+                           enum local_kind kind, struct wwri_bus_op *op) {
+  struct local_bus *bus = local_of(base);
+  wwr_err err = wwri_bus_check_topic(&bus->config, topic, bytes);
+  if (err) return err;
+  struct wwr_view *views[] = {&topic, &bytes};
+  struct local_tell *told = copy_new(sizeof *told, views, 2);
+  if (!told) return WWR_E_NOMEM;
+  told->copy.channel = topic;
+  told->node = node;
+  told->bytes = bytes;
+  return submit(bus, op, kind, told);
+}
+
+static wwr_err local_send(struct wwr_bus *bus, struct wwri_boot node,
                           struct wwr_view topic, struct wwr_view bytes,
                           struct wwri_bus_op *op) {
-  return submit_topic(bus, topic, bytes, node, LOCAL_SEND, op);
+  return submit_told(bus, topic, bytes, node, LOCAL_SEND, op);
 }
 
-static wwr_err local_control(struct wwri_bus *bus, struct wwr_view topic,
+static wwr_err local_control(struct wwr_bus *bus, struct wwr_view topic,
                              struct wwr_view bytes, struct wwri_bus_op *op) {
-  return submit_topic(bus, topic, bytes, local_of(bus)->boot, LOCAL_CONTROL,
-                      op);
+  return submit_told(bus, topic, bytes, local_of(bus)->boot, LOCAL_CONTROL, op);
 }
 
-static struct wwri_boot local_boot(struct wwri_bus *bus) {
+static struct wwri_boot local_boot(struct wwr_bus *bus) {
   return local_of(bus)->boot;
 }
 
-static void local_state(struct wwri_bus *base, struct wwri_bus_state *out) {
+static void local_state(struct wwr_bus *base, struct wwri_bus_state *out) {
   struct local_bus *bus = local_of(base);
   *out = (struct wwri_bus_state){.health = WWRI_BUS_READY};
   pthread_mutex_lock(&bus->locked.mutex);
@@ -254,24 +287,40 @@ static void local_state(struct wwri_bus *base, struct wwri_bus_state *out) {
   out->delivered = bus->locked.delivered;
   out->queued_bytes = bus->locked.queued_bytes;
   pthread_mutex_unlock(&bus->locked.mutex);
+  if (out->health != WWRI_BUS_READY) {
+    snprintf(out->reason, sizeof out->reason, "not open");
+  }
 }
 
-static void local_free(struct wwri_bus *base) {
+static void local_free(struct wwr_bus *base) {
   struct local_bus *bus = local_of(base);
   wwri_map_deinit(&bus->run.by_name);
   pthread_mutex_destroy(&bus->locked.mutex);
+  free(bus->address);
   free(bus);
 }
 
-static const struct wwri_bus_ops ops = {
-    local_open,         local_close,         local_run,
-    local_subscribe,    local_join,          local_unsubscribe,
-    local_pressure,     local_publish,       local_history,
-    local_presence_set, local_presence_list, local_presence_count,
-    local_send,         local_control,       local_boot,
-    local_state,        local_free};
+static const struct wwri_bus_ops ops = {.open = local_open,
+                                        .close = local_close,
+                                        .run = local_run,
+                                        .subscribe = local_subscribe,
+                                        .join = local_join,
+                                        .unsubscribe = local_unsubscribe,
+                                        .pressure = local_pressure,
+                                        .publish = local_publish,
+                                        .history = local_history,
+                                        .presence_set = local_presence_set,
+                                        .presence_list = local_presence_list,
+                                        .subscribers = local_subscribers,
+                                        .nodes = local_nodes,
+                                        .load = local_load,
+                                        .send = local_send,
+                                        .control = local_control,
+                                        .boot = local_boot,
+                                        .state = local_state,
+                                        .free = local_free};
 
-wwr_err wwri_localbus_new(struct wwri_bus **out, struct wwri_boot boot) {
+wwr_err wwri_localbus_new(struct wwr_bus **out, struct wwri_boot boot) {
   struct local_bus *bus = calloc(1, sizeof *bus);
   *out = NULL;
   if (!bus) return WWR_E_NOMEM;
@@ -283,6 +332,7 @@ wwr_err wwri_localbus_new(struct wwri_bus **out, struct wwri_boot boot) {
   bus->boot = boot;
   wwri_list_init(&bus->locked.queue);
   wwri_list_init(&bus->run.channels);
+  wwri_list_init(&bus->run.by_age);
   wwri_map_init(&bus->run.by_name);
   *out = &bus->base;
   return WWR_OK;

@@ -12,7 +12,7 @@
 static const struct wwri_boot own = {1, 2};
 
 struct fixture {
-  struct wwri_bus *bus;
+  struct wwr_bus *bus;
   struct wwri_bus_config config;
   struct wwri_bus_sub sub;
   unsigned wakes;
@@ -68,13 +68,19 @@ static void on_done(struct wwri_bus_op *op,
     struct wwr_view data = result->messages[i].payload.data;
     say(f, "[%.*s]", (int)data.len, (const char *)data.data);
   }
-  for (size_t i = 0; i < result->member_count && result->members; i++) {
+  for (size_t i = 0; i < result->member_count; i++) {
     const struct wwri_bus_member *member = &result->members[i];
-    say(f, "<%.*s %u>", (int)member->member.len,
-        (const char *)member->member.data, member->connections);
+    say(f, "<%.*s %u %.*s>", (int)member->member.len,
+        (const char *)member->member.data, member->connections,
+        (int)member->info.len, (const char *)member->info.data);
   }
-  if (result->member_count && !result->members) {
-    say(f, "%u members ", (unsigned)result->member_count);
+  if (result->connections) say(f, "of %u ", (unsigned)result->connections);
+  for (size_t i = 0; i < result->node_count; i++) {
+    const struct wwri_bus_node *node = &result->nodes[i];
+    CU_ASSERT_TRUE(strlen(node->name) > 0);
+    CU_ASSERT_STRING_EQUAL(node->version, wwr_version());
+    say(f, "{%s %u %u%s}", node->address, (unsigned)node->started_ms,
+        (unsigned)node->connections, node->draining ? " draining" : "");
   }
   free(op);
 }
@@ -103,16 +109,18 @@ static wwr_err subscribe(struct fixture *f, struct wwri_bus_sub *sub,
       made);
 }
 
-static wwr_err publish_as(struct fixture *f, const char *text, bool logged) {
+static wwr_err publish_limited(struct fixture *f, const char *text,
+                               uint32_t entries, uint32_t age_ms) {
   struct wwri_bus_op *made = op(f);
-  struct wwr_message message = {wwr_view_str("n"), wwr_payload_text(text)};
-  return called(f->bus->ops->publish(f->bus, wwr_view_str("room"), logged,
-                                     &message, made),
+  struct wwri_bus_publish what = {.name = wwr_view_str("n"),
+                                  .payload = wwr_payload_text(text),
+                                  .limit = {entries, age_ms}};
+  return called(f->bus->ops->publish(f->bus, wwr_view_str("room"), &what, made),
                 made);
 }
 
 static wwr_err publish(struct fixture *f, const char *text) {
-  return publish_as(f, text, true);
+  return publish_limited(f, text, 3, 1000);
 }
 
 static wwr_err history(struct fixture *f, uint32_t count) {
@@ -131,8 +139,7 @@ static void begin(struct fixture *f) {
   wwri_bus_config_default(&f->config);
   f->config.events = &events;
   f->config.owner = f;
-  f->config.log_entries = 3;
-  f->config.log_age_ms = 1000;
+  f->config.address = "here:1";
   f->config.max_payload_bytes = 10;
   CU_ASSERT_EQUAL_FATAL(f->bus->ops->open(f->bus, &f->config, 100), WWR_OK);
 }
@@ -159,6 +166,12 @@ static void calls_are_carried_out_in_their_order(void) {
   end(&f);
 }
 
+static uint64_t channels(struct fixture *f) {
+  struct wwri_bus_state state;
+  f->bus->ops->state(f->bus, &state);
+  return state.channels;
+}
+
 static void the_log_is_bounded_by_count_and_age(void) {
   struct fixture f;
   begin(&f);
@@ -169,16 +182,91 @@ static void the_log_is_bounded_by_count_and_age(void) {
   run(&f, 500);
   expect(&f, "ok ok ok ok ok [b][c][d]ok [c][d]");
   CU_ASSERT_EQUAL(publish(&f, "e"), WWR_OK);
-  CU_ASSERT_EQUAL(publish_as(&f, "f", false), WWR_OK); /* not logged */
   run(&f, 900);
   CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
   run(&f, 1500); /* c and d are a second old */
-  expect(&f, "ok ok ok [e]");
-  struct wwri_bus_state state;
+  expect(&f, "ok ok [e]");
+  CU_ASSERT_EQUAL(channels(&f), 1);
   run(&f, 5000);
-  f.bus->ops->state(f.bus, &state);
-  CU_ASSERT_EQUAL(state.channels, 0);
-  CU_ASSERT_EQUAL(state.published, 6);
+  CU_ASSERT_EQUAL(channels(&f), 0);
+  end(&f);
+}
+
+static void the_last_publish_sets_the_limit(void) {
+  struct fixture f;
+  begin(&f);
+  for (int i = 0; i < 30; i++) {
+    CU_ASSERT_EQUAL(publish_limited(&f, "x", 30, 1000), WWR_OK);
+  }
+  CU_ASSERT_EQUAL(publish_limited(&f, "y", 2, 5000), WWR_OK);
+  run(&f, 200);
+  f.said[0] = '\0';
+  CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
+  run(&f, 4000);
+  expect(&f, "ok [x][y]");
+  CU_ASSERT_EQUAL(publish_limited(&f, "z", 3, 1000), WWR_OK);
+  CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
+  run(&f, 4000);
+  expect(&f, "ok ok [z]");
+  end(&f);
+}
+
+static void what_is_not_logged_leaves_nothing(void) {
+  struct fixture f;
+  begin(&f);
+  CU_ASSERT_EQUAL(publish_limited(&f, "a", 0, 0), WWR_OK);
+  run(&f, 200);
+  CU_ASSERT_EQUAL(channels(&f), 0);
+  CU_ASSERT_EQUAL(subscribe(&f, &f.sub, 9), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "b"), WWR_OK);
+  CU_ASSERT_EQUAL(publish_limited(&f, "c", 0, 0), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "d"), WWR_OK);
+  CU_ASSERT_EQUAL(history(&f, 9), WWR_OK);
+  run(&f, 200);
+  expect(&f, "ok ok +n=b@1 ok +n=c@0 ok +n=d@2 ok ok [b][d]");
+  end(&f);
+}
+
+static void all_logs_together_are_bounded(void) {
+  struct fixture f;
+  begin(&f);
+  f.bus->ops->close(f.bus);
+  f.bus->ops->free(f.bus);
+  CU_ASSERT_EQUAL_FATAL(wwri_localbus_new(&f.bus, own), WWR_OK);
+  f.config.max_log_bytes = 5000;
+  CU_ASSERT_EQUAL_FATAL(f.bus->ops->open(f.bus, &f.config, 100), WWR_OK);
+  CU_ASSERT_EQUAL(publish_limited(&f, "old", 1000, 1000), WWR_OK);
+  for (int i = 0; i < 100; i++) {
+    struct wwri_bus_publish what = {.payload = wwr_payload_text("x"),
+                                    .limit = {1000, 1000}};
+    CU_ASSERT_EQUAL(
+        f.bus->ops->publish(f.bus, wwr_view_str("other"), &what, op(&f)),
+        WWR_OK);
+  }
+  CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
+  run(&f, 200);
+  CU_ASSERT_PTR_NULL(strstr(f.said, "old"));
+  f.said[0] = '\0';
+  CU_ASSERT_EQUAL(
+      f.bus->ops->history(f.bus, wwr_view_str("other"), 200, op(&f)), WWR_OK);
+  run(&f, 200);
+  size_t kept = (strlen(f.said) - strlen("ok ")) / strlen("[x]");
+  CU_ASSERT_TRUE(kept > 5 && kept < 50);
+  end(&f);
+}
+
+static void a_clock_that_steps_back_ages_nothing_twice(void) {
+  struct fixture f;
+  begin(&f);
+  run(&f, 1000000);
+  CU_ASSERT_EQUAL(publish(&f, "a"), WWR_OK);
+  run(&f, 500);
+  CU_ASSERT_EQUAL(history(&f, 1), WWR_OK);
+  run(&f, 1400);
+  expect(&f, "ok ok [a]");
+  CU_ASSERT_EQUAL(history(&f, 1), WWR_OK);
+  run(&f, 1500);
+  expect(&f, "ok ");
   end(&f);
 }
 
@@ -202,26 +290,46 @@ static void after_unsubscribe_nothing_is_delivered(void) {
   end(&f);
 }
 
+static void set_member(struct fixture *f, const char *member, const char *info,
+                       uint32_t connections) {
+  struct wwri_bus_member what = {wwr_view_str(member), wwr_view_str(info),
+                                 connections};
+  CU_ASSERT_EQUAL(
+      f->bus->ops->presence_set(f->bus, wwr_view_str("room"), &what, op(f)),
+      WWR_OK);
+}
+
 static void members_are_counted(void) {
   struct fixture f;
   struct wwr_view room = wwr_view_str("room");
-  struct wwri_bus_member members[] = {
-      {wwr_view_str("ann"), wwr_view_str("x"), 1},
-      {wwr_view_str("bob"), wwr_view_str(""), 2},
-      {wwr_view_str("ann"), wwr_view_str("y"), 3},
-      {wwr_view_str("bob"), wwr_view_str(""), 0},
-      {wwr_view_str("eve"), wwr_view_str(""), 0}};
   begin(&f);
-  for (int i = 0; i < 5; i++) {
-    CU_ASSERT_EQUAL(f.bus->ops->presence_set(f.bus, room, &members[i], op(&f)),
-                    WWR_OK);
-    if (i == 1) {
-      CU_ASSERT_EQUAL(f.bus->ops->presence_count(f.bus, room, op(&f)), WWR_OK);
-    }
-  }
+  set_member(&f, "ann", "x", 1);
+  set_member(&f, "", "", 4);
+  set_member(&f, "bob", "", 2);
+  CU_ASSERT_EQUAL(f.bus->ops->subscribers(f.bus, room, op(&f)), WWR_OK);
+  set_member(&f, "ann", "y", 3);
+  set_member(&f, "ann", "z", 3);
+  set_member(&f, "bob", "", 0);
+  set_member(&f, "eve", "", 0);
   CU_ASSERT_EQUAL(f.bus->ops->presence_list(f.bus, room, op(&f)), WWR_OK);
   run(&f, 200);
-  expect(&f, "ok ok ok 2 members ok ok ok ok <ann 3>");
+  expect(&f, "ok ok ok ok of 7 ok ok ok ok ok <ann 3 z>< 4 >of 7 ");
+  set_member(&f, "ann", "", 0);
+  set_member(&f, "", "", 0);
+  CU_ASSERT_EQUAL(f.bus->ops->subscribers(f.bus, room, op(&f)), WWR_OK);
+  run(&f, 400);
+  expect(&f, "ok ok ok ");
+  CU_ASSERT_EQUAL(channels(&f), 0);
+  end(&f);
+}
+
+static void the_node_is_this_process(void) {
+  struct fixture f;
+  begin(&f);
+  f.bus->ops->load(f.bus, 17, true);
+  CU_ASSERT_EQUAL(f.bus->ops->nodes(f.bus, op(&f)), WWR_OK);
+  run(&f, 200);
+  expect(&f, "ok {here:1 100 17 draining}");
   end(&f);
 }
 
@@ -242,21 +350,18 @@ static void nodes_are_told(void) {
 static void bad_calls_are_refused_at_once(void) {
   struct fixture f;
   begin(&f);
-  struct wwr_message message = {wwr_view_str("n"), wwr_payload_text("x")};
+  struct wwri_bus_publish what = {.name = wwr_view_str("n"),
+                                  .payload = wwr_payload_text("x")};
   struct wwri_bus_op unused = {0};
   const struct wwri_bus_ops *ops = f.bus->ops;
-  CU_ASSERT_EQUAL(
-      ops->publish(f.bus, wwr_view_str("!ctl"), true, &message, &unused),
-      WWR_E_INVALID);
+  CU_ASSERT_EQUAL(ops->publish(f.bus, wwr_view_str("!ctl"), &what, &unused),
+                  WWR_E_INVALID);
   CU_ASSERT_EQUAL(ops->history(f.bus, wwr_view_str(""), 1, &unused),
                   WWR_E_INVALID);
-  message.payload = wwr_payload_text("eleven byte");
-  CU_ASSERT_EQUAL(
-      ops->publish(f.bus, wwr_view_str("room"), true, &message, &unused),
-      WWR_E_BUFFER_OVERFLOW);
-  struct wwri_bus_config bad = f.config;
-  bad.log_entries = 0;
-  CU_ASSERT_EQUAL(ops->open(f.bus, &bad, 1), WWR_E_INVALID);
+  what.payload = wwr_payload_text("eleven byte");
+  CU_ASSERT_EQUAL(ops->publish(f.bus, wwr_view_str("room"), &what, &unused),
+                  WWR_E_BUFFER_OVERFLOW);
+  CU_ASSERT_EQUAL(ops->open(f.bus, &f.config, 1), WWR_E_INVALID);
   run(&f, 200);
   expect(&f, "");
   end(&f);
@@ -266,12 +371,14 @@ static void the_queue_is_bounded_and_close_ends_it(void) {
   struct fixture f;
   begin(&f);
   unsigned accepted = 0;
+  wwri_list_init(&f.sub.node);
   while (accepted < 1000000 && publish(&f, "0123456789") == WWR_OK) {
     f.said[0] = '\0';
     accepted++;
   }
   CU_ASSERT_TRUE(accepted > 1000 && accepted < 1000000);
   CU_ASSERT_EQUAL(publish(&f, "x"), WWR_E_LIMIT);
+  CU_ASSERT_EQUAL(f.bus->ops->unsubscribe(f.bus, &f.sub, op(&f)), WWR_OK);
   run(&f, 200);
   f.said[0] = '\0';
   CU_ASSERT_EQUAL(publish(&f, "x"), WWR_OK);
@@ -282,30 +389,45 @@ static void the_queue_is_bounded_and_close_ends_it(void) {
   end(&f);
 }
 
+enum { CALLS = 5 };
+
+static void call_all(struct fixture *f, struct wwri_bus_op *ops[CALLS],
+                     wwr_err errs[CALLS]) {
+  const struct wwri_bus_ops *bus = f->bus->ops;
+  struct wwr_view room = wwr_view_str("room");
+  struct wwri_bus_publish what = {.name = wwr_view_str("n"),
+                                  .payload = wwr_payload_text("x"),
+                                  .limit = {3, 1000}};
+  struct wwri_bus_member ann = {wwr_view_str("ann"), wwr_view_str("i"), 1};
+  errs[0] = bus->subscribe(f->bus, room, &f->sub, 3, ops[0]);
+  errs[1] = bus->publish(f->bus, room, &what, ops[1]);
+  errs[2] = bus->history(f->bus, room, 3, ops[2]);
+  errs[3] = bus->presence_set(f->bus, room, &ann, ops[3]);
+  errs[4] = bus->presence_list(f->bus, room, ops[4]);
+}
+
 static void every_allocation_may_fail(void) {
   for (long n = 0;; n++) {
     struct fixture f;
     begin(&f);
-    struct wwri_bus_op *ops[3] = {op(&f), op(&f), op(&f)};
-    struct wwr_view room = wwr_view_str("room");
-    struct wwr_message message = {wwr_view_str("n"), wwr_payload_text("x")};
+    struct wwri_bus_op *ops[CALLS];
+    wwr_err errs[CALLS];
+    for (int i = 0; i < CALLS; i++) ops[i] = op(&f);
     f.sub.deliver = on_deliver;
     f.sub.user = &f;
     test_alloc_fail_at(n);
-    wwr_err errs[3] = {f.bus->ops->subscribe(f.bus, room, &f.sub, 3, ops[0]),
-                       f.bus->ops->publish(f.bus, room, true, &message, ops[1]),
-                       f.bus->ops->history(f.bus, room, 3, ops[2])};
+    call_all(&f, ops, errs);
     run(&f, 200);
     bool failed = test_alloc_failed();
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < CALLS; i++) {
       CU_ASSERT_TRUE(errs[i] == WWR_OK || (failed && errs[i] == WWR_E_NOMEM));
       if (errs[i]) free(ops[i]);
     }
-    if (!failed) expect(&f, "ok +n=x@1 ok ok [x]");
+    if (!failed) expect(&f, "ok +n=x@1 ok ok [x]ok ok <ann 1 i>of 1 ");
     end(&f);
     if (!failed) break;
   }
-  struct wwri_bus *none = NULL;
+  struct wwr_bus *none = NULL;
   test_alloc_fail_at(0);
   CU_ASSERT_EQUAL(wwri_localbus_new(&none, own), WWR_E_NOMEM);
   CU_ASSERT_TRUE(test_alloc_failed());
@@ -329,8 +451,9 @@ static void any_thread_may_call(void) {
   static const struct wwri_bus_events quiet = {.wake = count_wake};
   struct fixture f;
   pthread_t threads[THREADS];
-  begin(&f);
-  f.bus->ops->close(f.bus);
+  memset(&f, 0, sizeof f);
+  CU_ASSERT_EQUAL_FATAL(wwri_localbus_new(&f.bus, own), WWR_OK);
+  wwri_bus_config_default(&f.config);
   f.config.events = &quiet;
   CU_ASSERT_EQUAL(f.bus->ops->open(f.bus, &f.config, 100), WWR_OK);
   for (int i = 0; i < THREADS; i++) {
@@ -356,9 +479,15 @@ int main(int argc, char **argv) {
        calls_are_carried_out_in_their_order},
       {"the_log_is_bounded_by_count_and_age",
        the_log_is_bounded_by_count_and_age},
+      {"the_last_publish_sets_the_limit", the_last_publish_sets_the_limit},
+      {"what_is_not_logged_leaves_nothing", what_is_not_logged_leaves_nothing},
+      {"all_logs_together_are_bounded", all_logs_together_are_bounded},
+      {"a_clock_that_steps_back_ages_nothing_twice",
+       a_clock_that_steps_back_ages_nothing_twice},
       {"after_unsubscribe_nothing_is_delivered",
        after_unsubscribe_nothing_is_delivered},
       {"members_are_counted", members_are_counted},
+      {"the_node_is_this_process", the_node_is_this_process},
       {"nodes_are_told", nodes_are_told},
       {"bad_calls_are_refused_at_once", bad_calls_are_refused_at_once},
       {"the_queue_is_bounded_and_close_ends_it",
