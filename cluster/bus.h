@@ -26,13 +26,6 @@ struct wwri_log_limit {
   uint32_t age_ms;
 };
 
-/** Who must not get a message, because it sent it: a connection of a process.
- * All zero: everybody gets it. */
-struct wwri_sender {
-  uint64_t process; /* random */
-  uint64_t conn;
-};
-
 /** A message of a channel. Everything borrowed until the call returns. */
 struct wwri_bus_message {
   struct wwri_logid id; /* {0, 0}: it is not logged */
