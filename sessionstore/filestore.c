@@ -219,6 +219,7 @@ static const struct wwr_sessionstore_ops file_ops = {
     .closed = closed,
     .free = free_store,
     .blocking = true,
+    .authority = NULL,
 };
 
 /* "wwrsess" beside the executable, to be freed with free(); 0 or an errno. */

@@ -128,6 +128,7 @@ static const struct wwr_sessionstore_ops memory_ops = {
     .closed = closed,
     .free = free_store,
     .blocking = false,
+    .authority = NULL,
 };
 
 wwr_err wwr_memorystore_new(struct wwr_sessionstore **out,
