@@ -11,7 +11,7 @@ WWR_PACKAGES=(
 # Without these some checks are skipped.
 # shellcheck disable=SC2034
 WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind
-  redis-server)
+  redis-server haproxy)
 # The same as pkg-config and the shell know them.
 WWR_MODULES=(libwebsockets libuv openssl hiredis jansson libconfig cunit)
 WWR_COMMANDS=(cc c++ cmake ninja pkg-config openssl)

@@ -195,6 +195,23 @@ static struct proc *proc_new(void) {
   return proc;
 }
 
+struct proc *proc_start_logged(const char *const argv[], const char *path) {
+  struct proc *proc = proc_new();
+  struct pipes pipes;
+  memset(&pipes, 0xff, sizeof pipes); /* all -1 */
+  if (!proc) return NULL;
+  pipes.in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  pipes.out[1] = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  pipes.err[1] = fcntl(pipes.out[1], F_DUPFD_CLOEXEC, 3);
+  bool good = pipes.in[0] >= 0 && pipes.err[1] >= 0 && proc->stop_fd >= 0 &&
+              pipe2(pipes.failed, O_CLOEXEC) == 0 && spawn(proc, &pipes, argv);
+  if (!good) fprintf(stderr, "proc: %s: %s\n", argv[0], strerror(errno));
+  close_pipes(&pipes);
+  if (good) return proc;
+  proc_free(proc);
+  return NULL;
+}
+
 struct proc *proc_start(const char *const argv[]) {
   struct proc *proc = proc_new();
   struct pipes pipes;
@@ -363,7 +380,7 @@ int proc_wait_exit(struct proc *proc, int timeout_ms) {
     }
     if (n <= 0 || waitpid(proc->pid, &proc->status, 0) != proc->pid) return -1;
     proc->exited = true;
-    stop_collector(proc);
+    if (proc->collecting) stop_collector(proc);
   }
   return WIFEXITED(proc->status) ? WEXITSTATUS(proc->status)
                                  : 128 + WTERMSIG(proc->status);

@@ -20,6 +20,11 @@ enum proc_stream { PROC_STDOUT, PROC_STDERR };
  * stderr. */
 struct proc *proc_start(const char *const argv[]);
 
+/** The same, but what it prints is appended to a file, both streams as they
+ * come; the functions that look at output know nothing of it. stdin is empty.
+ */
+struct proc *proc_start_logged(const char *const argv[], const char *path);
+
 /** Kill it if it still runs, wait for it, free. NULL does nothing. */
 void proc_free(struct proc *proc);
 
