@@ -1,0 +1,152 @@
+/* scripts.h - the Lua scripts of the cluster: texts for wwri_redis_script(),
+ * and the contract of each. CLUSTER.md, R1, R2, R5 to R7, R12, R13.
+ *
+ * Notation: P is "PREFIX:{TAG}". Numbers in arguments are decimal text; BOOT is
+ * 32 hex digits; ID is "EPOCH-OFFSET", of which {0, 0} is "0-0". Every reply
+ * that is no error is an array whose first element is a text, mostly "ok".
+ *
+ * Errors. OOM, READONLY, NOREPLICAS, MISCONF refuse a script before its first
+ * line (except that scripts marked "even out of memory" run). A key of another
+ * type is a definite error, and then nothing was written or published. PUBLISH
+ * comes last in every script.
+ *
+ * Keys (all with an expiry):
+ *   P:gen        hash: n generation, id replication id, born, v layout, fp
+ *   P:nodes      sorted set: BOOT by its last beat (ms), "!grace" by its end
+ *   P:node:BOOT  hash: n, name, address, version, started, connections,
+ *                draining
+ *   P:m:CH       hash: e epoch, r generation it began in, p parent, w why,
+ *                a age of the log (ms)
+ *   P:l:CH       stream, see "Entries"
+ *   P:pr:CH:BOOT hash: member by "CONNECTIONS INFO"
+ *   P:pi:CH      sorted set: BOOT by its connections of all members
+ *
+ * Entries of a log have four fields, always in this order, so that a reply of
+ * XRANGE is [ID, ["b", BOOT, "s", SEQ, "t", TIME, "d", ENVELOPE]] ...: who
+ * published it as which of its publishes, when (the server's clock, ms), what.
+ * The first of an epoch (offset 0) is its fork record: b is empty, s the ID it
+ * continues (empty: none), d why the epoch began: "new" (there was nothing),
+ * "generation", "log" (the log was gone), "meta" (P:m was gone), "order".
+ * RANGE is plain: XRANGE P:l:CH FROM + COUNT n.
+ *
+ * Hints, the payload on a channel: "ID BOOT SEQ TIME ENVELOPE", one space each;
+ * the envelope is the rest. ID is 0-0 for what is not logged. */
+#ifndef WWRI_CLUSTER_SCRIPTS_H
+#define WWRI_CLUSTER_SCRIPTS_H
+
+/** The beat, of every node once a second, first thing on every connection
+ * (R1, R5, R12, R13; rows 2, 6, 12, 46 to 48, 64). Even out of memory.
+ * KEYS  P:gen, P:nodes, P:node:BOOT
+ * ARGV  channel that the beat comes back on, token of the link, BOOT, n (larger
+ *       than in every beat of this boot before, executed or not), lease ms,
+ *       layout version of the data, fingerprint ("KEY=VALUE" lines, no empty
+ *       value), name, address, version, started (ms), connections,
+ *       draining (0, 1)
+ * Reply "ok", generation, born, server's time (ms), grace left (ms, 0: none);
+ *       the beat was PUBLISHed as "TOKEN GENERATION". All integers.
+ *       Else the lease is not renewed and nothing is published:
+ *       "fenced", generation, born: silent for a lease while others were heard;
+ *       "clone", generation, born: somebody beats under this boot id;
+ *       "disagree", then pairs of lines, theirs and ours, empty for none: we
+ *       may not join. Layouts come as lines "layout=N".
+ * A generation begins when there is none or the replication id is another;
+ * born changes only when there was none: the data is gone. */
+extern const char wwri_script_beat[];
+
+/** A node leaves: it is dead at once. Even out of memory.
+ * KEYS  P:nodes, P:node:BOOT
+ * ARGV  BOOT
+ * Reply "ok" */
+extern const char wwri_script_bye[];
+
+/** Append and tell the subscribers (R2, R6, R7, R8; rows 1 to 11, 29 to 35).
+ * KEYS  P:m:CH, P:l:CH, P:gen
+ * ARGV  channel P:c:CH, BOOT, SEQ (below 2^53), envelope, entries to keep
+ *       (1 or more), age to keep (ms), flags, hint ID, ms since first sent
+ *       The last two count only with flag r and may be left out else.
+ *       Flags, together as one text, perhaps empty:
+ *       t  renew the keys' expiry (age + 60 s). New keys get one anyway: send
+ * it with a node's first publish on a channel, then every quarter of it r  it
+ * may be there already: look first, from the hint on d  with r: look deep (1000
+ * entries rather than 256); the hint is its own id, once acknowledged Reply
+ * "ok", ID; "dup", ID: it was there; "superseded": it is not there, but a later
+ * one of BOOT is; "wrapped": the log holds more than was looked through;
+ * "nogen": no generation, nothing done, beat first. */
+extern const char wwri_script_publish[];
+
+/** Tell the subscribers, keep nothing; at most once (row 34).
+ * KEYS  P:gen (not read: it says where)
+ * ARGV  channel P:c:CH, BOOT, SEQ, envelope
+ * Reply "ok" */
+extern const char wwri_script_publish_unlogged[];
+
+/** Bytes for one node.
+ * KEYS  P:gen (not read)
+ * ARGV  channel P:n:BOOT, bytes
+ * Reply "ok", connections that got it (0: nobody; else no proof) */
+extern const char wwri_script_direct[];
+
+/** Make sure of an epoch of this generation; the last entries (row 10).
+ * KEYS  P:m:CH, P:l:CH, P:gen
+ * ARGV  expiry (ms) that the keys get at least, n entries at most (0: none)
+ * Reply "ok", ID, BOOT, SEQ of the last entry (the last two empty for a fork
+ *       record), array of entries as of XREVRANGE: the newest first, fork
+ *       records too, none older than the channel's age; "nogen" */
+extern const char wwri_script_open[];
+
+/** The last entries of channels (row 21). Also on replicas and out of memory.
+ * KEYS  P:l:CH ... up to 256
+ * Reply "ok", then for each key ID, BOOT, SEQ as in open; three empty texts:
+ *       no log (or something else: reading it will tell). */
+extern const char wwri_script_tops[];
+
+/** The same, renewing the expiry (row 9). A write; even out of memory.
+ * KEYS  P:l:CH, P:m:CH ... up to 256 pairs
+ * ARGV  expiry (ms) that the keys get at least */
+extern const char wwri_script_tops_touch[];
+
+/** Nodes that are alive, those that beat last first. Also on replicas.
+ * KEYS  P:nodes
+ * ARGV  "P:node:", lease ms, how many at most
+ * Reply "ok", then for each BOOT, ms since its beat (integer), name, address,
+ *       version, started, connections, draining (texts, as in the beat; empty
+ *       when they are lost until its next one) */
+extern const char wwri_script_nodes[];
+
+/** This node's connections of one member of a channel; absolute, so that a
+ * repetition changes nothing (R11, row 62). Even out of memory.
+ * KEYS  P:pr:CH:BOOT, P:pi:CH
+ * ARGV  BOOT, member, connections (0: none), info, connections of all members
+ *       on this node (0: none), expiry ms (2 leases)
+ * Reply "ok" */
+extern const char wwri_script_presence_set[];
+
+/** Keep rows alive; every half lease. Even out of memory.
+ * KEYS  P:pr:CH:BOOT, P:pi:CH ... up to 128 pairs
+ * ARGV  BOOT, expiry ms, connections of all members on this node, for each pair
+ * Reply "ok", then the numbers (from 1) of the pairs that are not as they
+ *       should be: set all their members again */
+extern const char wwri_script_presence_renew[];
+
+/** Members of a channel, summed over the nodes that are alive; rows of dead
+ * ones are dropped (not in grace). A write; even out of memory.
+ * KEYS  P:nodes, P:pi:CH
+ * ARGV  "P:pr:CH:", lease ms, members at most (0: only the sum)
+ * Reply "ok", connections of all members, 1 when members were left out (else
+ *       0), then for each member, connections (integers), info */
+extern const char wwri_script_presence_list[];
+
+/* For scripts of other folders, `-- include: NAME.lua` (cmake/EmbedLua.cmake):
+ *   clock.lua  clock(), whole(), server(), next_number()
+ *   keep.lua   keep(key, ttl)
+ *   epoch.lua  generation(), append(), publish_entry(); needs the two above
+ *   alive.lua  living(nodes, lease); needs clock.lua
+ * To log and publish from a script, as its end, with keys P:m:CH, P:l:CH,
+ * P:gen: local gen, reply = generation(KEYS[3]) if not gen then return reply
+ * end local id, ms = append(m, l, gen, boot, seq, data, limit, age, touch) if
+ * not id then return ms end       -- ms is the reply: nothing was written
+ *   publish_entry(channel, id, boot, seq, ms, data)
+ * (boot, seq) must be unique and seq increase, or receivers take the entry for
+ * a duplicate: use a boot id of your own, not the publisher's. */
+
+#endif

@@ -1,0 +1,3 @@
+#!lua
+-- direct: bytes for one node. scripts.h
+return {'ok', redis.call('PUBLISH', ARGV[1], ARGV[2])}
