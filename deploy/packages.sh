@@ -8,10 +8,12 @@ WWR_PACKAGES=(
   libuv1-dev libssl-dev libhiredis-dev libconfig-dev libjansson-dev
   libcunit1-dev openssl
 )
+# What a cluster runs on: each is called like its program.
+WWR_CLUSTER_PACKAGES=(redis-server haproxy)
 # Without these some checks are skipped.
 # shellcheck disable=SC2034
 WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind
-  redis-server haproxy)
+  "${WWR_CLUSTER_PACKAGES[@]}")
 # The same as pkg-config and the shell know them.
 WWR_MODULES=(libwebsockets libuv openssl hiredis jansson libconfig cunit)
 WWR_COMMANDS=(cc c++ cmake ninja pkg-config openssl)
@@ -96,5 +98,18 @@ wwr_prepare() {
   echo "This is neither Debian 12 nor 13: please install what is missing." >&2
   echo "  missing: ${missing[*]}" >&2
   echo "  Debian calls all that is needed: ${WWR_PACKAGES[*]}" >&2
+  return 1
+}
+
+# wwr_prepare_cluster YES: the same for the programs that a cluster runs on.
+wwr_prepare_cluster() {
+  local package missing=()
+  for package in "${WWR_CLUSTER_PACKAGES[@]}"; do
+    command -v "$package" >/dev/null 2>&1 ||
+      missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if wwr_is_debian && wwr_apt_install "$1" "${missing[@]}"; then return 0; fi
+  echo "please install: ${missing[*]}" >&2
   return 1
 }

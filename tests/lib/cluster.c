@@ -19,14 +19,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEFAULT_NODES = 3, MAX_TEXTS = 24, TEXT_MAX = 192 };
+enum { DEFAULT_NODES = 3, MAX_TEXTS = 24, TEXT_MAX = 512 };
+
+/* Debian has it where not everyone looks. */
+static const char *haproxy_program(void) {
+  static const char path[] = "/usr/sbin/haproxy";
+  return access(path, X_OK) == 0 ? path : "haproxy";
+}
 
 /* --- Making --------------------------------------------------------------- */
 
 bool cluster_available(void) {
-  static const char *const programs[][3] = {{"redis-server", "--version", NULL},
-                                            {"redis-cli", "--version", NULL},
-                                            {"haproxy", "-v", NULL}};
+  const char *const programs[][3] = {{"redis-server", "--version", NULL},
+                                     {"redis-cli", "--version", NULL},
+                                     {haproxy_program(), "-v", NULL}};
   for (size_t i = 0; i < 3; i++) {
     struct proc *proc = proc_start(programs[i]);
     bool good = proc && proc_wait_exit(proc, CLUSTER_WAIT_MS) == 0;
@@ -89,7 +95,8 @@ static bool write_haproxy_config(const struct cluster *cluster) {
 }
 
 static bool is_member(const struct cluster *cluster, int who) {
-  if (who == CLUSTER_REDIS) return !cluster->opts.no_redis;
+  if (who == CLUSTER_REDIS)
+    return !cluster->opts.no_redis && !cluster->opts.redis_url;
   if (who == CLUSTER_HAPROXY) return !cluster->opts.no_haproxy;
   return (size_t)who < cluster->opts.nodes;
 }
@@ -169,24 +176,34 @@ static void redis_args(const struct cluster *cluster, struct args *args) {
 }
 
 static void haproxy_args(const struct cluster *cluster, struct args *args) {
-  add(args, "haproxy");
+  add(args, haproxy_program());
   add(args, "-db");
   add_option(args, "-f", "%s/haproxy.cfg", cluster->dir);
+}
+
+static void add_redis_url(const struct cluster *cluster,
+                          const struct cluster_member *member,
+                          struct args *args) {
+  const char *login = cluster->opts.login ? cluster->opts.login : "";
+  unsigned port = member->redis_port;
+  if (port == 0) port = cluster->members[CLUSTER_REDIS].port;
+  if (cluster->opts.redis_url) {
+    add_option(args, "--redis", "%s", cluster->opts.redis_url);
+  } else {
+    add_option(args, "--redis", "redis://%s127.0.0.1:%u", login, port);
+  }
+  add_option(args, "--node-name", "%s", member->name);
 }
 
 static void node_args(const struct cluster *cluster, int node,
                       struct args *args) {
   const struct cluster_member *member = &cluster->members[node];
-  const char *login = cluster->opts.login ? cluster->opts.login : "";
-  unsigned redis = member->redis_port;
-  if (redis == 0) redis = cluster->members[CLUSTER_REDIS].port;
   add(args, cluster->opts.program);
   add_option(args, "--listen", "127.0.0.1:%u", member->port);
   if (cluster->opts.no_redis) {
     add_option(args, "--sessions", "%s/sessions-%d", cluster->dir, node);
   } else {
-    add_option(args, "--redis", "redis://%s127.0.0.1:%u", login, redis);
-    add_option(args, "--node-name", "%s", member->name);
+    add_redis_url(cluster, member, args);
   }
   add_all(args, member->args);
 }
@@ -238,7 +255,7 @@ bool cluster_run(struct cluster *cluster, int who) {
 
 static bool start_all(struct cluster *cluster) {
   int nodes = (int)cluster->opts.nodes;
-  if (!cluster->opts.no_redis && !cluster_run(cluster, CLUSTER_REDIS))
+  if (is_member(cluster, CLUSTER_REDIS) && !cluster_run(cluster, CLUSTER_REDIS))
     return false;
   for (int i = 0; i < nodes; i++) {
     if (!cluster_launch(cluster, i)) return false;

@@ -28,6 +28,8 @@ struct cluster_opts {
   const char *const *redis_args; /**< More options of redis-server. */
   const char *login;             /**< Of the nodes' Redis URL: "user:pass@". */
   const char *balance;           /**< Default "roundrobin". */
+  const char *redis_url;         /**< Of a Redis of the test's own: none is
+                                      started. */
   bool no_redis;                 /**< Nodes that know nothing of each other. */
   bool no_haproxy;
 };
