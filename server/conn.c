@@ -218,9 +218,16 @@ void wwri_conn_close_if_idle(struct wwr_conn *conn) {
   if (conn->own_parcels) return; /* its last answers are still in the mail */
   if (conn->close_asked) {
     wwri_conn_close_now(conn, WWRI_CLOSE_NORMAL, WWR_OK);
-  } else if (conn->violation && !conn->inbox_head) {
-    wwri_conn_close_now(conn, conn->violation, WWR_E_PROTOCOL);
+  } else if (conn->ending && !conn->inbox_head) {
+    wwri_conn_close_now(conn, conn->ending, conn->ending_reason);
   }
+}
+
+void wwri_conn_end(struct wwr_conn *conn, uint16_t code, wwr_err reason) {
+  if (conn->ending) return;
+  conn->ending = code;
+  conn->ending_reason = reason;
+  wwri_conn_close_if_idle(conn);
 }
 
 static void begin_close(struct wwr_conn *conn) {
@@ -251,13 +258,16 @@ void wwr_conn_close(struct wwr_conn *conn) {
  * "Requests": nothing is lost), in the session it was sent in. */
 static void settle(struct wwr_conn *conn) {
   struct wwr_server *server = conn->server;
+  wwr_conn_ref(conn);
   if (atomic_load(&server->stopping)) wwri_inbox_drop(conn);
   if (conn->inbox_head) {
     wwri_registry_seal(&server->registry, conn);
   } else {
     wwri_registry_leave(&server->registry, conn);
   }
+  wwri_session_abandon(conn);
   wwri_conn_end_if_over(conn);
+  wwr_conn_unref(conn);
 }
 
 /* The pipe has died: nobody can be told anything any more. */

@@ -85,10 +85,16 @@ void wwri_inbox_drop(struct wwr_conn *conn) {
   while ((request = pop(conn))) wwri_request_free(request);
 }
 
+/* Clients throw their session away on any failed restore: what another node
+ * could restore gets no answer but a close. */
 static void refuse(struct wwr_conn *conn, enum wwri_work work,
                    const struct wwri_id *id) {
   if (work == WWRI_WORK_SIGNAL) return;
-  wwri_conn_reply_plain(conn, WWRI_REPLY_SHUTDOWN, id);
+  if (work == WWRI_WORK_RESTORE && wwri_store_decides(conn->server)) {
+    wwri_conn_end(conn, WWRI_CLOSE_GOING_AWAY, WWR_OK);
+  } else {
+    wwri_conn_reply_plain(conn, WWRI_REPLY_SHUTDOWN, id);
+  }
 }
 
 static void resume(struct wwr_conn *conn) {
@@ -106,6 +112,9 @@ void wwri_inbox_refuse(struct wwr_conn *conn) {
     wwri_request_free(request);
   }
   resume(conn); /* what was not read yet is refused as well */
+  if (!conn->restoring) return;
+  wwri_conn_end(conn, WWRI_CLOSE_GOING_AWAY, WWR_OK);
+  wwri_session_abandon(conn);
 }
 
 /* --- Arrival -------------------------------------------------------------- */
@@ -150,19 +159,18 @@ static void start(struct wwr_conn *conn, enum wwri_work work,
 }
 
 static void violate(struct wwr_conn *conn, uint16_t close_code) {
-  if (conn->violation) return;
-  conn->violation = close_code;
+  if (conn->ending) return;
   wwri_count(&conn->shard->counters.violations, 1);
   wwri_log(&conn->server->opts.log, WWR_LOG_INFO, conn->id,
            "protocol violation", "remote", conn->remote, NULL);
-  wwri_conn_close_if_idle(conn);
+  wwri_conn_end(conn, close_code, WWR_E_PROTOCOL);
 }
 
 static void on_message(struct wwri_pipe *pipe, struct wwr_view bytes) {
   struct wwr_conn *conn = pipe->user;
   struct wwri_msg msg;
   enum wwri_work work;
-  if (conn->violation || conn->state != WWRI_CONN_OPEN) return;
+  if (conn->ending || conn->state != WWRI_CONN_OPEN) return;
   if (bytes.len == 1 && bytes.data[0] == WWRI_HEARTBEAT) return;
   if (wwri_decode(bytes, &msg) != WWR_OK) {
     violate(conn, WWRI_CLOSE_PROTOCOL);
@@ -219,7 +227,7 @@ void wwri_conn_pump(struct wwr_conn *conn) {
 }
 
 void wwri_conn_pump_later(struct wwr_conn *conn) {
-  bool nothing_to_do = !conn->inbox_head && !conn->paused && !conn->violation &&
+  bool nothing_to_do = !conn->inbox_head && !conn->paused && !conn->ending &&
                        !atomic_load(&conn->closing);
   if (nothing_to_do || conn->pump_posted) return;
   conn->pump_posted = true;

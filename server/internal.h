@@ -57,15 +57,19 @@ struct wwri_shard {
     size_t conn_cap;
     struct wwr_request *spare; /* finished inline requests, linked by next */
     unsigned spare_count;
+    uint64_t unanswered_ms; /* when a restore was last logged as unanswered */
   } own;
+  struct wwri_mail relapse; /* see authority.c */
+  atomic_uint relapses;
 };
 
 /* Sessions with connections: key -> entry with its connections. The lock also
- * guards every conn->session and conn->unreachable, so that "check the limit
+ * guards what of a connection is about its session, so that "check the limit
  * and register" and "leave and see whether it was the last" are one step. */
 struct wwri_registry {
   pthread_mutex_t lock;
   struct wwri_map entries;
+  struct wwr_sessionstore *store; /* that has authority; NULL: none has */
 };
 
 enum wwri_server_state {
@@ -85,14 +89,18 @@ struct wwr_server {
   struct wwri_pool *workers;
   struct wwri_pool *store_workers; /* NULL unless the store blocks */
   struct wwri_frame *accept_conf;  /* the same for every connection */
+  struct wwri_frame *session_gone; /* notify-session-closed */
   struct wwri_registry registry;
   pthread_mutex_t broadcast_lock; /* one order of broadcasts on all shards */
   atomic_ullong next_conn_id;
-  atomic_bool stopping;    /* requests get reply-shutdown from here on */
-  atomic_bool closing_all; /* new connections are closed at once */
-  atomic_ulong open_work;  /* handlers, restores and closes under way */
-  atomic_ulong live_pipes; /* until the pipe has died */
-  atomic_ulong live_conns; /* until on_disconnected has returned */
+  atomic_bool stopping;         /* requests get reply-shutdown from here on */
+  atomic_bool closing_all;      /* new connections are closed at once */
+  atomic_ulong open_work;       /* handlers, restores and closes under way */
+  atomic_ulong late_work;       /* operations of the store nobody waits for */
+  atomic_size_t received_bytes; /* signals to sessions, on their way */
+  bool watching;                /* the store's events */
+  atomic_ulong live_pipes;      /* until the pipe has died */
+  atomic_ulong live_conns;      /* until on_disconnected has returned */
 
   struct { /* under `control.lock` */
     pthread_mutex_t lock;
@@ -161,6 +169,8 @@ struct wwr_conn {
   struct wwr_session *session;
   struct wwri_list session_link; /* in the entry of the session */
   bool unreachable;              /* no session may be attached any more */
+  bool counted;                  /* by the store with authority */
+  struct wwri_store_op *opening; /* ... which has not answered `created` */
 
   /* Loop thread only. */
   struct wwri_pipe *pipe; /* NULL when GONE */
@@ -170,13 +180,16 @@ struct wwr_conn {
   unsigned running; /* handlers that hold a slot */
   unsigned hooks;   /* of them: hooks on a worker, or on their way there */
   bool blocked;     /* a restore or close holds back later messages */
+  struct wwri_store_op *restoring; /* a restore that may be given up */
   bool pumping;
   bool pump_posted;
   bool paused;
   bool close_asked;     /* `closing`, once its mail has arrived: what was sent
                            before the close is out */
   unsigned own_parcels; /* sent on this loop, but still in its mail */
-  uint16_t violation;   /* close code, once the peer broke the protocol */
+  uint16_t ending;      /* close code: nothing the peer sends counts any more,
+                           see wwri_conn_end() */
+  wwr_err ending_reason;
   wwr_err reason;
   struct wwr_request *inbox_head;
   struct wwr_request *inbox_tail;
@@ -210,9 +223,13 @@ static inline bool wwri_conn_refusing(const struct wwr_conn *conn) {
   return atomic_load(&conn->closing) || atomic_load(&conn->server->stopping);
 }
 
-/** Close the pipe if a close or violation waits for open work that is done.
- * Loop thread. */
+/** Close the pipe if a close or end waits for open work that is done. Loop
+ * thread. */
 void wwri_conn_close_if_idle(struct wwr_conn *conn);
+
+/** Look at nothing the peer sends from here on; when what arrived before is
+ * done, close the pipe with `code`. The first call counts. Loop thread. */
+void wwri_conn_end(struct wwr_conn *conn, uint16_t code, wwr_err reason);
 
 /** Run on_disconnected once the pipe has died and nothing of the connection is
  * open or waits any more; may free it. Loop thread. */
@@ -240,7 +257,8 @@ extern const struct wwri_pipe_events wwri_conn_pipe_events;
 void wwri_conn_pump(struct wwr_conn *conn);
 void wwri_conn_pump_later(struct wwr_conn *conn);
 
-/** Answer with reply-shutdown, or drop, everything that waits. Loop thread. */
+/** Answer with reply-shutdown, or drop, everything that waits; a restore that
+ * can be made elsewhere ends the connection instead. Loop thread. */
 void wwri_inbox_refuse(struct wwr_conn *conn);
 
 /** Free everything that waits. Loop thread. */
@@ -286,6 +304,10 @@ void wwri_session_restore(struct wwr_conn *conn, const struct wwri_id *id,
                           struct wwr_view key);
 void wwri_session_close_asked(struct wwr_conn *conn, const struct wwri_id *id);
 
+/** Do not wait for the store any longer, if a restore is under way that may be
+ * given up: as if it had never been asked for. Loop thread. */
+void wwri_session_abandon(struct wwr_conn *conn);
+
 /** A wwr_conn_done that wakes a struct wwri_waiter. */
 void wwri_conn_wake(struct wwr_conn *conn, wwr_err err, void *waiter);
 
@@ -294,11 +316,13 @@ void wwri_session_unblock(struct wwr_conn *conn);
 
 /* --- storeop.c: one call of the store ------------------------------------ */
 
+/* What is to be told; in brackets what a store with authority is asked. */
 enum wwri_store_call {
   WWRI_STORE_NOTHING, /* just finish later */
   WWRI_STORE_CREATED,
-  WWRI_STORE_LOOKUP,
-  WWRI_STORE_CLOSED
+  WWRI_STORE_LOOKUP, /* [attach] */
+  WWRI_STORE_CLOSED, /* on a connection [leave] */
+  WWRI_STORE_KILLED  /* on all of them: closed [kill] */
 };
 
 /* Embed it; everything in it is valid until `finished`. */
@@ -309,10 +333,14 @@ struct wwri_store_op {
   struct wwri_shard *shard; /* where it starts and ends */
   enum wwri_store_call call;
   struct wwr_conn *conn;       /* a reference; may be NULL */
-  struct wwr_session *session; /* created: a reference; lookup: the result */
-  char *key;                   /* lookup, closed: ours */
+  struct wwr_session *session; /* a reference; lookup: the result */
+  char *key;                   /* ours; NULL: the session's */
   size_t key_len;
   wwr_err err;
+  bool late;                  /* counts as late work. Loop thread */
+  atomic_uint starts;         /* calls of _start that it takes: 1 */
+  struct wwri_store_op *then; /* of a `created`, under the registry's lock:
+                                 what waits for it */
   void (*finished)(struct wwri_store_op *op); /* on the shard's loop, once */
 };
 
@@ -323,7 +351,8 @@ void wwri_store_op_init(struct wwri_store_op *op, enum wwri_store_call call,
                         struct wwr_session *session,
                         void (*finished)(struct wwri_store_op *op));
 
-/** Set the key of a lookup or closed; copied. Errors: WWR_E_NOMEM. */
+/** Set the key of an operation without a session; copied. Errors:
+ * WWR_E_NOMEM. */
 WWR_MUST_CHECK wwr_err wwri_store_op_key(struct wwri_store_op *op,
                                          struct wwr_view key);
 
@@ -331,30 +360,93 @@ WWR_MUST_CHECK wwr_err wwri_store_op_key(struct wwri_store_op *op,
  * the server until then. Any thread. */
 void wwri_store_op_start(struct wwri_store_op *op);
 
+/** Nobody waits for it any longer: it is late work from here on, which a
+ * shutdown does not wait for. On the shard's loop, before `finished`. */
+void wwri_store_op_forsake(struct wwri_store_op *op);
+
 /** Give back what it holds. */
 void wwri_store_op_deinit(struct wwri_store_op *op);
+
+/* --- authority.c: stores that decide for several nodes -------------------- */
+
+/** True when the store decides who may have a session, over all nodes. */
+static inline bool wwri_store_decides(const struct wwr_server *server) {
+  return server->registry.store != NULL;
+}
+
+/** The limit of connections per session that this server checks by itself. */
+uint32_t wwri_store_own_limit(const struct wwr_server *server);
+
+/** True when an error of a restore is an answer for the client; false: it must
+ * not be told, because it would throw away a session that may live. */
+bool wwri_store_is_answer(const struct wwr_server *server, wwr_err err);
+
+/** One connection less that the store counted. Any thread. */
+void wwri_store_detach(struct wwr_sessionstore *store, struct wwr_view key);
+
+/** Hear the store's events, until _unwatch, after which none is under way. */
+void wwri_authority_watch(struct wwr_server *server);
+void wwri_authority_unwatch(struct wwr_server *server);
+
+/** Prepare what must not fail later. */
+void wwri_authority_init_shard(struct wwri_shard *shard);
+
+/** Queue a signal for every connection of a session on this node; connections
+ * whose restore was completed by the store before are among them. Borrows
+ * `frame`. Any thread. Errors: WWR_E_NOMEM, WWR_E_LIMIT (too much is on its
+ * way). */
+wwr_err wwri_session_signal_local(struct wwr_server *server,
+                                  struct wwr_view key,
+                                  struct wwri_frame *frame);
 
 /* --- registry.c ----------------------------------------------------------- */
 
 void wwri_registry_init(struct wwri_registry *registry);
 void wwri_registry_deinit(struct wwri_registry *registry);
 
-/** Give the connection a session: WWR_OK takes one reference of it. With
- * `replace` it leaves the one it has. `max` 0: unlimited. `notice` (may be
- * NULL) is sent in the same step; its reference is taken on WWR_OK.
+/** Give the connection a session: WWR_OK takes one reference of it and of
+ * `notice`, which is sent in the same step. `max` 0: unlimited.
+ * With `created` (to be started by the caller) the session is new; without, it
+ * is restored, was counted by a store that has authority, and takes the place
+ * of the present one.
  * Errors: WWR_E_DISCONNECTED, WWR_E_SESSION_ACTIVE, WWR_E_MAX_SESSION_CONNS,
  * WWR_E_NOMEM: nothing changed. Any thread. */
 wwr_err wwri_registry_attach(struct wwri_registry *registry,
                              struct wwr_conn *conn, struct wwr_session *session,
-                             bool replace, uint32_t max,
-                             struct wwri_frame *notice);
+                             uint32_t max, struct wwri_frame *notice,
+                             struct wwri_store_op *created);
 
-/** Take the session off the connection: its reference, or NULL when there was
- * none. *last: no other connection has it. `notice` is sent in the same step
- * when there was one; its reference is always taken. Any thread. */
-struct wwr_session *wwri_registry_detach(struct wwri_registry *registry,
-                                         struct wwr_conn *conn, bool *last,
-                                         struct wwri_frame *notice);
+/** `created` was answered: the connection is counted from here on, or, when it
+ * has lost the session meanwhile, what waited for this happens. */
+void wwri_registry_created(struct wwri_registry *registry,
+                           struct wwri_store_op *created);
+
+/** Take the session, if there is one, off the connection for good. `op` gets
+ * the reference and the call that is due, WWRI_STORE_NOTHING perhaps; the
+ * caller starts it. `notice` (borrowed, may be NULL) is sent in the same step
+ * when there was a session. Any thread. */
+void wwri_registry_close(struct wwri_registry *registry, struct wwr_conn *conn,
+                         struct wwri_frame *notice, struct wwri_store_op *op);
+
+/** The same for all connections of a session, with op->key; each gets a
+ * reference and a place in *results, which is freed by the caller. Errors:
+ * WWR_E_NOMEM: nothing changed. Any thread. */
+wwr_err wwri_registry_expel(struct wwri_registry *registry,
+                            struct wwri_frame *notice, struct wwri_store_op *op,
+                            struct wwr_close_result **results, size_t *count);
+
+/** Take the session off up to `max` of its connections on `shard`, undestroyed;
+ * with `notice` (borrowed) each is told. A reference of each in `out`; their
+ * number. On the shard's loop. */
+size_t wwri_registry_take(struct wwri_registry *registry, struct wwr_view key,
+                          const struct wwri_shard *shard,
+                          struct wwri_frame *notice, struct wwr_conn **out,
+                          size_t max);
+
+/** Send a frame to the session's connections on `shard`. On its loop. */
+void wwri_registry_send(struct wwri_registry *registry, struct wwr_view key,
+                        const struct wwri_shard *shard,
+                        struct wwri_frame *frame);
 
 /** From now on no session can be attached. Any thread. */
 void wwri_registry_seal(struct wwri_registry *registry, struct wwr_conn *conn);
@@ -373,11 +465,10 @@ size_t wwri_registry_count(struct wwri_registry *registry);
 long wwri_registry_conn_count(struct wwri_registry *registry,
                               struct wwr_view key);
 
-/** The connections of a session, each with a reference; with `notice` they are
- * all taken off the session and sent it. Errors: WWR_E_NOMEM. */
+/** The connections of a session, each with a reference. Errors:
+ * WWR_E_NOMEM. */
 wwr_err wwri_registry_conns(struct wwri_registry *registry, struct wwr_view key,
-                            struct wwri_frame *notice, struct wwr_conn ***out,
-                            size_t *count);
+                            struct wwr_conn ***out, size_t *count);
 
 /* --- keygen.c ------------------------------------------------------------- */
 
@@ -413,7 +504,8 @@ static inline void wwri_server_work_end(struct wwr_server *server) {
   if (atomic_fetch_sub(&server->open_work, 1) == 1) wwri_shutdown_nudge(server);
 }
 
-/** Wait until no work is open and no connection is left. */
+/** Wait until no work is open, late work included, and no connection is left.
+ */
 void wwri_shutdown_wait_idle(struct wwr_server *server);
 
 #endif

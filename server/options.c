@@ -49,6 +49,10 @@ static const char *bad_subprotocol(const struct wwr_server_opts *opts) {
 
 static const char *bad_field(const struct wwr_server_opts *opts) {
   if (!opts->transport) return "transport";
+  if (opts->store && opts->store->ops->blocking &&
+      opts->store->ops->authority) {
+    return "store";
+  }
   if (opts->handlers != WWR_HANDLERS_BLOCKING &&
       opts->handlers != WWR_HANDLERS_NONBLOCKING) {
     return "handlers";

@@ -20,6 +20,13 @@ static wwr_err make_accept_conf(struct wwr_server *server) {
                            &server->accept_conf);
 }
 
+static wwr_err make_notices(struct wwr_server *server) {
+  struct wwri_msg gone = {.type = WWRI_NOTIFY_SESSION_CLOSED};
+  wwr_err err = make_accept_conf(server);
+  return err == WWR_OK ? wwri_encode_frame(&gone, 1, &server->session_gone)
+                       : err;
+}
+
 static wwr_err make_shards(struct wwr_server *server) {
   size_t count = server->opts.io_threads;
   server->shards = calloc(count, sizeof *server->shards);
@@ -30,6 +37,7 @@ static wwr_err make_shards(struct wwr_server *server) {
     if (err != WWR_OK) return err;
     server->shards[i].server = server;
     server->shards[i].loop = server->loops[i];
+    wwri_authority_init_shard(&server->shards[i]);
     server->shard_count = i + 1;
   }
   return WWR_OK;
@@ -76,6 +84,7 @@ static void destroy(struct wwr_server *server) {
     wwri_loop_free(server->loops[i]);
   }
   wwri_frame_unref(server->accept_conf);
+  wwri_frame_unref(server->session_gone);
   wwri_registry_deinit(&server->registry);
   pthread_cond_destroy(&server->control.changed);
   pthread_mutex_destroy(&server->control.lock);
@@ -97,7 +106,7 @@ wwr_err wwr_server_new(struct wwr_server **out,
   }
   init_control(server);
   wwr_err err = wwri_options_copy(&server->opts, opts, bad_field);
-  if (err == WWR_OK) err = make_accept_conf(server);
+  if (err == WWR_OK) err = make_notices(server);
   if (err == WWR_OK) err = make_shards(server);
   if (err == WWR_OK) err = make_pools(server);
   if (err != WWR_OK) {
@@ -106,6 +115,9 @@ wwr_err wwr_server_new(struct wwr_server **out,
   }
   server->transport = opts->transport;
   server->store = opts->store;
+  if (opts->store && opts->store->ops->authority) {
+    server->registry.store = opts->store;
+  }
   *out = server;
   return WWR_OK;
 }
@@ -117,6 +129,7 @@ void wwr_server_free(struct wwr_server *server) {
   if (server->control.has_thread) pthread_join(server->control.thread, NULL);
   struct wwr_transport *transport = server->transport;
   struct wwr_sessionstore *store = server->store;
+  wwri_authority_unwatch(server);
   destroy(server);
   wwr_transport_free(transport);
   if (store) store->ops->free(store);
@@ -170,6 +183,7 @@ wwr_err wwr_server_start(struct wwr_server *server) {
   if (fresh) server->control.state = WWRI_SERVER_RUNNING;
   pthread_mutex_unlock(&server->control.lock);
   if (!fresh) return WWR_E_CLOSED;
+  wwri_authority_watch(server);
   wwr_err err = start_all(server);
   if (err == WWR_OK) return WWR_OK;
   wwri_log(&server->opts.log, WWR_LOG_ERROR, 0, "server could not start",
@@ -218,7 +232,7 @@ long wwr_server_session_conn_count(const struct wwr_server *server,
 wwr_err wwr_server_session_conns(const struct wwr_server *server,
                                  struct wwr_view key, struct wwr_conn ***out,
                                  size_t *count) {
-  return wwri_registry_conns(registry_of(server), key, NULL, out, count);
+  return wwri_registry_conns(registry_of(server), key, out, count);
 }
 
 static uint64_t load(const atomic_ullong *counter) {

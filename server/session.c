@@ -4,7 +4,12 @@
  * notify-session-created in one step, then tell the store. Restore: look up,
  * then check the limit, attach and queue the reply in one step; the connection
  * is blocked meanwhile. Failures change nothing, except that a created session
- * whose store failed stays active and can't be restored. */
+ * whose store failed stays active and can't be restored.
+ *
+ * With a store that has authority a restore is answered only when the answer is
+ * certain; else the connection ends, and the client, its session kept, tries
+ * elsewhere. It may take seconds: who leaves meanwhile, or a server that shuts
+ * down, does not wait for it (abandon). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +49,7 @@ static void created(struct wwri_store_op *op) {
              "session was not stored, it can't be restored", "error",
              wwr_err_name(op->err), NULL);
   }
+  wwri_registry_created(&op->conn->server->registry, op);
   if (creation->done) creation->done(op->conn, WWR_OK, creation->user_data);
   wwri_store_op_deinit(op);
   free(creation);
@@ -70,9 +76,9 @@ static wwr_err attach_created(struct creation *creation, struct wwr_conn *conn,
   if (err != WWR_OK) return err;
   wwri_store_op_init(&creation->store, WWRI_STORE_CREATED, conn->shard, conn,
                      session, created);
-  err = wwri_registry_attach(&conn->server->registry, conn,
-                             wwr_session_ref(session), false,
-                             conn->server->opts.max_session_conns, frame);
+  err = wwri_registry_attach(
+      &conn->server->registry, conn, wwr_session_ref(session),
+      wwri_store_own_limit(conn->server), frame, &creation->store);
   if (err == WWR_OK) {
     wwri_store_op_start(&creation->store);
     return WWR_OK;
@@ -133,6 +139,14 @@ void wwri_session_unblock(struct wwr_conn *conn) {
   wwr_conn_unref(conn);
 }
 
+void wwri_session_abandon(struct wwr_conn *conn) {
+  struct wwri_store_op *op = conn->restoring;
+  if (!op) return;
+  conn->restoring = NULL;
+  wwri_store_op_forsake(op);
+  wwri_session_unblock(conn);
+}
+
 /* Attach and reply in one step, or say which error the client gets. */
 static wwr_err take_session(struct wwr_conn *conn, const struct wwri_id *id,
                             struct wwr_session *session) {
@@ -141,8 +155,8 @@ static wwr_err take_session(struct wwr_conn *conn, const struct wwri_id *id,
   wwr_err err = object_frame(conn->server, session, &reply, &frame);
   if (err != WWR_OK) return err;
   err = wwri_registry_attach(&conn->server->registry, conn,
-                             wwr_session_ref(session), true,
-                             conn->server->opts.max_session_conns, frame);
+                             wwr_session_ref(session),
+                             wwri_store_own_limit(conn->server), frame, NULL);
   if (err == WWR_OK) return WWR_OK;
   wwr_session_unref(session);
   wwri_frame_unref(frame);
@@ -160,32 +174,83 @@ static enum wwri_msg_type restore_error(wwr_err err) {
   }
 }
 
+/* Thousands may fail at once, for one reason: one line a second. */
+static enum wwr_log_level unanswered_level(struct wwri_shard *shard) {
+  uint64_t now = wwri_loop_now_ms(shard->loop);
+  uint64_t last = shard->own.unanswered_ms;
+  if (last && now - last < 1000) return WWR_LOG_DEBUG;
+  shard->own.unanswered_ms = now;
+  return WWR_LOG_WARN;
+}
+
+static void restore_failed(struct wwr_conn *conn, const struct wwri_id *id,
+                           wwr_err err) {
+  enum wwri_msg_type type = restore_error(err);
+  if (!conn->pipe) return;
+  if (!wwri_store_is_answer(conn->server, err)) {
+    wwri_log(log_of(conn), unanswered_level(conn->shard), conn->id,
+             "a session can't be restored now, connection closed", "error",
+             wwr_err_name(err), NULL);
+    wwri_inbox_drop(conn);
+    wwri_conn_end(conn, WWRI_CLOSE_GOING_AWAY, WWR_E_UNAVAILABLE);
+    return;
+  }
+  if (type == WWRI_REPLY_INTERNAL_ERROR) {
+    wwri_log(log_of(conn), WWR_LOG_ERROR, conn->id,
+             "session could not be restored", "error", wwr_err_name(err), NULL);
+  }
+  wwri_conn_reply_plain(conn, type, id);
+}
+
+/* What the store counted is either on the connection now or given back. */
+static wwr_err take_found(struct restoration *restoration) {
+  struct wwri_store_op *op = &restoration->store;
+  struct wwr_view key = {(const uint8_t *)op->key, op->key_len};
+  struct wwri_registry *registry = &op->conn->server->registry;
+  if (op->err != WWR_OK) return op->err;
+  wwr_err err = op->session ? WWR_OK : WWR_E_INTERNAL;
+  if (op->late) err = WWR_E_CANCELED;
+  if (err == WWR_OK) {
+    err = take_session(op->conn, &restoration->id, op->session);
+  }
+  if (err != WWR_OK) wwri_store_detach(registry->store, key);
+  return err;
+}
+
 static void looked_up(struct wwri_store_op *op) {
   struct restoration *restoration =
       WWRI_CONTAINER(op, struct restoration, store);
   struct wwr_conn *conn = wwr_conn_ref(op->conn);
-  wwr_err err = op->err;
-  if (err == WWR_OK && !op->session) err = WWR_E_INTERNAL;
-  if (err == WWR_OK) err = take_session(conn, &restoration->id, op->session);
-  if (err != WWR_OK && conn->pipe) {
-    enum wwri_msg_type type = restore_error(err);
-    if (type == WWRI_REPLY_INTERNAL_ERROR) {
-      wwri_log(log_of(conn), WWR_LOG_ERROR, conn->id,
-               "session could not be restored", "error", wwr_err_name(err),
-               NULL);
-    }
-    wwri_conn_reply_plain(conn, type, &restoration->id);
+  bool late = op->late;
+  wwr_err err = take_found(restoration);
+  if (!late) {
+    conn->restoring = NULL;
+    if (err != WWR_OK) restore_failed(conn, &restoration->id, err);
   }
   wwri_store_op_deinit(op);
   free(restoration);
-  wwri_session_unblock(conn);
+  if (!late) wwri_session_unblock(conn);
   wwr_conn_unref(conn);
 }
 
 static bool limit_reached(const struct wwr_server *server,
                           struct wwr_view key) {
-  long max = (long)server->opts.max_session_conns;
+  long max = (long)wwri_store_own_limit(server);
   return max && wwr_server_session_conn_count(server, key) >= max;
+}
+
+static struct restoration *restoration_new(struct wwr_conn *conn,
+                                           const struct wwri_id *id,
+                                           struct wwr_view key) {
+  struct restoration *restoration = calloc(1, sizeof *restoration);
+  if (!restoration) return NULL;
+  restoration->id = *id;
+  wwri_store_op_init(&restoration->store, WWRI_STORE_LOOKUP, conn->shard, conn,
+                     NULL, looked_up);
+  if (wwri_store_op_key(&restoration->store, key) == WWR_OK) return restoration;
+  wwri_store_op_deinit(&restoration->store);
+  free(restoration);
+  return NULL;
 }
 
 void wwri_session_restore(struct wwr_conn *conn, const struct wwri_id *id,
@@ -199,21 +264,15 @@ void wwri_session_restore(struct wwr_conn *conn, const struct wwri_id *id,
     wwri_conn_reply_plain(conn, WWRI_REPLY_MAX_SESSION_CONNS, id);
     return;
   }
-  struct restoration *restoration = calloc(1, sizeof *restoration);
-  if (restoration) {
-    restoration->id = *id;
-    wwri_store_op_init(&restoration->store, WWRI_STORE_LOOKUP, conn->shard,
-                       conn, NULL, looked_up);
-    if (wwri_store_op_key(&restoration->store, key) == WWR_OK) {
-      conn->blocked = true;
-      wwri_conn_work_begin(conn);
-      wwri_store_op_start(&restoration->store);
-      return;
-    }
-    wwri_store_op_deinit(&restoration->store);
-    free(restoration);
+  struct restoration *restoration = restoration_new(conn, id, key);
+  if (!restoration) {
+    restore_failed(conn, id, WWR_E_NOMEM);
+    return;
   }
-  wwri_conn_reply_plain(conn, WWRI_REPLY_INTERNAL_ERROR, id);
+  conn->blocked = true;
+  if (wwri_store_decides(server)) conn->restoring = &restoration->store;
+  wwri_conn_work_begin(conn);
+  wwri_store_op_start(&restoration->store);
 }
 
 /* --- Queries -------------------------------------------------------------- */

@@ -12,11 +12,6 @@ static void log_failure(const struct wwri_store_op *op, uint64_t conn_id) {
            wwr_err_name(op->err), NULL);
 }
 
-static wwr_err closed_notice(struct wwri_frame **out) {
-  struct wwri_msg msg = {.type = WWRI_NOTIFY_SESSION_CLOSED};
-  return wwri_encode_frame(&msg, 1, out);
-}
-
 /* --- Asked by the client -------------------------------------------------- */
 
 struct farewell {
@@ -49,21 +44,19 @@ void wwri_session_close_asked(struct wwr_conn *conn, const struct wwri_id *id) {
     wwri_conn_reply_plain(conn, WWRI_REPLY_INTERNAL_ERROR, id);
     return;
   }
-  bool last;
-  struct wwr_session *session =
-      wwri_registry_detach(&conn->server->registry, conn, &last, NULL);
-  if (last) {
-    farewell->id = *id;
-    wwri_store_op_init(&farewell->store, WWRI_STORE_CLOSED, conn->shard, conn,
-                       session, farewell_done);
-    conn->blocked = true;
-    wwri_conn_work_begin(conn);
-    wwri_store_op_start(&farewell->store);
-  } else {
+  farewell->id = *id;
+  wwri_store_op_init(&farewell->store, WWRI_STORE_NOTHING, conn->shard, conn,
+                     NULL, farewell_done);
+  wwri_registry_close(&conn->server->registry, conn, NULL, &farewell->store);
+  if (farewell->store.call == WWRI_STORE_NOTHING) {
+    wwri_store_op_deinit(&farewell->store);
     free(farewell);
     confirm(conn, id);
+    return;
   }
-  wwr_session_unref(session);
+  conn->blocked = true;
+  wwri_conn_work_begin(conn);
+  wwri_store_op_start(&farewell->store);
 }
 
 /* --- By the server, on one connection ------------------------------------- */
@@ -84,24 +77,17 @@ static void closure_done(struct wwri_store_op *op) {
 
 wwr_err wwr_conn_close_session(struct wwr_conn *conn, wwr_conn_done done,
                                void *user_data) {
-  struct wwri_frame *notice;
-  bool last;
-  if (!conn->server->store) return WWR_E_SESSIONS_DISABLED;
+  struct wwr_server *server = conn->server;
+  if (!server->store) return WWR_E_SESSIONS_DISABLED;
   struct closure *closure = calloc(1, sizeof *closure);
   if (!closure) return WWR_E_NOMEM;
-  if (closed_notice(&notice) != WWR_OK) {
-    free(closure);
-    return WWR_E_NOMEM;
-  }
   closure->done = done;
   closure->user_data = user_data;
-  struct wwr_session *session =
-      wwri_registry_detach(&conn->server->registry, conn, &last, notice);
-  wwri_store_op_init(&closure->store,
-                     last ? WWRI_STORE_CLOSED : WWRI_STORE_NOTHING, conn->shard,
-                     conn, session, closure_done);
+  wwri_store_op_init(&closure->store, WWRI_STORE_NOTHING, conn->shard, conn,
+                     NULL, closure_done);
+  wwri_registry_close(&server->registry, conn, server->session_gone,
+                      &closure->store);
   wwri_store_op_start(&closure->store);
-  wwr_session_unref(session);
   return WWR_OK;
 }
 
@@ -120,16 +106,14 @@ struct expulsion {
   struct wwri_store_op store;
   wwr_close_done done;
   void *user_data;
-  struct wwr_conn **conns;
   size_t count;
-  struct wwr_close_result *results;
+  struct wwr_close_result *results; /* each with a reference */
 };
 
 static void expulsion_free(struct expulsion *expulsion) {
   for (size_t i = 0; i < expulsion->count; i++) {
-    wwr_conn_unref(expulsion->conns[i]);
+    wwr_conn_unref(expulsion->results[i].conn);
   }
-  free(expulsion->conns);
   free(expulsion->results);
   wwri_store_op_deinit(&expulsion->store);
   free(expulsion);
@@ -139,42 +123,16 @@ static void expulsion_done(struct wwri_store_op *op) {
   struct expulsion *expulsion = WWRI_CONTAINER(op, struct expulsion, store);
   size_t count = expulsion->count;
   log_failure(op, 0);
-  for (size_t i = 0; i < count; i++) {
-    /* Only the last one off destroys the session, so its error is the store's.
-     */
-    expulsion->results[i].conn = expulsion->conns[i];
-    expulsion->results[i].err = i + 1 == count ? op->err : WWR_OK;
-  }
+  /* Only the last one off destroys the session, so its error is the store's. */
+  if (count) expulsion->results[count - 1].err = op->err;
   if (expulsion->done) {
     expulsion->done(expulsion->results, count, expulsion->user_data);
   }
   expulsion_free(expulsion);
 }
 
-/* Everything that may fail comes before anything changes: the number of
- * connections is only known under the registry's lock, so the results are
- * allocated after it, and a failure there only costs the report. */
-static wwr_err expel(struct wwr_server *server, struct expulsion *expulsion,
-                     struct wwr_view key, struct wwri_frame *notice) {
-  wwr_err err = wwri_store_op_key(&expulsion->store, key);
-  if (err != WWR_OK) return err;
-  err = wwri_registry_conns(&server->registry, key, notice, &expulsion->conns,
-                            &expulsion->count);
-  if (err != WWR_OK || !expulsion->count) return err;
-  expulsion->store.call = WWRI_STORE_CLOSED;
-  expulsion->results =
-      calloc(expulsion->count, sizeof(struct wwr_close_result));
-  if (expulsion->results) return WWR_OK;
-  for (size_t i = 0; i < expulsion->count; i++) {
-    wwr_conn_unref(expulsion->conns[i]);
-  }
-  expulsion->count = 0;
-  return WWR_OK;
-}
-
 wwr_err wwr_server_close_session(struct wwr_server *server, struct wwr_view key,
                                  wwr_close_done done, void *user_data) {
-  struct wwri_frame *notice;
   if (!server->store) return WWR_E_SESSIONS_DISABLED;
   if (!wwri_server_is_running(server)) return WWR_E_CLOSED;
   struct expulsion *expulsion = calloc(1, sizeof *expulsion);
@@ -183,10 +141,11 @@ wwr_err wwr_server_close_session(struct wwr_server *server, struct wwr_view key,
                      NULL, NULL, expulsion_done);
   expulsion->done = done;
   expulsion->user_data = user_data;
-  wwr_err err = closed_notice(&notice);
+  wwr_err err = wwri_store_op_key(&expulsion->store, key);
   if (err == WWR_OK) {
-    err = expel(server, expulsion, key, notice);
-    wwri_frame_unref(notice);
+    err = wwri_registry_expel(&server->registry, server->session_gone,
+                              &expulsion->store, &expulsion->results,
+                              &expulsion->count);
   }
   if (err == WWR_OK) {
     wwri_store_op_start(&expulsion->store);

@@ -32,7 +32,8 @@ static bool no_pipes(const struct wwr_server *server) {
 }
 
 static bool idle(const struct wwr_server *server) {
-  return no_work(server) && no_conns(server);
+  return no_work(server) && no_conns(server) &&
+         atomic_load(&server->late_work) == 0;
 }
 
 static struct timespec after(uint32_t ms) {

@@ -1,5 +1,6 @@
 /* One call of the session store: started on the shard's loop, or on a worker
- * when the store blocks, and always finished on the shard's loop. */
+ * when the store blocks, and always finished on the shard's loop. Here is where
+ * a store with authority is asked differently from one without. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,11 +10,20 @@ static struct wwr_server *server_of(const struct wwri_store_op *op) {
   return op->shard->server;
 }
 
+static void late_work_end(struct wwr_server *server) {
+  if (atomic_fetch_sub(&server->late_work, 1) == 1) wwri_shutdown_nudge(server);
+}
+
 static void finish(struct wwri_mail *mail) {
   struct wwri_store_op *op = WWRI_CONTAINER(mail, struct wwri_store_op, mail);
   struct wwr_server *server = server_of(op);
+  bool late = op->late;
   op->finished(op);
-  wwri_server_work_end(server);
+  if (late) {
+    late_work_end(server);
+  } else {
+    wwri_server_work_end(server);
+  }
 }
 
 /* Any thread: the store is done. */
@@ -32,21 +42,38 @@ static struct wwr_view key_of(const struct wwri_store_op *op) {
   return key;
 }
 
+static void ask_plain(struct wwr_sessionstore *store,
+                      struct wwri_store_op *op) {
+  if (op->call == WWRI_STORE_LOOKUP) {
+    store->ops->lookup(store, key_of(op), &op->op);
+  } else {
+    store->ops->closed(store, key_of(op), &op->op);
+  }
+}
+
+static void ask_authority(struct wwr_sessionstore *store,
+                          struct wwri_store_op *op) {
+  const struct wwr_sessionauthority_ops *authority = store->ops->authority;
+  if (op->call == WWRI_STORE_LOOKUP) {
+    uint32_t max = server_of(op)->opts.max_session_conns;
+    authority->attach(store, key_of(op), max, &op->op);
+  } else if (op->call == WWRI_STORE_CLOSED) {
+    authority->leave(store, key_of(op), &op->op);
+  } else {
+    authority->kill(store, key_of(op), &op->op);
+  }
+}
+
 static void call_store(struct wwri_store_op *op) {
   struct wwr_sessionstore *store = server_of(op)->store;
-  switch (op->call) {
-    case WWRI_STORE_CREATED:
-      store->ops->created(store, op->conn, op->session, &op->op);
-      break;
-    case WWRI_STORE_LOOKUP:
-      store->ops->lookup(store, key_of(op), &op->op);
-      break;
-    case WWRI_STORE_CLOSED:
-      store->ops->closed(store, key_of(op), &op->op);
-      break;
-    case WWRI_STORE_NOTHING:
-      on_done(&op->op, WWR_OK, NULL);
-      break;
+  if (op->call == WWRI_STORE_NOTHING) {
+    on_done(&op->op, WWR_OK, NULL);
+  } else if (op->call == WWRI_STORE_CREATED) {
+    store->ops->created(store, op->conn, op->session, &op->op);
+  } else if (wwri_store_decides(server_of(op))) {
+    ask_authority(store, op);
+  } else {
+    ask_plain(store, op);
   }
 }
 
@@ -63,6 +90,7 @@ void wwri_store_op_init(struct wwri_store_op *op, enum wwri_store_call call,
                         struct wwr_session *session,
                         void (*finished)(struct wwri_store_op *op)) {
   memset(op, 0, sizeof *op);
+  atomic_init(&op->starts, 1);
   op->op.done = on_done;
   op->job.run = start_on_worker;
   op->mail.fn = start_on_loop;
@@ -84,12 +112,19 @@ wwr_err wwri_store_op_key(struct wwri_store_op *op, struct wwr_view key) {
 
 void wwri_store_op_start(struct wwri_store_op *op) {
   struct wwr_server *server = server_of(op);
+  if (atomic_fetch_sub(&op->starts, 1) > 1) return;
   wwri_server_work_begin(server);
   if (op->call == WWRI_STORE_NOTHING || !server->store_workers) {
     wwri_loop_post(op->shard->loop, &op->mail);
   } else if (wwri_pool_submit(server->store_workers, &op->job) != WWR_OK) {
     on_done(&op->op, WWR_E_IO, NULL);
   }
+}
+
+void wwri_store_op_forsake(struct wwri_store_op *op) {
+  op->late = true;
+  atomic_fetch_add(&server_of(op)->late_work, 1);
+  wwri_server_work_end(server_of(op));
 }
 
 void wwri_store_op_deinit(struct wwri_store_op *op) {

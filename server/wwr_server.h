@@ -37,7 +37,9 @@ struct wwr_server_hooks {
   /** The last hook of a connection, exactly once after on_connected returned
    * and its open handlers finished. `reason`: WWR_OK (closed by either side),
    * WWR_E_TIMEOUT (nothing was heard for the read timeout), WWR_E_PROTOCOL,
-   * WWR_E_SLOW_CONSUMER, WWR_E_DISCONNECTED (broken). */
+   * WWR_E_SLOW_CONSUMER, WWR_E_DISCONNECTED (broken), WWR_E_UNAVAILABLE (its
+   * session could not be restored, or lost its place, because the cluster was
+   * out of reach), WWR_E_NOMEM. */
   void (*on_disconnected)(struct wwr_conn *conn, wwr_err reason,
                           void *user_data);
 
@@ -156,16 +158,16 @@ WWR_API wwr_err wwr_server_broadcast(struct wwr_server *server,
                                      struct wwr_view name,
                                      const struct wwr_payload *payload);
 
-/** Number of sessions that have connections. */
+/** Number of sessions that have connections to this server. */
 WWR_API size_t wwr_server_sessions(const struct wwr_server *server);
 
-/** Number of connections of a session, -1 when it is unknown here. */
+/** Number of a session's connections to this server, -1 when it has none. */
 WWR_API long wwr_server_session_conn_count(const struct wwr_server *server,
                                            struct wwr_view key);
 
-/** A session's connections, each with a reference: give them back with
- * wwr_conn_unref() and the array with wwr_free(). *count 0 and *out NULL when
- * it is unknown. Errors: WWR_E_NOMEM. */
+/** A session's connections to this server, each with a reference: give them
+ * back with wwr_conn_unref() and the array with wwr_free(). *count 0 and *out
+ * NULL when it has none. Errors: WWR_E_NOMEM. */
 WWR_API WWR_MUST_CHECK wwr_err
 wwr_server_session_conns(const struct wwr_server *server, struct wwr_view key,
                          struct wwr_conn ***out, size_t *count);
@@ -179,9 +181,11 @@ struct wwr_close_result {
 typedef void (*wwr_close_done)(const struct wwr_close_result *results,
                                size_t count, void *user_data);
 
-/** Close a session on every connection of it (PROTOCOL.md, "Sessions"). `done`
- * (may be NULL) is called once, on an I/O thread, as a wwr_conn_done; with no
- * connections the list is empty and the store untouched.
+/** Close a session on every connection of it (PROTOCOL.md, "Sessions"); with a
+ * store that has authority on every node. `done` (may be NULL) is called once,
+ * on an I/O thread, as a wwr_conn_done, with the connections of this server.
+ * When there are none the list is empty, and a store without authority is left
+ * alone.
  * Errors, returned: WWR_E_SESSIONS_DISABLED, WWR_E_CLOSED, WWR_E_NOMEM. */
 WWR_API WWR_MUST_CHECK wwr_err
 wwr_server_close_session(struct wwr_server *server, struct wwr_view key,
