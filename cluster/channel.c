@@ -5,7 +5,7 @@
  * follow it one by one and are delivered.
  *
  * What can go wrong: a hint does not follow (one was lost): the log is read
- * until it does (catchup.c). The pair was lost: the position is kept, and
+ * until it does (catchup.c). The link was lost: the position is kept, and
  * compared with the log's top when it is back. A hint that was lost with
  * nothing after it: the audit compares tops. A hint that doesn't fit into the
  * buffer: it is dropped, and the log read once more. */
@@ -222,16 +222,15 @@ static void forget(struct wwri_channel *channel) {
   channel->phase = WWRI_IDLE;
   channel->trail_len = 0;
   wwri_seen_clear(&channel->seen);
+  channel->discard = channel->in_flight != WWRI_CMD_NONE;
   channel->again = false;
   clear_buffer(channel);
   clear_recent(channel);
 }
 
-void wwri_channel_pair_lost(struct wwri_channel *channel, bool sub_link,
-                            uint64_t now_ms) {
-  (void)now_ms;
+void wwri_channel_pair_lost(struct wwri_channel *channel) {
   channel->pair_live = false;
-  if (sub_link) channel->link = WWRI_SUB_OFF;
+  if (channel->link == WWRI_SUB_ON) channel->link = WWRI_SUB_WANTED;
   channel->discard = channel->in_flight != WWRI_CMD_NONE;
   channel->suspect_until_ms = 0;
   clear_buffer(channel);
@@ -242,18 +241,14 @@ void wwri_channel_pair_lost(struct wwri_channel *channel, bool sub_link,
   }
 }
 
-void wwri_channel_kicked(struct wwri_channel *channel, uint64_t now_ms) {
+void wwri_channel_kicked(struct wwri_channel *channel) {
   bool live = channel->pair_live;
-  wwri_channel_pair_lost(channel, true, now_ms);
+  wwri_channel_pair_lost(channel);
   channel->pair_live = live;
 }
 
 void wwri_channel_confirmed(struct wwri_channel *channel) {
-  if (channel->link == WWRI_SUB_SENT) {
-    channel->link = WWRI_SUB_ON;
-  } else if (channel->link == WWRI_UNSUB_SENT) {
-    channel->link = WWRI_SUB_OFF;
-  }
+  if (channel->link == WWRI_SUB_WANTED) channel->link = WWRI_SUB_ON;
 }
 
 static bool wanted(const struct wwri_channel *channel) {
@@ -262,14 +257,19 @@ static bool wanted(const struct wwri_channel *channel) {
 
 int wwri_channel_next_sub(struct wwri_channel *channel) {
   if (channel->link == WWRI_SUB_OFF && wanted(channel)) {
-    channel->link = WWRI_SUB_SENT;
+    channel->link = WWRI_SUB_WANTED;
     return 1;
   }
-  if (channel->link == WWRI_SUB_ON && !wanted(channel)) {
-    channel->link = WWRI_UNSUB_SENT;
+  if (channel->link != WWRI_SUB_OFF && !wanted(channel)) {
+    channel->link = WWRI_SUB_OFF;
     return -1;
   }
   return 0;
+}
+
+void wwri_channel_sub_failed(struct wwri_channel *channel, uint64_t now_ms) {
+  channel->link = WWRI_SUB_OFF;
+  channel->retry_at_ms = now_ms + channel->config->retry_ms;
 }
 
 /* --- commands --- */

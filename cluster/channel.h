@@ -100,7 +100,7 @@ struct wwri_channel {
   const struct wwri_channel_config *config;
   void *user;
   enum wwri_phase phase;
-  enum { WWRI_SUB_OFF, WWRI_SUB_SENT, WWRI_SUB_ON, WWRI_UNSUB_SENT } link;
+  enum { WWRI_SUB_OFF, WWRI_SUB_WANTED, WWRI_SUB_ON } link;
   bool pair_live;
   bool paused; /* queues of its connections are over half full */
 
@@ -163,17 +163,16 @@ void wwri_channel_pressure(struct wwri_channel *channel, bool full);
 
 /* --- what happens --- */
 
-/** The pair became live, or is no longer. Lost without the subscriber link:
- * `sub_link` is true when our subscription is gone too. */
+/** The link became live, or is no longer; then its subscriptions are gone and
+ * come again by themselves. */
 void wwri_channel_pair_live(struct wwri_channel *channel);
-void wwri_channel_pair_lost(struct wwri_channel *channel, bool sub_link,
-                            uint64_t now_ms);
+void wwri_channel_pair_lost(struct wwri_channel *channel);
 
-/** The oldest operation on the subscriber link was confirmed. */
+/** What is wanted from the link was confirmed. */
 void wwri_channel_confirmed(struct wwri_channel *channel);
 
 /** The server ended the subscription by itself (slot moved). */
-void wwri_channel_kicked(struct wwri_channel *channel, uint64_t now_ms);
+void wwri_channel_kicked(struct wwri_channel *channel);
 
 /** A hint arrived; bytes are copied when kept. Epoch 0: a message that is not
  * logged, which goes to whoever has joined and is forgotten. */
@@ -207,9 +206,12 @@ uint64_t wwri_channel_deadline(const struct wwri_channel *channel);
 
 /* --- what to do --- */
 
-/** The next operation for the subscriber link: +1 SUBSCRIBE, -1 UNSUBSCRIBE,
- * 0 none. It counts as sent. */
+/** What to tell the link: +1 the channel is wanted, -1 no longer, 0 nothing.
+ * It counts as told. */
 int wwri_channel_next_sub(struct wwri_channel *channel);
+
+/** The link could not take the wish: it is told again after a while. */
+void wwri_channel_sub_failed(struct wwri_channel *channel, uint64_t now_ms);
 
 /** A command that the channel wants on the command link. */
 struct wwri_channel_want {

@@ -1,24 +1,22 @@
-/* node.c - the pair of links and its beat.
+/* node.c - the link and its beats.
  *
- * The happy path: the command link comes up and says hello, the subscriber link
- * comes up and takes the node's own channel; a beat goes out on the one and is
- * heard on the other: the pair is live, and stays so as long as beats come
- * back.
+ * The happy path: the link connects and asks for a beat; its answer tells the
+ * generation, the link says that it is live, and so are we, until either ends.
  *
- * What can go wrong: a link drops: the pair is lost, and live again only when a
- * beat sent after both are back is heard. The two ended at different servers,
- * or at one whose replication id changed: both are reconnected. No beat heard
- * for 1.5 s: audit; for 3 s: reconnect both. We slept past our lease, or the
- * server says that we were silent too long: a new boot id. */
+ * What can go wrong: the link is lost: calls end, channels are stale, and the
+ * next connection begins with a beat again. A beat brings another generation
+ * than the one we work with, or a call finds that there is none: the link is
+ * dropped, so that everything starts anew in the new one. We slept past our
+ * lease: likewise, as what waits in the sockets is from another life. The
+ * server says that we were silent too long, or that somebody else beats under
+ * our boot id: a new boot id. */
 #include "node_impl.h"
 
-#include <string.h>
+/* Publishes that wait are looked at so often, if nothing else happens. */
+enum { IDLE_MS = 1000 };
 
 void wwri_node_config_default(struct wwri_node_config *config) {
-  *config = (struct wwri_node_config){.beat_ms = 1000,
-                                      .suspect_ms = 1500,
-                                      .dead_ms = 3000,
-                                      .lease_ms = 30000,
+  *config = (struct wwri_node_config){.lease_ms = 30000,
                                       .audit_ms = 5000,
                                       .audit_soon_ms = 1000,
                                       .touch_ms = 150000,
@@ -41,7 +39,6 @@ void wwri_node_init(struct wwri_node *node,
   wwri_list_init(&node->todo);
   wwri_list_init(&node->read_queue);
   wwri_list_init(&node->tops);
-  wwri_list_init(&node->ops);
   wwri_publisher_init(&node->publisher, &node->config.publish, boot, node);
 }
 
@@ -49,245 +46,180 @@ static void tell(struct wwri_node *node, enum wwri_node_event event) {
   node->config.out->event(node, event);
 }
 
-/* --- links --- */
+/* --- the link --- */
 
-static void lose_pair(struct wwri_node *node, bool sub_link, uint64_t now_ms) {
+static void lose(struct wwri_node *node, uint64_t now_ms) {
   bool was_live = node->live;
-  node->live = node->suspect = false;
-  node->pair_beat = 0;
-  wwri_node_channels_lost(node, sub_link, now_ms);
+  node->live = node->link_live = false;
+  node->beating = node->beat_known = false;
+  node->beat_done = node->beat_n; /* the others will not be answered */
+  wwri_node_channels_lost(node, now_ms);
+  wwri_node_drop_calls(node, now_ms);
+  wwri_publisher_link_down(&node->publisher);
   if (was_live) tell(node, WWRI_NODE_DOWN);
 }
 
-void wwri_node_link_down(struct wwri_node *node, enum wwri_link link,
-                         uint64_t now_ms) {
-  if (link == WWRI_LINK_COMMAND) {
-    node->command_up = node->hello_done = false;
-    node->beat_in_flight = false;
-    lose_pair(node, false, now_ms);
-    wwri_node_drop_calls(node, now_ms);
-    wwri_publisher_link_down(&node->publisher);
-  } else {
-    node->subscriber_up = node->own_confirmed = node->own_op = false;
-    while (wwri_list_pop(&node->ops)) continue;
-    lose_pair(node, true, now_ms);
-  }
+void wwri_node_link_lost(struct wwri_node *node, uint64_t now_ms) {
+  node->dropping = false;
+  lose(node, now_ms);
 }
 
-static void reconnect(struct wwri_node *node, enum wwri_link link,
-                      uint64_t now_ms) {
-  wwri_node_link_down(node, link, now_ms);
-  node->config.out->reconnect(node, link);
+/* Before the first beat there is nothing to drop: what comes then is asked for
+ * on these connections, and that beat will tell. */
+static void drop(struct wwri_node *node, const char *why, uint64_t now_ms) {
+  if (!node->beating || node->dropping) return;
+  node->stats.drops++;
+  lose(node, now_ms);
+  node->dropping = true;
+  node->config.out->drop(node, why);
 }
 
-void wwri_node_reconnect(struct wwri_node *node, uint64_t now_ms) {
-  node->stats.reconnects++;
-  reconnect(node, WWRI_LINK_COMMAND, now_ms);
-  if (node->config.rules.no_pair) return;
-  reconnect(node, WWRI_LINK_SUBSCRIBER, now_ms);
-}
-
-void wwri_node_hello(struct wwri_node *node) {
-  struct wwri_call call = {.kind = WWRI_CALL_HELLO, .boot = node->boot};
-  wwri_node_send(node, &call, NULL);
-}
-
-static bool same_server(const struct wwri_server_id *a,
-                        const struct wwri_server_id *b) {
-  return strcmp(a->replid, b->replid) == 0;
-}
-
-static void become_live(struct wwri_node *node, uint64_t now_ms) {
+static void check_live(struct wwri_node *node, uint64_t now_ms) {
+  if (node->live || !node->link_live || !node->beat_known) return;
   node->live = true;
   node->audit_at_ms = now_ms + node->config.audit_soon_ms;
+  wwri_publisher_link_up(&node->publisher, node->generation);
   wwri_node_channels_live(node);
   tell(node, WWRI_NODE_LIVE);
 }
 
-/* Both links are ready: the next beat that comes back makes them a pair. */
-static void check_pair(struct wwri_node *node, uint64_t now_ms) {
-  if (!node->hello_done || !node->subscriber_up) return;
-  if (node->config.rules.no_pair) {
-    if (!node->live) become_live(node, now_ms);
-    return;
-  }
-  if (!same_server(&node->command_server, &node->subscriber_server)) {
-    wwri_node_reconnect(node, now_ms);
-    return;
-  }
-  if (!node->own_confirmed || node->pair_beat) return;
-  node->pair_beat = node->beat_n + 1;
-  node->beat_sent_ms = 0; /* now */
+void wwri_node_link_live(struct wwri_node *node, bool fresh, uint64_t now_ms) {
+  if (node->dropping) return;
+  node->link_live = true;
+  if (!fresh) node->audit_at_ms = now_ms;
+  check_live(node, now_ms);
 }
 
-void wwri_node_link_up(struct wwri_node *node, enum wwri_link link,
-                       const struct wwri_server_id *server, uint64_t now_ms) {
-  node->heard_ms = now_ms;
-  if (link == WWRI_LINK_COMMAND) {
-    node->command_up = true;
-    node->beat_in_flight = false;
-    wwri_node_hello(node);
-    return;
-  }
-  if (!server->master && !node->config.rules.no_pair) {
-    reconnect(node, link, now_ms);
-    return;
-  }
-  node->subscriber_up = true;
-  node->subscriber_server = *server;
-  node->own_op = true;
-  node->config.out->subscribe(node, NULL, true);
-  struct wwri_list *at = node->channels.next;
-  for (; at != &node->channels; at = at->next) {
-    wwri_node_touch(node, WWRI_CONTAINER(at, struct wwri_node_channel, all));
-  }
-  check_pair(node, now_ms);
+void wwri_node_link_suspect(struct wwri_node *node, uint64_t now_ms) {
+  node->audit_at_ms = now_ms;
 }
 
-void wwri_node_confirmed(struct wwri_node *node) {
-  if (node->own_op) {
-    node->own_op = false;
-    node->own_confirmed = true;
-    check_pair(node, node->run_ms);
-    return;
-  }
-  struct wwri_list *at = wwri_list_pop(&node->ops);
-  if (!at) return;
-  struct wwri_node_channel *channel =
-      WWRI_CONTAINER(at, struct wwri_node_channel, op);
+void wwri_node_subscribed(struct wwri_node *node,
+                          struct wwri_node_channel *channel) {
+  if (node->dropping) return;
   wwri_channel_confirmed(&channel->base);
   wwri_node_touch(node, channel);
 }
 
-/* --- hello and beats --- */
+/* --- beats --- */
 
-static void reboot(struct wwri_node *node, uint64_t now_ms) {
+void wwri_node_beat(struct wwri_node *node, struct wwri_beat *out,
+                    uint64_t now_ms) {
+  if (!node->beating && !node->dropping) {
+    node->beating = true;
+    node->connection++;
+  }
+  node->beat_n++;
+  node->beat_sent_ms[node->beat_n % WWRI_BEATS_MAX] = now_ms;
+  *out = (struct wwri_beat){node->boot, node->beat_n, node->connection};
+}
+
+static void reboot(struct wwri_node *node, const char *why, uint64_t now_ms) {
+  drop(node, why, now_ms);
   node->stats.fenced++;
   node->boot = node->config.out->new_boot(node);
-  node->beat_n = 0;
+  node->beat_n = node->beat_done = 0;
   wwri_publisher_reboot(&node->publisher, node->boot);
   tell(node, WWRI_NODE_FENCED);
-  wwri_node_reconnect(node, now_ms); /* the own channel's name changed */
 }
 
 static void learn_generation(struct wwri_node *node,
-                             const struct wwri_reply *reply) {
+                             const struct wwri_beat_answer *answer) {
   uint64_t before = node->generation;
   uint64_t born = node->born;
-  node->generation = reply->generation;
-  node->born = reply->born;
-  if (before == 0 || before == reply->generation) return;
+  node->beat_known = true;
+  node->generation = answer->generation;
+  node->born = answer->born;
+  if (before == 0 || before == answer->generation) return;
   node->stats.generations++;
   tell(node, WWRI_NODE_UNCERTAIN);
-  if (born != reply->born) tell(node, WWRI_NODE_DATA_LOST);
+  if (born != answer->born) tell(node, WWRI_NODE_DATA_LOST);
 }
 
-static void hello_answered(struct wwri_node *node,
-                           const struct wwri_reply *reply, uint64_t now_ms) {
-  if (reply->status == WWRI_REPLY_DISAGREE) tell(node, WWRI_NODE_REFUSED);
-  if (reply->status != WWRI_REPLY_OK || !reply->server.master) {
-    wwri_node_reconnect(node, now_ms);
-    return;
-  }
-  node->command_server = reply->server;
-  node->hello_done = true;
-  node->beat_sent_ms = 0;
-  learn_generation(node, reply);
-  wwri_publisher_link_up(&node->publisher, node->generation);
-  check_pair(node, now_ms);
-}
-
-static void beat_answered(struct wwri_node *node,
-                          const struct wwri_reply *reply, uint64_t now_ms) {
-  node->beat_in_flight = false;
-  if (reply->status == WWRI_REPLY_FENCED || reply->status == WWRI_REPLY_CLONE) {
-    reboot(node, now_ms);
-    return;
-  }
-  if (reply->status == WWRI_REPLY_REFUSED) return; /* silence tells */
-  if (node->config.rules.no_pair) node->heard_ms = now_ms;
-  if (reply->status != WWRI_REPLY_OK ||
-      !same_server(&reply->server, &node->command_server) ||
-      reply->generation != node->generation) {
-    wwri_node_reconnect(node, now_ms);
-    return;
-  }
+/* The generation held when the beat was sent. Beats that were refused may have
+ * gone unreported: then this is an earlier one, which errs on the safe side. */
+static void verify(struct wwri_node *node) {
+  uint64_t n = node->beat_done;
+  if (node->beat_n - n >= WWRI_BEATS_MAX) return;
   wwri_publisher_verified(&node->publisher, node->generation,
-                          node->beat_sent_ms);
+                          node->beat_sent_ms[n % WWRI_BEATS_MAX]);
 }
 
-void wwri_node_heard(struct wwri_node *node, struct wwri_boot boot, uint64_t n,
-                     uint64_t generation, uint64_t now_ms) {
-  if (!wwri_boot_equal(boot, node->boot) || generation != node->generation) {
+static void beat_done(struct wwri_node *node,
+                      const struct wwri_beat_answer *answer, uint64_t now_ms) {
+  if (!node->beat_known) {
+    learn_generation(node, answer);
+  } else if (answer->generation != node->generation) {
+    drop(node, "the generation changed", now_ms);
     return;
   }
-  if (!node->hello_done || !node->subscriber_up) return;
-  if (node->pair_beat == 0 || n < node->pair_beat) return;
-  node->heard_ms = now_ms;
-  node->suspect = false;
-  node->stats.beats++;
-  if (!node->live) become_live(node, now_ms);
+  verify(node);
+  check_live(node, now_ms);
 }
+
+void wwri_node_beat_answered(struct wwri_node *node,
+                             const struct wwri_beat_answer *answer,
+                             uint64_t now_ms) {
+  if (!node->beating || node->beat_done == node->beat_n) return;
+  node->beat_done++;
+  switch (answer->status) {
+    case WWRI_REPLY_OK:
+      beat_done(node, answer, now_ms);
+      break;
+    case WWRI_REPLY_REFUSED:
+      break; /* silence tells */
+    case WWRI_REPLY_FENCED:
+      reboot(node, "we were silent for longer than the lease", now_ms);
+      break;
+    case WWRI_REPLY_CLONE:
+      reboot(node, "another process beats under our boot id", now_ms);
+      break;
+    case WWRI_REPLY_DISAGREE:
+      tell(node, WWRI_NODE_REFUSED);
+      drop(node, "our settings disagree with the cluster's", now_ms);
+      break;
+    default:
+      drop(node, "the beat was refused", now_ms);
+      break;
+  }
+}
+
+bool wwri_node_beat_back(struct wwri_node *node, uint64_t generation) {
+  if (node->dropping) return false;
+  /* The answer may be behind the message: both sockets were readable. */
+  if (node->beat_known && generation != node->generation) return false;
+  node->stats.beats++;
+  return true;
+}
+
+/* --- calls --- */
 
 void wwri_node_reply(struct wwri_node *node, const struct wwri_reply *reply,
                      uint64_t now_ms) {
-  if (node->call_count == 0) return; /* an answer to nothing */
+  if (node->call_count == 0) return; /* it was dropped, or is to nothing */
   struct wwri_call_slot slot = node->calls[node->call_first];
   node->call_first = (node->call_first + 1) % WWRI_CALLS_MAX;
   node->call_count--;
-  if (slot.kind == WWRI_CALL_HELLO) {
-    hello_answered(node, reply, now_ms);
-  } else if (slot.kind == WWRI_CALL_BEAT) {
-    beat_answered(node, reply, now_ms);
-  } else {
-    wwri_node_work_reply(node, &slot, reply, now_ms);
-    if (reply->status == WWRI_REPLY_NOT_MASTER) {
-      wwri_node_reconnect(node, now_ms);
-    } else if (reply->status == WWRI_REPLY_NO_GENERATION) {
-      wwri_node_hello(node);
-    }
+  wwri_node_work_reply(node, &slot, reply, now_ms);
+  if (reply->status == WWRI_REPLY_NOT_MASTER) {
+    drop(node, "no longer the master", now_ms);
+  } else if (reply->status == WWRI_REPLY_NO_GENERATION) {
+    drop(node, "the generation is missing", now_ms);
   }
 }
 
 /* --- time --- */
 
-static void beat(struct wwri_node *node, uint64_t now_ms) {
-  if (!node->hello_done || node->beat_in_flight) return;
-  if (node->beat_sent_ms &&
-      now_ms < node->beat_sent_ms + node->config.beat_ms) {
-    return;
-  }
-  struct wwri_call call = {
-      .kind = WWRI_CALL_BEAT, .boot = node->boot, .n = node->beat_n + 1};
-  if (!wwri_node_send(node, &call, NULL)) return;
-  node->beat_n++;
-  node->beat_in_flight = true;
-  node->beat_sent_ms = now_ms ? now_ms : 1;
-}
-
-static void check_silence(struct wwri_node *node, uint64_t now_ms) {
-  if (!node->command_up || !node->subscriber_up) return;
-  uint64_t silent = now_ms - node->heard_ms;
-  if (silent >= node->config.dead_ms) {
-    wwri_node_reconnect(node, now_ms);
-  } else if (silent >= node->config.suspect_ms && !node->suspect) {
-    node->suspect = true;
-    node->audit_at_ms = now_ms;
-  }
-}
-
-/* Slept past the lease: what waits in the sockets is from another life. The
- * server's answer to the next beat says whether we were missed. */
 static void check_sleep(struct wwri_node *node, uint64_t now_ms) {
   uint64_t slept = now_ms - node->run_ms;
   node->run_ms = now_ms;
-  if (slept > node->config.lease_ms) wwri_node_reconnect(node, now_ms);
+  if (slept > node->config.lease_ms) {
+    drop(node, "this process stood still for longer than the lease", now_ms);
+  }
 }
 
 void wwri_node_run(struct wwri_node *node, uint64_t now_ms) {
   check_sleep(node, now_ms);
-  check_silence(node, now_ms);
-  beat(node, now_ms);
   wwri_node_work(node, now_ms);
 }
 
@@ -296,15 +228,10 @@ static uint64_t least(uint64_t a, uint64_t b) {
 }
 
 uint64_t wwri_node_deadline(const struct wwri_node *node) {
-  uint64_t at = node->run_ms + node->config.beat_ms;
+  uint64_t at = node->run_ms + IDLE_MS;
   uint64_t timer = 0;
   if (wwri_timers_next(&node->timers, &timer)) at = least(at, timer);
-  if (node->hello_done && !node->beat_in_flight) {
-    at = least(at, node->beat_sent_ms + node->config.beat_ms);
-  }
-  if (node->publisher.retry_at_ms > node->run_ms) {
-    at = least(at, node->publisher.retry_at_ms);
-  }
+  at = least(at, wwri_publisher_deadline(&node->publisher));
   if (node->live) at = least(at, node->audit_at_ms);
   return at > node->run_ms ? at : node->run_ms + 1;
 }

@@ -1,6 +1,12 @@
-/* node.h - one node's side of one Redis partition: a pair of links, its beat,
- * its channels, its publishes. CLUSTER.md, R1, R4, R5, R13. Pure: no I/O, no
- * clock; the owner feeds events and carries out what the table asks for.
+/* node.h - one node's side of one Redis partition: its lease, its channels, its
+ * publishes. CLUSTER.md, R1, R5, R13. Pure: no I/O, no clock; the owner feeds
+ * events and carries out what the table asks for.
+ *
+ * Below it is a link (redis/link.h) that proves itself: live means that what
+ * was written through its one connection came back on the other (R4). The node
+ * judges what its beats bring: another generation, a fence, other settings; it
+ * is live itself when the link is and a beat of these connections was
+ * answered.
  *
  * Time: milliseconds of a clock that goes on while the machine sleeps
  * (CLOCK_BOOTTIME). Threads: a node belongs to one. The table's functions must
@@ -13,20 +19,10 @@
 #include "publisher.h"
 #include "timers.h"
 
-enum { WWRI_TOPS_MAX = 256, WWRI_CALLS_MAX = 512, WWRI_REPLID_LEN = 40 };
-
-enum wwri_link { WWRI_LINK_COMMAND, WWRI_LINK_SUBSCRIBER };
-
-/** Which server a link ended at: INFO's role and master_replid. */
-struct wwri_server_id {
-  bool master;
-  char replid[WWRI_REPLID_LEN + 1];
-};
+enum { WWRI_TOPS_MAX = 256, WWRI_CALLS_MAX = 512, WWRI_BEATS_MAX = 8 };
 
 /** X of section 3 of CLUSTER.md, one script each. */
 enum wwri_call_kind {
-  WWRI_CALL_HELLO,
-  WWRI_CALL_BEAT,
   WWRI_CALL_PUBLISH,
   WWRI_CALL_OPEN,
   WWRI_CALL_RANGE,
@@ -38,7 +34,6 @@ struct wwri_node_channel {
   struct wwri_list all;   /* node->channels */
   struct wwri_list queue; /* node->todo or ->read_queue */
   struct wwri_list top;   /* node->tops */
-  struct wwri_list op;    /* node->ops: an operation awaits confirmation */
   struct wwri_timer timer;
   struct wwri_node *owner;
   size_t name_len;
@@ -47,11 +42,14 @@ struct wwri_node_channel {
 
 struct wwri_node;
 
-/** One command to send, behind those sent before. Borrowed. */
+/** One command to send, behind those sent before. Borrowed. A script that
+ * writes does nothing, and answers as if there were no generation, when the
+ * boot's last beat was not of this connection: what was written to a connection
+ * that is closed may be executed after what was sent on the next. */
 struct wwri_call {
   enum wwri_call_kind kind;
-  struct wwri_boot boot;              /* HELLO, BEAT */
-  uint64_t n;                         /* BEAT */
+  struct wwri_boot boot; /* ours now; a publish may be of an earlier one */
+  uint64_t connection;
   const struct wwri_publish *publish; /* PUBLISH */
   uint64_t age_ms;                    /* PUBLISH: since it was first sent */
   struct wwr_view channel;            /* OPEN, RANGE */
@@ -80,9 +78,6 @@ struct wwri_top {
 
 struct wwri_reply {
   enum wwri_status status;
-  struct wwri_server_id server;     /* HELLO, BEAT */
-  uint64_t generation;              /* HELLO, BEAT */
-  uint64_t born;                    /* HELLO: of the data */
   enum wwri_answer answer;          /* PUBLISH, status OK */
   struct wwri_pos pos;              /* PUBLISH: id. OPEN: the top */
   const struct wwri_entry *entries; /* OPEN: history. RANGE */
@@ -92,7 +87,7 @@ struct wwri_reply {
 };
 
 enum wwri_node_event {
-  WWRI_NODE_LIVE,      /* the pair is live */
+  WWRI_NODE_LIVE,      /* the link is live and its generation known */
   WWRI_NODE_DOWN,      /* ... and no longer */
   WWRI_NODE_UNCERTAIN, /* new generation: verdict for the whole partition */
   WWRI_NODE_DATA_LOST, /* the data was born anew */
@@ -102,12 +97,16 @@ enum wwri_node_event {
 
 struct wwri_node_out {
   void (*call)(struct wwri_node *node, const struct wwri_call *call);
-  /** SUBSCRIBE (true) or UNSUBSCRIBE; name NULL: the node's own channel. */
-  void (*subscribe)(struct wwri_node *node, const struct wwr_view *name,
+  /** Want the channel's messages from the link (`on`), or no more. The link
+   * keeps what is wanted across reconnects and says wwri_node_subscribed() each
+   * time it is confirmed; after off it says nothing of the channel. False: it
+   * can't (no memory, too many) and is asked again; off can't fail. */
+  bool (*subscribe)(struct wwri_node *node, struct wwri_node_channel *channel,
                     bool on);
-  /** Drop the link if it is up or coming up, look for the master again, and
-   * connect. link_down need not be reported. */
-  void (*reconnect)(struct wwri_node *node, enum wwri_link link);
+  /** Close the link, look for the master again, and connect; `why` is one
+   * static line. The node counts it as lost already; wwri_node_link_lost()
+   * follows when it is, not from inside. */
+  void (*drop)(struct wwri_node *node, const char *why);
   void (*event)(struct wwri_node *node, enum wwri_node_event event);
   /** 128 random bits. */
   struct wwri_boot (*new_boot)(struct wwri_node *node);
@@ -118,9 +117,6 @@ struct wwri_node_config {
   struct wwri_channel_config channel; /* sink set by the owner */
   struct wwri_publish_config publish; /* done, lost set by the owner */
   struct wwri_rules rules;
-  uint32_t beat_ms;
-  uint32_t suspect_ms;
-  uint32_t dead_ms;
   uint32_t lease_ms;
   uint32_t audit_ms;
   uint32_t audit_soon_ms; /* after a link event */
@@ -131,9 +127,9 @@ struct wwri_node_config {
 void wwri_node_config_default(struct wwri_node_config *config);
 
 struct wwri_node_stats {
-  uint64_t beats;
-  uint64_t reconnects;
-  uint64_t generations;
+  uint64_t beats;       /* that came back */
+  uint64_t drops;       /* of the link, by us */
+  uint64_t generations; /* changes */
   uint64_t fenced;
   uint64_t audits;
   uint64_t differences; /* channels that an audit sent to the log */
@@ -150,22 +146,17 @@ struct wwri_node {
   struct wwri_boot boot;
   struct wwri_publisher publisher;
 
-  bool command_up; /* connected */
-  bool hello_done; /* ... and we know the generation */
-  bool subscriber_up;
-  bool own_confirmed;
-  bool live;
-  bool suspect;
-  struct wwri_server_id command_server;
-  struct wwri_server_id subscriber_server;
+  bool live;           /* the link is, and we know its generation */
+  bool link_live;      /* the link says so */
+  bool beating;        /* a beat was sent on these connections */
+  bool beat_known;     /* ... and one was answered */
+  bool dropping;       /* we asked for it; nothing counts until it is lost */
   uint64_t generation; /* last known, 0: never */
   uint64_t born;
-
-  uint64_t beat_n;    /* of the last beat sent */
-  uint64_t pair_beat; /* the pair is live when this or a later one is heard */
-  bool beat_in_flight;
-  uint64_t beat_sent_ms;
-  uint64_t heard_ms; /* last beat heard, or the pair's beginning */
+  uint64_t connection; /* how many times `beating` began */
+  uint64_t beat_n;     /* of the last beat sent, by this boot */
+  uint64_t beat_done;  /* of the last one answered */
+  uint64_t beat_sent_ms[WWRI_BEATS_MAX]; /* by number modulo */
   uint64_t run_ms;
   uint64_t audit_at_ms;
   uint64_t touch_at_ms;
@@ -183,17 +174,15 @@ struct wwri_node {
   struct wwri_list todo;
   struct wwri_list read_queue;
   struct wwri_list tops;
-  struct wwri_list ops;
-  bool own_op; /* the own channel's SUBSCRIBE is the oldest operation */
   struct wwri_node_stats stats;
 };
 
-/** `config` is copied. Both links are down; the owner connects them. */
+/** `config` is copied. The link is down; the owner starts it. */
 void wwri_node_init(struct wwri_node *node,
                     const struct wwri_node_config *config,
                     struct wwri_boot boot, void *user, uint64_t now_ms);
 
-/** Free; open publishes end as UNKNOWN, joins are the owner's. */
+/** Free; open publishes end (wwri_publisher_deinit), joins are the owner's. */
 void wwri_node_deinit(struct wwri_node *node);
 
 /* --- wishes --- */
@@ -215,32 +204,62 @@ void wwri_node_pressure(struct wwri_node *node, struct wwr_view name,
 /** wwri_publisher_publish() with the best hint that the node has. */
 WWR_MUST_CHECK wwr_err wwri_node_publish(struct wwri_node *node,
                                          struct wwr_view channel,
-                                         struct wwr_view data, bool logged,
+                                         struct wwr_view data,
+                                         struct wwri_log_limit limit,
                                          void *cookie, uint64_t now_ms);
 
 /* --- what happens; follow each with wwri_node_run() --- */
 
-/** A link is connected and authenticated; for the subscriber link `server` was
- * read from it before anything else. */
-void wwri_node_link_up(struct wwri_node *node, enum wwri_link link,
-                       const struct wwri_server_id *server, uint64_t now_ms);
-void wwri_node_link_down(struct wwri_node *node, enum wwri_link link,
-                         uint64_t now_ms);
+/** The link is about to send a beat: what it carries. Its script says CLONE
+ * and does nothing when `n` is not above the boot's last one. */
+struct wwri_beat {
+  struct wwri_boot boot;
+  uint64_t n;          /* grows with every beat, lost ones too */
+  uint64_t connection; /* grows with every new connection (struct wwri_call) */
+};
+void wwri_node_beat(struct wwri_node *node, struct wwri_beat *out,
+                    uint64_t now_ms);
+
+/** The oldest unanswered beat's script was executed, or refused for good. The
+ * first one on new connections tells the generation; later ones that it is the
+ * same. "Not now" need not be told. */
+struct wwri_beat_answer {
+  enum wwri_status status;
+  uint64_t generation;
+  uint64_t born; /* of the data */
+};
+void wwri_node_beat_answered(struct wwri_node *node,
+                             const struct wwri_beat_answer *answer,
+                             uint64_t now_ms);
+
+/** A beat came back on the other connection. False: of another generation than
+ * we know of; it does not count. */
+WWR_MUST_CHECK bool wwri_node_beat_back(struct wwri_node *node,
+                                        uint64_t generation);
+
+/** The link is live, on new connections (`fresh`) or after it was suspect. */
+void wwri_node_link_live(struct wwri_node *node, bool fresh, uint64_t now_ms);
+
+/** Beats are missing; calls still go out. wwri_node_link_live() or _lost()
+ * follows. */
+void wwri_node_link_suspect(struct wwri_node *node, uint64_t now_ms);
+
+/** Both connections are gone, or an attempt to connect failed: no call will be
+ * answered, no subscription holds; what is wanted will be subscribed again. */
+void wwri_node_link_lost(struct wwri_node *node, uint64_t now_ms);
 
 /** The oldest call was answered. */
 void wwri_node_reply(struct wwri_node *node, const struct wwri_reply *reply,
                      uint64_t now_ms);
 
-/** The oldest operation of the subscriber link was confirmed. */
-void wwri_node_confirmed(struct wwri_node *node);
+/** A wanted channel is confirmed, on the connection that is live now or is
+ * about to be. */
+void wwri_node_subscribed(struct wwri_node *node,
+                          struct wwri_node_channel *channel);
 
 /** A hint on a channel. */
 void wwri_node_hint(struct wwri_node *node, struct wwr_view name,
                     const struct wwri_entry *entry, uint64_t now_ms);
-
-/** A beat on the own channel. */
-void wwri_node_heard(struct wwri_node *node, struct wwri_boot boot, uint64_t n,
-                     uint64_t generation, uint64_t now_ms);
 
 /** Do and send what is due. Call it before reading any socket after a sleep:
  * it notices when the node slept past its lease. */

@@ -1,4 +1,4 @@
-/* node_work.c - which channel gets what of the two links, and when.
+/* node_work.c - which channel gets what of the link, and when.
  *
  * A channel to which something happened is looked at in the next run. Its reads
  * wait in a queue, since at most 8 are under way; questions for its top wait in
@@ -42,7 +42,6 @@ static struct wwri_node_channel *channel_new(struct wwri_node *node,
   memcpy(channel->name, name.data, name.len);
   wwri_list_init(&channel->queue);
   wwri_list_init(&channel->top);
-  wwri_list_init(&channel->op);
   wwri_timer_init(&channel->timer, channel_due);
   if (wwri_map_insert(&node->by_name, wwri_name_of(channel), channel)) {
     wwri_channel_deinit(&channel->base);
@@ -61,7 +60,6 @@ static void channel_free(struct wwri_node *node,
   wwri_list_remove(&channel->all);
   wwri_list_remove(&channel->queue);
   wwri_list_remove(&channel->top);
-  wwri_list_remove(&channel->op);
   wwri_channel_deinit(&channel->base);
   free(channel);
 }
@@ -107,12 +105,12 @@ void wwri_node_pressure(struct wwri_node *node, struct wwr_view name,
 }
 
 wwr_err wwri_node_publish(struct wwri_node *node, struct wwr_view name,
-                          struct wwr_view data, bool logged, void *cookie,
-                          uint64_t now_ms) {
+                          struct wwr_view data, struct wwri_log_limit limit,
+                          void *cookie, uint64_t now_ms) {
   struct wwri_node_channel *channel = wwri_node_channel(node, name, false);
   struct wwri_logid hint = {0};
   if (channel) hint = wwri_channel_pos(&channel->base).id;
-  return wwri_publisher_publish(&node->publisher, name, data, logged, hint,
+  return wwri_publisher_publish(&node->publisher, name, data, limit, hint,
                                 cookie, now_ms);
 }
 
@@ -127,13 +125,16 @@ void wwri_node_hint(struct wwri_node *node, struct wwr_view name,
 
 /* --- calls --- */
 
-bool wwri_node_send(struct wwri_node *node, const struct wwri_call *call,
-                    struct wwri_node_channel *channel) {
-  if (node->call_count == WWRI_CALLS_MAX || !node->command_up) return false;
+/* False: too many are unanswered, or nobody is there. */
+static bool send_call(struct wwri_node *node, struct wwri_call call,
+                      struct wwri_node_channel *channel) {
+  if (node->call_count == WWRI_CALLS_MAX || !node->live) return false;
   unsigned at = (node->call_first + node->call_count) % WWRI_CALLS_MAX;
-  node->calls[at] = (struct wwri_call_slot){call->kind, channel};
+  node->calls[at] = (struct wwri_call_slot){call.kind, channel};
   node->call_count++;
-  node->config.out->call(node, call);
+  call.boot = node->boot;
+  call.connection = node->connection;
+  node->config.out->call(node, &call);
   return true;
 }
 
@@ -211,7 +212,7 @@ void wwri_node_work_reply(struct wwri_node *node,
   wwri_node_touch(node, channel);
 }
 
-/* --- the pair --- */
+/* --- the link --- */
 
 void wwri_node_channels_live(struct wwri_node *node) {
   struct wwri_list *at = node->channels.next;
@@ -223,28 +224,25 @@ void wwri_node_channels_live(struct wwri_node *node) {
   }
 }
 
-void wwri_node_channels_lost(struct wwri_node *node, bool sub_link,
-                             uint64_t now_ms) {
+void wwri_node_channels_lost(struct wwri_node *node, uint64_t now_ms) {
   struct wwri_list *at;
   while ((at = wwri_list_pop(&node->tops))) fail(node, of_top(at), now_ms);
   for (at = node->channels.next; at != &node->channels; at = at->next) {
     struct wwri_node_channel *channel =
         WWRI_CONTAINER(at, struct wwri_node_channel, all);
-    wwri_channel_pair_lost(&channel->base, sub_link, now_ms);
+    wwri_channel_pair_lost(&channel->base);
     wwri_node_touch(node, channel);
   }
 }
 
 /* --- sending --- */
 
-static void subscribe(struct wwri_node *node,
-                      struct wwri_node_channel *channel) {
-  if (!node->subscriber_up) return;
+static void subscribe(struct wwri_node *node, struct wwri_node_channel *channel,
+                      uint64_t now_ms) {
   int wish = wwri_channel_next_sub(&channel->base);
   if (wish == 0) return;
-  struct wwr_view name = wwri_name_of(channel);
-  wwri_list_append(&node->ops, &channel->op);
-  node->config.out->subscribe(node, &name, wish > 0);
+  if (node->config.out->subscribe(node, channel, wish > 0)) return;
+  wwri_channel_sub_failed(&channel->base, now_ms);
 }
 
 static void read_log(struct wwri_node *node, struct wwri_node_channel *channel,
@@ -260,7 +258,7 @@ static void read_log(struct wwri_node *node, struct wwri_node_channel *channel,
       .channel = wwri_name_of(channel),
       .from = want.from,
       .count = want.count};
-  if (wwri_node_send(node, &call, channel)) {
+  if (send_call(node, call, channel)) {
     node->reads++;
   } else {
     fail(node, channel, now_ms);
@@ -270,7 +268,7 @@ static void read_log(struct wwri_node *node, struct wwri_node_channel *channel,
 static void look_at(struct wwri_node *node, struct wwri_node_channel *channel,
                     uint64_t now_ms) {
   wwri_channel_run(&channel->base, now_ms);
-  subscribe(node, channel);
+  subscribe(node, channel, now_ms);
   if (wwri_channel_unused(&channel->base)) {
     channel_free(node, channel);
     return;
@@ -295,7 +293,7 @@ static void send_tops(struct wwri_node *node, uint64_t now_ms) {
                            .channels = node->tops_sent,
                            .channel_count = node->tops_sent_count,
                            .touch = now_ms >= node->touch_at_ms};
-  if (!wwri_node_send(node, &call, NULL)) fail_tops(node, now_ms);
+  if (!send_call(node, call, NULL)) fail_tops(node, now_ms);
 }
 
 static void audit(struct wwri_node *node, uint64_t now_ms) {
@@ -316,7 +314,7 @@ static void audit(struct wwri_node *node, uint64_t now_ms) {
 
 static void publish(struct wwri_node *node, uint64_t now_ms) {
   wwri_publisher_run(&node->publisher, now_ms);
-  if (!node->hello_done) return;
+  if (!node->live) return;
   while (node->call_count < WWRI_CALLS_MAX / 2 + 64) {
     const struct wwri_publish *publish =
         wwri_publisher_next(&node->publisher, now_ms);
@@ -324,7 +322,7 @@ static void publish(struct wwri_node *node, uint64_t now_ms) {
     struct wwri_call call = {.kind = WWRI_CALL_PUBLISH,
                              .publish = publish,
                              .age_ms = now_ms - publish->first_sent_ms};
-    wwri_node_send(node, &call, NULL);
+    send_call(node, call, NULL);
   }
 }
 

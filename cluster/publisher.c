@@ -30,6 +30,10 @@ static struct wwri_publish *publish_of(struct wwri_list *node) {
   return WWRI_CONTAINER(node, struct wwri_publish, node);
 }
 
+static bool is_logged(const struct wwri_publish *publish) {
+  return publish->limit.entries > 0;
+}
+
 static size_t size_of(const struct wwri_publish *publish) {
   return sizeof *publish + publish->channel.len + publish->data.len;
 }
@@ -49,13 +53,26 @@ void wwri_publisher_reboot(struct wwri_publisher *publisher,
   publisher->boot = boot;
 }
 
+/* In flight, and the caller waits for it; NULL: none. */
+static const struct wwri_publish *oldest_open(
+    const struct wwri_publisher *publisher) {
+  struct wwri_list *node = publisher->sent.next;
+  for (; node != &publisher->sent; node = node->next) {
+    const struct wwri_publish *publish = publish_of(node);
+    if (!publish->acked_ms && !publish->given_up) return publish;
+  }
+  return NULL;
+}
+
 /* Tell the caller, once. */
 static void end(struct wwri_publisher *publisher, struct wwri_publish *publish,
                 enum wwri_outcome outcome, struct wwri_logid id) {
   if (publish->given_up) return;
   publish->given_up = true;
   if (outcome == WWRI_ACKED) publisher->stats.acked++;
-  if (outcome == WWRI_FAILED) publisher->stats.failed++;
+  if (outcome == WWRI_FAILED || outcome == WWRI_DENIED) {
+    publisher->stats.failed++;
+  }
   if (outcome == WWRI_UNKNOWN) publisher->stats.unknown++;
   publisher->config->done(publisher, publish->cookie, outcome, id);
 }
@@ -65,9 +82,21 @@ static void end_all(struct wwri_publisher *publisher, struct wwri_list *list) {
   struct wwri_list *node;
   while ((node = wwri_list_pop(list))) {
     struct wwri_publish *publish = publish_of(node);
-    if (!publish->acked_ms) end(publisher, publish, WWRI_UNKNOWN, none);
+    bool open = publish->in_flight || publish->unanswered;
+    if (!publish->acked_ms) {
+      end(publisher, publish, open ? WWRI_UNKNOWN : WWRI_FAILED, none);
+    }
     free(publish);
   }
+}
+
+void wwri_publisher_close(struct wwri_publisher *publisher) {
+  publisher->closed = true;
+}
+
+bool wwri_publisher_is_idle(const struct wwri_publisher *publisher) {
+  if (!wwri_list_empty(&publisher->waiting)) return false;
+  return !oldest_open(publisher);
 }
 
 void wwri_publisher_deinit(struct wwri_publisher *publisher) {
@@ -83,8 +112,10 @@ static struct wwr_view copy_into(uint8_t *at, struct wwr_view bytes) {
 
 wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
                                struct wwr_view channel, struct wwr_view data,
-                               bool logged, struct wwri_logid hint,
-                               void *cookie, uint64_t now_ms) {
+                               struct wwri_log_limit limit,
+                               struct wwri_logid hint, void *cookie,
+                               uint64_t now_ms) {
+  if (publisher->closed) return WWR_E_CLOSED;
   size_t size = sizeof(struct wwri_publish) + channel.len + data.len;
   if (publisher->waiting_bytes + size > publisher->config->queue_bytes) {
     return WWR_E_LIMIT;
@@ -94,7 +125,7 @@ wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
   *publish =
       (struct wwri_publish){.boot = publisher->boot,
                             .seq = ++publisher->last_seq,
-                            .logged = logged,
+                            .limit = limit,
                             .hint = hint,
                             .cookie = cookie,
                             .deadline_ms = now_ms + publisher->config->hold_ms};
@@ -143,7 +174,7 @@ static void keep(struct wwri_publisher *publisher,
 /* --- links and generations --- */
 
 static void rejected(struct wwri_publisher *publisher,
-                     struct wwri_publish *publish, bool certain);
+                     struct wwri_publish *publish, enum wwri_outcome outcome);
 
 /* A later one of the channel is in, or may be: receivers that got it drop what
  * comes behind it, so earlier ones that were refused are out for good. The
@@ -156,11 +187,11 @@ static void supersede(struct wwri_publisher *publisher,
     struct wwri_publish *publish = publish_of(node);
     node = node->next;
     if (publish->seq > later->seq) break;
-    if (!publish->logged) continue;
+    if (!is_logged(publish)) continue;
     if (!wwr_view_equal(publish->channel, later->channel)) continue;
     wwri_list_remove(&publish->node);
     publisher->stats.superseded++;
-    rejected(publisher, publish, true);
+    rejected(publisher, publish, WWRI_FAILED);
   }
 }
 
@@ -190,8 +221,8 @@ static void put_back(struct wwri_publisher *publisher,
                      struct wwri_publish *publish) {
   static const struct wwri_logid none = {0};
   publish->in_flight = false;
-  publish->retry = publish->logged;
-  if (!publish->logged && publish->unanswered) {
+  publish->retry = is_logged(publish);
+  if (!is_logged(publish) && publish->unanswered) {
     end(publisher, publish, WWRI_UNKNOWN, none); /* at most once */
   }
   if (publish->acked_ms) {
@@ -217,7 +248,7 @@ void wwri_publisher_link_down(struct wwri_publisher *publisher) {
   publisher->link = false;
   for (; node != &publisher->sent; node = node->next) {
     const struct wwri_publish *later = publish_of(node);
-    if (!later->acked_ms && later->logged) supersede(publisher, later);
+    if (!later->acked_ms && is_logged(later)) supersede(publisher, later);
   }
   while ((publish = take_sent(publisher))) {
     if (!publish->acked_ms) publish->unanswered = true;
@@ -282,11 +313,11 @@ static void accepted(struct wwri_publisher *publisher,
                      struct wwri_publish *publish, struct wwri_logid id,
                      uint64_t now_ms) {
   if (!publish->acked_ms) {
-    if (publish->logged) supersede(publisher, publish);
+    if (is_logged(publish)) supersede(publisher, publish);
     publisher->waiting_bytes -= size_of(publish);
     end(publisher, publish, WWRI_ACKED, id);
   }
-  if (!publish->logged) {
+  if (!is_logged(publish)) {
     free(publish);
     return;
   }
@@ -299,15 +330,15 @@ static void accepted(struct wwri_publisher *publisher,
 
 /* It is not in the log and will not be. */
 static void rejected(struct wwri_publisher *publisher,
-                     struct wwri_publish *publish, bool certain) {
+                     struct wwri_publish *publish, enum wwri_outcome outcome) {
   static const struct wwri_logid none = {0};
   if (publish->acked_ms) {
     declare_lost(publisher, publish);
     return;
   }
-  if (publish->unanswered) certain = false;
+  if (publish->unanswered) outcome = WWRI_UNKNOWN;
   publisher->waiting_bytes -= size_of(publish);
-  end(publisher, publish, certain ? WWRI_FAILED : WWRI_UNKNOWN, none);
+  end(publisher, publish, outcome, none);
   free(publish);
 }
 
@@ -328,13 +359,13 @@ void wwri_publisher_answer(struct wwri_publisher *publisher,
       break;
     case WWRI_ANSWER_SUPERSEDED:
       publisher->stats.superseded++;
-      rejected(publisher, publish, true);
+      rejected(publisher, publish, WWRI_FAILED);
       break;
     case WWRI_ANSWER_WRAPPED:
-      rejected(publisher, publish, false);
+      rejected(publisher, publish, WWRI_UNKNOWN);
       break;
     case WWRI_ANSWER_ERROR:
-      rejected(publisher, publish, true);
+      rejected(publisher, publish, WWRI_DENIED);
       break;
     case WWRI_ANSWER_NONE:
       if (!again) publish->unanswered = true;
@@ -355,7 +386,7 @@ static void expire_waiting(struct wwri_publisher *publisher, uint64_t now_ms) {
     node = node->next;
     if (publish->deadline_ms > now_ms) continue;
     wwri_list_remove(&publish->node);
-    rejected(publisher, publish, true);
+    rejected(publisher, publish, WWRI_FAILED);
   }
 }
 
@@ -374,4 +405,16 @@ static void expire_sent(struct wwri_publisher *publisher, uint64_t now_ms) {
 void wwri_publisher_run(struct wwri_publisher *publisher, uint64_t now_ms) {
   expire_waiting(publisher, now_ms);
   expire_sent(publisher, now_ms);
+}
+
+uint64_t wwri_publisher_deadline(const struct wwri_publisher *publisher) {
+  uint64_t at = UINT64_MAX;
+  const struct wwri_publish *open = oldest_open(publisher);
+  if (publisher->link && publisher->draining && publisher->in_flight == 0) {
+    at = publisher->retry_at_ms;
+  }
+  if (open && open->deadline_ms < at) at = open->deadline_ms;
+  if (wwri_list_empty(&publisher->waiting)) return at;
+  open = publish_of(publisher->waiting.next);
+  return open->deadline_ms < at ? open->deadline_ms : at;
 }

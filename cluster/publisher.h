@@ -19,6 +19,7 @@
 enum wwri_outcome {
   WWRI_ACKED,  /* the log has it: `id` */
   WWRI_FAILED, /* nobody has or will ever see it */
+  WWRI_DENIED, /* likewise: not permitted, so there is no use in repeating it */
   WWRI_UNKNOWN /* it may have been delivered, it may yet be */
 };
 
@@ -34,6 +35,12 @@ enum wwri_answer {
 };
 
 struct wwri_publisher;
+
+/** How much of a channel is kept. */
+struct wwri_log_limit {
+  uint32_t entries; /* 0: nothing, the message is not logged */
+  uint32_t age_ms;
+};
 
 struct wwri_publish_config {
   struct wwri_rules rules;
@@ -63,9 +70,9 @@ struct wwri_publish {
   struct wwri_logid hint; /* it can't be before this entry; {0}: unknown */
   struct wwr_view channel;
   struct wwr_view data;
-  bool logged; /* false: sent at most once, never re-submitted */
-  bool retry;  /* send with the retry flag */
-  bool deep;   /* the generation is not the hint's: read 1000 entries */
+  struct wwri_log_limit limit; /* entries 0: sent at most once, not logged */
+  bool retry;                  /* send with the retry flag */
+  bool deep; /* the generation is not the hint's: read 1000 entries */
   bool in_flight;
   bool unanswered; /* some attempt may have been executed */
   bool given_up;   /* the caller was told; an answer is still under way */
@@ -95,6 +102,7 @@ struct wwri_publisher {
   uint64_t last_seq;
   uint64_t generation; /* 0: none known; nothing is sent */
   bool link;
+  bool closed;
   bool draining; /* something was refused: first all answers, then more */
   struct wwri_list acked;   /* in order of acknowledgement, which is of seq */
   struct wwri_list waiting; /* in order of seq: unanswered, then new */
@@ -110,7 +118,14 @@ void wwri_publisher_init(struct wwri_publisher *publisher,
                          const struct wwri_publish_config *config,
                          struct wwri_boot boot, void *user);
 
-/** Free everything; open publishes end as done() with UNKNOWN. */
+/** Take no more publishes; those that were taken go on. */
+void wwri_publisher_close(struct wwri_publisher *publisher);
+
+/** True when no publish is open: all were told how they ended. */
+bool wwri_publisher_is_idle(const struct wwri_publisher *publisher);
+
+/** Free everything; open publishes end: FAILED when they certainly were not
+ * executed, else UNKNOWN. */
 void wwri_publisher_deinit(struct wwri_publisher *publisher);
 
 /** A new life: later publishes carry this boot, earlier ones keep theirs. */
@@ -119,14 +134,15 @@ void wwri_publisher_reboot(struct wwri_publisher *publisher,
 
 /** Queue a message; copies both views. `hint`: the newest id of the channel
  * that the node knows, or {0}. done() follows, never from inside this call.
- * Errors: WWR_E_LIMIT (queue_bytes), WWR_E_NOMEM. */
+ * Errors: WWR_E_LIMIT (queue_bytes), WWR_E_CLOSED, WWR_E_NOMEM. */
 WWR_MUST_CHECK wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
                                               struct wwr_view channel,
-                                              struct wwr_view data, bool logged,
+                                              struct wwr_view data,
+                                              struct wwri_log_limit limit,
                                               struct wwri_logid hint,
                                               void *cookie, uint64_t now_ms);
 
-/** The command link is up in this generation (hello was answered). */
+/** The link is live, in this generation. */
 void wwri_publisher_link_up(struct wwri_publisher *publisher,
                             uint64_t generation);
 
@@ -135,7 +151,7 @@ void wwri_publisher_link_up(struct wwri_publisher *publisher,
 void wwri_publisher_verified(struct wwri_publisher *publisher,
                              uint64_t generation, uint64_t now_ms);
 
-/** The command link died: what is in flight got no answer. */
+/** The link is gone: what is in flight got no answer. */
 void wwri_publisher_link_down(struct wwri_publisher *publisher);
 
 /** The next publish to send; NULL: none now. It counts as sent. */
@@ -149,5 +165,9 @@ void wwri_publisher_answer(struct wwri_publisher *publisher,
 
 /** End what has waited too long. */
 void wwri_publisher_run(struct wwri_publisher *publisher, uint64_t now_ms);
+
+/** When the next one will have waited too long, or more may be sent after a
+ * refusal; UINT64_MAX: nothing waits. */
+uint64_t wwri_publisher_deadline(const struct wwri_publisher *publisher);
 
 #endif

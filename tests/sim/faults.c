@@ -69,13 +69,13 @@ static void heal_later(struct world *world, enum fault fault, uint64_t after,
 static void drop_connections(struct world *world, unsigned server,
                              bool silently) {
   for (unsigned i = 0; i < world->node_count; i++) {
-    for (int link = 0; link < 2; link++) {
-      struct link_state *state = &world->nodes[i].links[link];
-      if (state->id == 0 || state->server != server) continue;
+    for (int side = 0; side < WWRI_PAIR_SIDES; side++) {
+      struct conn *conn = &world->nodes[i].link.conns[side];
+      if (conn->id == 0 || conn->server != server) continue;
       if (silently) {
-        state->blackhole = true;
+        conn->blackhole = true;
       } else {
-        net_close(world, &world->nodes[i], (enum wwri_link)link);
+        net_cut(world, &world->nodes[i], (enum wwri_pair_side)side);
       }
     }
   }
@@ -96,6 +96,7 @@ static void stand_still(uint64_t *until, uint64_t at_ms) {
 
 static void server_dies(struct world *world, struct server *server) {
   server->up = false;
+  server->lives++;
   drop_connections(world, server->index, world_chance(world, 30));
 }
 
@@ -202,10 +203,10 @@ static void partition(struct world *world) {
   world->minority = (unsigned)world_below(world, 1u << world->node_count);
   for (unsigned i = 0; i < world->node_count; i++) {
     if (world->minority >> i & 1) continue;
-    world->nodes[i].links[0].blackhole |=
-        world->nodes[i].links[0].server == world->old_master;
-    world->nodes[i].links[1].blackhole |=
-        world->nodes[i].links[1].server == world->old_master;
+    for (int side = 0; side < WWRI_PAIR_SIDES; side++) {
+      struct conn *conn = &world->nodes[i].link.conns[side];
+      conn->blackhole |= conn->server == world->old_master;
+    }
   }
   promote(world, next);
   heal_later(world, FAULT_PARTITION, 1000 + world_below(world, 8000), 0);
@@ -266,12 +267,12 @@ static void press(struct world *world, bool full) {
 
 static void cut(struct world *world, bool silently) {
   struct node *node = random_node(world);
-  enum wwri_link link = (enum wwri_link)world_below(world, 2);
+  enum wwri_pair_side side = (enum wwri_pair_side)world_below(world, 2);
   if (!node->alive) return;
   if (silently) {
-    node->links[link].blackhole = true;
+    node->link.conns[side].blackhole = true;
   } else {
-    net_close(world, node, link);
+    net_cut(world, node, side);
   }
 }
 
@@ -279,7 +280,7 @@ static void isolate(struct world *world) {
   struct node *node = random_node(world);
   if (!node->alive) return;
   node->isolated_until = world->now_ms + 500 + world_below(world, 6000);
-  node->links[0].blackhole = node->links[1].blackhole = true;
+  node->link.conns[0].blackhole = node->link.conns[1].blackhole = true;
 }
 
 static void strike(struct world *world, enum fault fault) {

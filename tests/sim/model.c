@@ -51,6 +51,15 @@ static void set_beat(struct server *server, const struct op *op) {
   server->beats[i].boot = op->boot;
   server->beats[i].ms = op->a;
   server->beats[i].n = op->b;
+  server->beats[i].connection = op->c;
+}
+
+static void drop_generation(struct server *server) {
+  server->generation.exists = false;
+  server->generation.n = 0;
+  for (size_t i = 0; i < server->beat_count; i++) {
+    server->beats[i].connection = 0;
+  }
 }
 
 static void apply(struct server *server, const struct op *op, size_t limit) {
@@ -79,7 +88,7 @@ static void apply(struct server *server, const struct op *op, size_t limit) {
       stream->last = (struct wwri_logid){0};
       break;
     case OP_DROP_GENERATION:
-      server->generation.exists = false;
+      drop_generation(server);
       break;
     case OP_EXPIRE:
       stream->expires_ms = op->a;
@@ -154,7 +163,7 @@ void server_new_id(struct model *model, struct server *server) {
   server->replid = rng_next(model->rng) | 1;
 }
 
-void server_id(const struct server *server, struct wwri_server_id *out) {
+void server_info(const struct server *server, struct wwri_redis_info *out) {
   out->master = server->master;
   snprintf(out->replid, sizeof out->replid, "%016llx%024d",
            (unsigned long long)server->replid, 0);
@@ -220,52 +229,80 @@ static uint64_t next_number(const struct script *script, uint64_t before) {
   return greater(script->time_us, before + 1) + salt;
 }
 
-static void hello(struct script *script) {
+/* What every beat begins with. */
+static void ensure_generation(struct script *script) {
   struct server *server = script->server;
-  struct wwri_reply *reply = &script->answer->reply;
   bool changed = server->generation.replid != server->replid &&
                  !script->model->config.no_generation;
-  if (!server->generation.exists || changed) {
-    uint64_t born = server->generation.exists ? server->generation.born
-                                              : rng_next(script->model->rng);
-    uint64_t n = next_number(script, server->generation.n);
-    write_op(
-        script,
-        (struct op){
-            .kind = OP_GENERATION, .a = n, .b = server->replid, .c = born});
+  if (server->generation.exists && !changed) return;
+  uint64_t born = server->generation.exists ? server->generation.born
+                                            : rng_next(script->model->rng);
+  uint64_t n = next_number(script, server->generation.n);
+  write_op(script,
+           (struct op){
+               .kind = OP_GENERATION, .a = n, .b = server->replid, .c = born});
+}
+
+/* Its place among the beats; SIZE_MAX: it never beat. */
+static size_t find_boot(const struct server *server, struct wwri_boot boot) {
+  for (size_t i = 0; i < server->beat_count; i++) {
+    if (wwri_boot_equal(server->beats[i].boot, boot)) return i;
   }
-  reply->generation = server->generation.n;
-  reply->born = server->generation.born;
+  return SIZE_MAX;
+}
+
+static uint64_t newest_beat(const struct server *server) {
+  uint64_t newest = 0;
+  for (size_t i = 0; i < server->beat_count; i++) {
+    newest = greater(newest, server->beats[i].ms);
+  }
+  return newest;
 }
 
 static void beat(struct script *script) {
   struct server *server = script->server;
   const struct request *request = script->request;
+  struct wwri_beat_answer *answer = &script->answer->beat;
   uint64_t lease = script->model->config.lease_ms;
-  uint64_t before = server->generation.n, newest = 0;
-  hello(script);
-  size_t own = SIZE_MAX;
-  for (size_t i = 0; i < server->beat_count; i++) {
-    newest = greater(newest, server->beats[i].ms);
-    if (wwri_boot_equal(server->beats[i].boot, request->boot)) own = i;
-  }
   uint64_t time_ms = script->time_us / 1000;
-  if (time_ms > newest + lease / 2 || before != server->generation.n) {
+  size_t own = find_boot(server, request->boot);
+  if (own != SIZE_MAX && request->n <= server->beats[own].n) {
+    answer->status = WWRI_REPLY_CLONE;
+    return;
+  }
+  uint64_t before = server->generation.n;
+  ensure_generation(script);
+  answer->generation = server->generation.n;
+  answer->born = server->generation.born;
+  if (time_ms > newest_beat(server) + lease / 2 ||
+      before != server->generation.n) {
     write_op(script, (struct op){.kind = OP_GRACE, .a = time_ms + lease});
   }
   if (own != SIZE_MAX && server->beats[own].ms + lease < time_ms &&
       server->grace_ms < time_ms) {
-    script->answer->reply.status = WWRI_REPLY_FENCED;
+    answer->status = WWRI_REPLY_FENCED;
     return;
   }
   write_op(script, (struct op){.kind = OP_BEAT,
                                .boot = request->boot,
                                .a = time_ms,
-                               .b = request->n});
+                               .b = request->n,
+                               .c = request->connection});
   write_op(script, (struct op){.kind = OP_PUBLISH_BEAT,
                                .boot = request->boot,
-                               .a = request->n,
+                               .a = request->token,
                                .b = server->generation.n});
+}
+
+/* A script that writes: there is a generation, and the boot's last beat was of
+ * this connection. */
+static bool is_current(const struct script *script) {
+  const struct server *server = script->server;
+  if (!server->generation.exists) return false;
+  if (script->model->config.no_fence) return true;
+  size_t at = find_boot(server, script->request->boot);
+  return at != SIZE_MAX &&
+         server->beats[at].connection == script->request->connection;
 }
 
 static bool has_log(const struct stream *stream) {
@@ -307,7 +344,8 @@ static void renew(struct script *script, unsigned channel) {
 }
 
 static bool is_own(const struct request *request, const struct wwri_pos *pos) {
-  return pos->seq == request->seq && wwri_boot_equal(pos->boot, request->boot);
+  return pos->seq == request->seq &&
+         wwri_boot_equal(pos->boot, request->author);
 }
 
 /* Scan entries [first, end) for the publish itself, then for a later one of
@@ -322,7 +360,8 @@ static enum wwri_answer scan(const struct stream *stream,
       *id = pos->id;
       return WWRI_ANSWER_DUP;
     }
-    if (wwri_boot_equal(pos->boot, request->boot) && pos->seq > request->seq) {
+    if (wwri_boot_equal(pos->boot, request->author) &&
+        pos->seq > request->seq) {
       found = WWRI_ANSWER_SUPERSEDED;
     }
   }
@@ -384,7 +423,7 @@ static void publish(struct script *script) {
   const struct request *request = script->request;
   struct wwri_reply *reply = &script->answer->reply;
   struct stream *stream = &server->streams[request->channel];
-  if (!server->generation.exists) {
+  if (!is_current(script)) {
     reply->status = WWRI_REPLY_NO_GENERATION;
     return;
   }
@@ -396,7 +435,7 @@ static void publish(struct script *script) {
   ensure_epoch(script);
   struct wwri_entry entry = {.data = request->data,
                              .time_ms = script->time_us / 1000};
-  entry.pos = (struct wwri_pos){stream->last, request->boot, request->seq};
+  entry.pos = (struct wwri_pos){stream->last, request->author, request->seq};
   entry.pos.id.offset++;
   reply->pos.id = add(script, entry);
   renew(script, request->channel);
@@ -427,7 +466,7 @@ static void copy_entries(struct script *script, const struct stream *stream,
 static void open_channel(struct script *script) {
   const struct request *request = script->request;
   struct stream *stream = &script->server->streams[request->channel];
-  if (!script->server->generation.exists) {
+  if (!is_current(script)) {
     script->answer->reply.status = WWRI_REPLY_NO_GENERATION;
     return;
   }
@@ -480,7 +519,7 @@ static void expire_keys(struct script *script) {
 
 static bool refuse(struct script *script) {
   const struct server *server = script->server;
-  enum wwri_call_kind kind = script->request->kind;
+  unsigned kind = script->request->kind;
   struct wwri_reply *reply = &script->answer->reply;
   bool reads = kind == WWRI_CALL_RANGE ||
                (kind == WWRI_CALL_TOPS && !script->request->touch);
@@ -502,15 +541,13 @@ struct answer *model_execute(struct model *model, struct server *server,
   script.time_us += server->index; /* no two read the same microsecond */
   script.answer = calloc(1, sizeof *script.answer);
   assert(script.answer);
-  server_id(server, &script.answer->reply.server);
+  script.answer->kind = request->kind;
   expire_keys(&script);
   if (!refuse(&script)) {
     switch (request->kind) {
-      case WWRI_CALL_HELLO:
-        hello(&script);
-        break;
-      case WWRI_CALL_BEAT:
+      case REQUEST_BEAT:
         beat(&script);
+        script.answer->reply.status = script.answer->beat.status;
         break;
       case WWRI_CALL_PUBLISH:
         publish(&script);

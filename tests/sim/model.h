@@ -6,9 +6,13 @@
 #define WWR_SIM_MODEL_H
 
 #include "node.h"
+#include "pair.h"
 #include "rng.h"
 
 enum { CHANNELS = 3, SERVERS = 3, BOOTS = 64, TOPS_MAX = CHANNELS };
+
+/* Beyond enum wwri_call_kind. */
+enum { REQUEST_BEAT = WWRI_CALL_TOPS + 1 };
 
 /* One write, as it goes to the file and to replicas. */
 struct op {
@@ -27,7 +31,7 @@ struct op {
   } kind;
   unsigned channel;
   struct wwri_entry entry; /* ADD, PUBLISH */
-  uint64_t a, b, c;        /* by kind */
+  uint64_t a, b, c, d;     /* by kind */
   struct wwri_boot boot;
   uint64_t at_ms;
 };
@@ -53,6 +57,7 @@ struct server {
   uint64_t demoted_ms;
   uint64_t paused_until;
   uint64_t loading_until;
+  unsigned lives;   /* connections end with one */
   uint64_t replid;  /* shown as hex */
   int64_t clock_us; /* off by this much */
   struct op *ops;
@@ -67,6 +72,7 @@ struct server {
   struct {
     struct wwri_boot boot;
     uint64_t ms, n;
+    uint64_t connection; /* in the generation's key; 0: none */
   } beats[BOOTS];
   size_t beat_count;
   uint64_t grace_ms;
@@ -74,6 +80,7 @@ struct server {
 
 struct model_config {
   bool no_generation; /* mutant R1 */
+  bool no_fence;      /* mutant: late commands are executed */
   size_t limit;       /* entries of a log */
   uint64_t lease_ms;
   uint64_t ttl_ms; /* of a log and its meta */
@@ -81,9 +88,12 @@ struct model_config {
 
 /* What a node asks, with everything copied. */
 struct request {
-  enum wwri_call_kind kind;
-  struct wwri_boot boot;
-  uint64_t n;
+  unsigned kind;           /* enum wwri_call_kind, or REQUEST_ */
+  struct wwri_boot boot;   /* of the node */
+  uint64_t connection;     /* ... */
+  uint64_t n;              /* BEAT */
+  uint64_t token;          /* BEAT: the link's number */
+  struct wwri_boot author; /* PUBLISH: of the message */
   unsigned channel;
   struct wwri_logid from; /* RANGE; PUBLISH: hint */
   uint32_t count;
@@ -97,7 +107,9 @@ struct request {
 
 /* The answer with its arrays; freed as one. */
 struct answer {
+  unsigned kind; /* of the request */
   struct wwri_reply reply;
+  struct wwri_beat_answer beat; /* BEAT; its status counts */
   struct wwri_top tops[TOPS_MAX];
   struct wwri_entry entries[];
 };
@@ -137,7 +149,8 @@ void server_replicate(struct model *model, struct server *replica,
 void model_write(struct model *model, struct server *server,
                  const struct op *op);
 
-void server_id(const struct server *server, struct wwri_server_id *out);
+/** What INFO says. */
+void server_info(const struct server *server, struct wwri_redis_info *out);
 
 /** True when the channel's log on this server holds the publish. */
 bool server_find(const struct server *server, unsigned channel,

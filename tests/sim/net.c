@@ -1,12 +1,13 @@
-/* net.c - links between nodes and servers: what is sent on one arrives in
- * order, a little later, or not at all when the link is cut first. */
+/* net.c - connections between nodes and servers: what is sent on one arrives in
+ * order, a little later, or not at all when it is cut first. What a node sent
+ * before it closed its end may arrive long after that. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "world.h"
 
-enum { CONNECT_TIMEOUT_MS = 2000 };
+enum { POLL_MS = 500, LATE_MS = 12000 };
 
 static uint64_t delay(struct world *world) {
   return world_chance(world, 3) ? world_below(world, 300)
@@ -17,106 +18,38 @@ static struct server *server_of(struct world *world, unsigned index) {
   return &world->model.servers[index];
 }
 
-/* --- the node's side --- */
-
-static void to_server(struct node *node, enum wwri_link link,
-                      struct event event) {
-  struct link_state *state = &node->links[link];
-  if (state->id == 0) return;
-  uint64_t at = node->world->now_ms + delay(node->world);
-  if (at < state->last_out) at = state->last_out;
-  state->last_out = at;
-  event.node = node->index;
-  event.link = link;
-  event.connection = state->id;
-  event.server = state->server;
-  world_push(node->world, at, event);
+static struct conn *conn_of(struct world *world, const struct event *event) {
+  return &world->nodes[event->node].link.conns[event->side];
 }
 
-static void to_node(struct world *world, struct node *node, enum wwri_link link,
-                    struct event event) {
-  struct link_state *state = &node->links[link];
+void net_send(struct node *node, enum wwri_pair_side side, struct event event) {
+  struct world *world = node->world;
+  struct conn *conn = &node->link.conns[side];
+  if (conn->id == 0) return;
   uint64_t at = world->now_ms + delay(world);
-  if (at < state->last_in) at = state->last_in;
-  state->last_in = at;
+  if (at < conn->last_out) at = conn->last_out;
+  conn->last_out = at;
   event.node = node->index;
-  event.link = link;
-  event.connection = state->id;
+  event.side = side;
+  event.connection = conn->id;
+  event.server = conn->server;
+  event.life = conn->life;
   world_push(world, at, event);
 }
 
-static unsigned channel_of(struct wwr_view name) {
-  return (unsigned)(name.data[1] - '0');
+static void to_node(struct world *world, struct node *node,
+                    enum wwri_pair_side side, struct event event) {
+  struct conn *conn = &node->link.conns[side];
+  uint64_t at = world->now_ms + delay(world);
+  if (at < conn->last_in) at = conn->last_in;
+  conn->last_in = at;
+  event.node = node->index;
+  event.side = side;
+  event.connection = conn->id;
+  world_push(world, at, event);
 }
 
-static void out_call(struct wwri_node *core, const struct wwri_call *call) {
-  struct node *node = world_node_of(core);
-  struct event event = {.kind = EVENT_REQUEST};
-  struct request *request = &event.request;
-  request->kind = call->kind;
-  request->boot = call->boot;
-  request->n = call->n;
-  request->from = call->from;
-  request->count = call->count;
-  request->touch = call->touch;
-  if (call->channel.len) request->channel = channel_of(call->channel);
-  for (size_t i = 0; i < call->channel_count; i++) {
-    const struct wwri_node_channel *channel = call->channels[i];
-    struct wwr_view name = {channel->name, channel->name_len};
-    request->channels[request->channel_count++] = channel_of(name);
-  }
-  if (call->publish) {
-    const struct wwri_publish *publish = call->publish;
-    struct call *record =
-        oracle_find(&node->world->oracle, publish->boot, publish->seq);
-    assert(record);
-    request->boot = publish->boot;
-    request->seq = publish->seq;
-    request->channel = record->channel;
-    request->from = publish->hint;
-    request->retry = publish->retry;
-    request->deep = publish->deep;
-    request->age_ms = call->age_ms;
-    request->data = (struct wwr_view){record->data, sizeof record->data};
-  }
-  to_server(node, WWRI_LINK_COMMAND, event);
-}
-
-static void out_subscribe(struct wwri_node *core, const struct wwr_view *name,
-                          bool on) {
-  struct event event = {.kind = EVENT_SUBSCRIBE, .on = on};
-  event.channel = name ? channel_of(*name) : CHANNELS;
-  to_server(world_node_of(core), WWRI_LINK_SUBSCRIBER, event);
-}
-
-static void out_reconnect(struct wwri_node *core, enum wwri_link link) {
-  struct node *node = world_node_of(core);
-  node->links[link] = (struct link_state){0};
-  net_connect(node, link);
-}
-
-static void out_event(struct wwri_node *core, enum wwri_node_event event) {
-  static const char *const names[] = {"live",      "down",   "uncertain",
-                                      "data lost", "fenced", "refused"};
-  struct node *node = world_node_of(core);
-  oracle_trace(&node->world->oracle, "node %u: %s", node->proc, names[event]);
-  if (event != WWRI_NODE_UNCERTAIN) return;
-  for (unsigned i = 0; i < CHANNELS; i++) {
-    struct wwri_verdict verdict = {.kind = WWRI_UNCERTAIN};
-    oracle_verdict(&node->world->oracle, node->proc, i,
-                   server_of(node->world, node->links[0].server), &verdict);
-  }
-}
-
-static struct wwri_boot out_new_boot(struct wwri_node *core) {
-  struct node *node = world_node_of(core);
-  return (struct wwri_boot){node->proc, ++node->boots};
-}
-
-const struct wwri_node_out net_out = {out_call, out_subscribe, out_reconnect,
-                                      out_event, out_new_boot};
-
-/* --- connecting --- */
+/* --- connecting and closing --- */
 
 static unsigned view_of(struct node *node) {
   struct world *world = node->world;
@@ -124,89 +57,150 @@ static unsigned view_of(struct node *node) {
   return minority ? world->old_master : world->master;
 }
 
-void net_connect(struct node *node, enum wwri_link link) {
+void net_connect(struct node *node, enum wwri_pair_side side) {
+  struct conn *conn = &node->link.conns[side];
+  *conn = (struct conn){.id = ++node->world->next_connection};
+  conn->server = view_of(node);
+  conn->life = server_of(node->world, conn->server)->lives;
+  net_send(node, side, (struct event){.kind = EVENT_CONNECT});
+}
+
+void net_close(struct node *node, enum wwri_pair_side side) {
   struct world *world = node->world;
-  struct link_state *state = &node->links[link];
-  *state = (struct link_state){.id = ++world->next_connection};
-  state->server = view_of(node);
-  uint64_t back_off = 20 + world_below(world, 300);
-  struct event event = {.kind = EVENT_CONNECT,
-                        .node = node->index,
-                        .link = link,
-                        .connection = state->id,
-                        .server = state->server};
-  world_push(world, world->now_ms + back_off, event);
-  event.kind = EVENT_CONNECT_TIMEOUT;
-  world_push(world, world->now_ms + back_off + CONNECT_TIMEOUT_MS, event);
+  struct conn *conn = &node->link.conns[side];
+  struct closed *closed = &world->closed[conn->id % CLOSED_MAX];
+  if (conn->id == 0) return;
+  *closed = (struct closed){conn->id, UINT64_MAX};
+  if (!conn->cut && world_chance(world, 50)) {
+    uint64_t late = world_chance(world, 50) ? 0 : world_below(world, LATE_MS);
+    closed->arrives_ms = world->now_ms + late;
+  }
+  conn->id = 0;
+}
+
+void net_cut(struct world *world, struct node *node, enum wwri_pair_side side) {
+  struct conn *conn = &node->link.conns[side];
+  if (conn->id == 0 || conn->cut || !node->alive) return;
+  struct event event = {.kind = EVENT_CLOSED};
+  to_node(world, node, side, event);
+  conn->cut = true;
 }
 
 static bool is_current(const struct node *node, const struct event *event) {
-  return node->alive && node->links[event->link].id == event->connection;
+  return node->alive && node->link.conns[event->side].id == event->connection;
 }
 
 static bool reachable(struct world *world, const struct node *node,
                       unsigned server) {
   if (node->isolated_until > world->now_ms) return false;
-  if (!server_of(world, server)->up) return false;
   if (!world->partition) return true;
   bool minority = world->minority >> node->index & 1;
   return minority == (server == world->old_master);
 }
 
-static void connect_at_server(struct world *world, struct event *event) {
-  struct node *node = &world->nodes[event->node];
-  struct link_state *state = &node->links[event->link];
-  if (!is_current(node, event)) return;
-  if (!reachable(world, node, event->server)) {
-    net_connect(node, event->link);
-    return;
-  }
-  struct event reply = {.kind = EVENT_CONNECTED, .server = event->server};
-  server_id(server_of(world, event->server), &reply.id);
-  state->last_in = world->now_ms;
-  to_node(world, node, event->link, reply);
-}
-
-void net_close(struct world *world, struct node *node, enum wwri_link link) {
-  struct link_state *state = &node->links[link];
-  if (state->id == 0 || !node->alive) return;
-  struct event event = {.kind = EVENT_CLOSED};
-  to_node(world, node, link, event);
-  state->blackhole = true;
-}
-
 /* --- at the server --- */
 
-static bool gone(struct world *world, const struct event *event) {
-  const struct node *node = &world->nodes[event->node];
-  if (!is_current(node, event)) return true;
-  if (node->links[event->link].blackhole) return true;
-  return !server_of(world, event->server)->up;
+static void connect_at_server(struct world *world, struct event *event) {
+  struct node *node = &world->nodes[event->node];
+  struct conn *conn = conn_of(world, event);
+  if (!is_current(node, event)) return;
+  if (reachable(world, node, event->server) &&
+      server_of(world, event->server)->up) {
+    conn->life = server_of(world, event->server)->lives;
+    to_node(world, node, event->side, (struct event){.kind = EVENT_OPENED});
+  } else if (world_chance(world, 50)) {
+    net_cut(world, node, event->side); /* refused */
+  } else {
+    conn->blackhole = true;
+  }
 }
 
 static void request_at_server(struct world *world, struct event *event) {
   struct node *node = &world->nodes[event->node];
   struct server *server = server_of(world, event->server);
+  struct request *request = &event->request;
   struct event reply = {.kind = EVENT_ANSWER};
-  reply.answer =
-      model_execute(&world->model, server, &event->request, world->now_ms);
-  if (event->request.kind == WWRI_CALL_PUBLISH) {
-    oracle_trace(&world->oracle,
-                 "server %u: publish c%u #%u-%llu%s: status %d answer %d",
-                 server->index, event->request.channel, node->proc,
-                 (unsigned long long)event->request.seq,
-                 event->request.retry ? " again" : "",
-                 (int)reply.answer->reply.status,
-                 (int)reply.answer->reply.answer);
+  reply.answer = model_execute(&world->model, server, request, world->now_ms);
+  if (request->kind == WWRI_CALL_PUBLISH) {
+    oracle_trace(
+        &world->oracle,
+        "server %u: publish c%u #%u-%llu%s: status %d answer %d", server->index,
+        request->channel, (unsigned)request->author.hi,
+        (unsigned long long)request->seq, request->retry ? " again" : "",
+        (int)reply.answer->reply.status, (int)reply.answer->reply.answer);
   }
-  to_node(world, node, event->link, reply);
+  if (is_current(node, event)) {
+    to_node(world, node, event->side, reply);
+  } else {
+    world->late++;
+    free(reply.answer);
+  }
 }
 
 static void subscribe_at_server(struct world *world, struct event *event) {
-  struct link_state *state = &world->nodes[event->node].links[event->link];
-  state->takes[event->channel] = event->on;
-  struct event reply = {.kind = EVENT_CONFIRM, .channel = event->channel};
-  to_node(world, &world->nodes[event->node], event->link, reply);
+  conn_of(world, event)->takes[event->channel] = event->on;
+  struct event reply = {
+      .kind = EVENT_CONFIRM, .channel = event->channel, .on = event->on};
+  to_node(world, &world->nodes[event->node], event->side, reply);
+}
+
+static void step_at_server(struct world *world, struct event *event) {
+  struct server *server = server_of(world, event->server);
+  struct event reply = {
+      .kind = EVENT_STEP_DONE, .step = event->step, .on = true};
+  if (event->step == WWRI_STEP_INFO) server_info(server, &reply.info);
+  if (event->step == WWRI_STEP_LISTEN) conn_of(world, event)->listens = true;
+  if (event->step == WWRI_STEP_LOAD) {
+    reply.on = world->now_ms >= server->loading_until;
+  }
+  to_node(world, &world->nodes[event->node], event->side, reply);
+}
+
+/* When what was sent on a connection that its node closed arrives. */
+static uint64_t arrival(struct world *world, const struct event *event) {
+  const struct closed *closed = &world->closed[event->connection % CLOSED_MAX];
+  if (event->kind != EVENT_REQUEST) return UINT64_MAX;
+  return closed->id == event->connection ? closed->arrives_ms : UINT64_MAX;
+}
+
+/* False: it never arrives here, or not yet. */
+static bool arrives(struct world *world, struct event *event) {
+  struct node *node = &world->nodes[event->node];
+  struct server *server = server_of(world, event->server);
+  uint64_t at = world->now_ms;
+  if (event->life != server->lives || !server->up) return false;
+  bool current = is_current(node, event);
+  if (current && conn_of(world, event)->cut) return false;
+  if (!current) at = arrival(world, event);
+  if (at == UINT64_MAX) return false;
+  if (current && conn_of(world, event)->blackhole) at = world->now_ms + POLL_MS;
+  if (at <= world->now_ms && !reachable(world, node, event->server)) {
+    at = world->now_ms + POLL_MS;
+  }
+  if (at < server->paused_until) at = server->paused_until;
+  if (at <= world->now_ms) return true;
+  world_push(world, at, *event);
+  return false;
+}
+
+static void at_server(struct world *world, struct event *event) {
+  if (event->kind == EVENT_CONNECT) {
+    uint64_t until = server_of(world, event->server)->paused_until;
+    if (until > world->now_ms) {
+      world_push(world, until, *event);
+    } else {
+      connect_at_server(world, event);
+    }
+    return;
+  }
+  if (!arrives(world, event)) return;
+  if (event->kind == EVENT_REQUEST) {
+    request_at_server(world, event);
+  } else if (event->kind == EVENT_STEP) {
+    step_at_server(world, event);
+  } else {
+    subscribe_at_server(world, event);
+  }
 }
 
 static void send_hint(struct world *world, struct node *node,
@@ -215,9 +209,9 @@ static void send_hint(struct world *world, struct node *node,
       .kind = EVENT_HINT, .channel = op->channel, .entry = op->entry};
   bool hints = world->faults >> FAULT_HINTS & 1;
   if (hints && world_chance(world, 3)) return;
-  to_node(world, node, WWRI_LINK_SUBSCRIBER, event);
+  to_node(world, node, WWRI_PAIR_SUBSCRIBER, event);
   if (hints && world_chance(world, 3)) {
-    to_node(world, node, WWRI_LINK_SUBSCRIBER, event);
+    to_node(world, node, WWRI_PAIR_SUBSCRIBER, event);
   }
 }
 
@@ -226,94 +220,54 @@ void net_published(struct model *model, struct server *server,
   struct world *world = model->user;
   for (unsigned i = 0; i < world->node_count; i++) {
     struct node *node = &world->nodes[i];
-    struct link_state *state = &node->links[WWRI_LINK_SUBSCRIBER];
-    if (!node->alive || !state->id || state->blackhole) continue;
-    if (state->server != server->index) continue;
-    if (op->kind == OP_PUBLISH && state->takes[op->channel]) {
+    struct conn *conn = &node->link.conns[WWRI_PAIR_SUBSCRIBER];
+    if (!node->alive || !conn->id || conn->blackhole || conn->cut) continue;
+    if (conn->server != server->index) continue;
+    if (op->kind == OP_PUBLISH && conn->takes[op->channel]) {
       send_hint(world, node, op);
-    } else if (op->kind == OP_PUBLISH_BEAT && state->takes[CHANNELS] &&
+    } else if (op->kind == OP_PUBLISH_BEAT && conn->listens &&
                wwri_boot_equal(op->boot, node->core.boot)) {
-      struct event event = {
-          .kind = EVENT_HEARD, .boot = op->boot, .arg = op->a};
-      event.request.n = op->b;
-      to_node(world, node, WWRI_LINK_SUBSCRIBER, event);
+      struct event event = {.kind = EVENT_BEAT_BACK, .arg = op->b};
+      event.request.token = op->a;
+      to_node(world, node, WWRI_PAIR_SUBSCRIBER, event);
     }
   }
 }
 
 /* --- at the node --- */
 
+static bool concerns(struct world *world, const struct event *event) {
+  const struct node *node = &world->nodes[event->node];
+  if (event->kind == EVENT_MASTER) {
+    return node->alive && node->proc == event->connection;
+  }
+  if (!is_current(node, event)) return false;
+  return event->kind == EVENT_CLOSED || !conn_of(world, event)->blackhole;
+}
+
 static void at_node(struct world *world, struct event *event) {
   struct node *node = &world->nodes[event->node];
-  struct link_state *state = &node->links[event->link];
-  static const char names[CHANNELS][3] = {"c0", "c1", "c2"};
-  uint64_t now = world->now_ms;
-  if (!is_current(node, event)) return;
-  if (state->blackhole && event->kind != EVENT_CLOSED &&
-      event->kind != EVENT_CONNECT_TIMEOUT) {
-    return;
-  }
-  wwri_node_run(&node->core, now); /* it may have slept */
-  if (!is_current(node, event)) return;
-  switch (event->kind) {
-    case EVENT_CONNECTED:
-      state->up = true;
-      wwri_node_link_up(&node->core, event->link, &event->id, now);
-      break;
-    case EVENT_CLOSED:
-      wwri_node_link_down(&node->core, event->link, now);
-      net_connect(node, event->link);
-      break;
-    case EVENT_CONNECT_TIMEOUT:
-      if (!state->up) net_connect(node, event->link);
-      break;
-    case EVENT_ANSWER:
-      wwri_node_reply(&node->core, &event->answer->reply, now);
-      break;
-    case EVENT_CONFIRM:
-      wwri_node_confirmed(&node->core);
-      break;
-    case EVENT_HINT:
-      wwri_node_hint(&node->core, wwr_view_str(names[event->channel]),
-                     &event->entry, now);
-      break;
-    case EVENT_HEARD:
-      wwri_node_heard(&node->core, event->boot, event->arg, event->request.n,
-                      now);
-      break;
-    default:
-      assert(false && "an event for servers");
-  }
+  if (!concerns(world, event)) return;
+  world_run_node(node); /* it may have slept */
+  if (!concerns(world, event)) return;
+  link_event(node, event);
   world_run_node(node);
 }
 
 static bool is_at_server(const struct event *event) {
   return event->kind == EVENT_REQUEST || event->kind == EVENT_SUBSCRIBE ||
-         event->kind == EVENT_CONNECT;
+         event->kind == EVENT_CONNECT || event->kind == EVENT_STEP;
 }
 
 void net_event(struct world *world, struct event *event) {
   struct node *node = &world->nodes[event->node];
   if (is_at_server(event)) {
-    uint64_t until = server_of(world, event->server)->paused_until;
-    if (until > world->now_ms) {
-      world_push(world, until, *event);
-    } else if (event->kind == EVENT_CONNECT) {
-      connect_at_server(world, event);
-    } else if (!gone(world, event)) {
-      if (event->kind == EVENT_REQUEST) {
-        request_at_server(world, event);
-      } else {
-        subscribe_at_server(world, event);
-      }
-    }
-    return;
-  }
-  if (node->paused_until > world->now_ms) {
+    at_server(world, event);
+  } else if (node->paused_until > world->now_ms) {
     struct event later = *event;
     event->answer = NULL;
     world_push(world, node->paused_until, later);
-    return;
+  } else {
+    at_node(world, event);
   }
-  at_node(world, event);
 }

@@ -69,9 +69,9 @@ void oracle_outcome(struct oracle *oracle, struct call *call,
   if (call->state != CALL_OPEN) {
     oracle_fail(oracle, "call %llu ended twice", ull(call->seq));
   }
-  call->state = outcome == WWRI_ACKED    ? CALL_ACKED
-                : outcome == WWRI_FAILED ? CALL_FAILED
-                                         : CALL_UNKNOWN;
+  call->state = outcome == WWRI_ACKED     ? CALL_ACKED
+                : outcome == WWRI_UNKNOWN ? CALL_UNKNOWN
+                                          : CALL_FAILED;
   call->acked_ms = oracle->now_ms;
   oracle_trace(oracle, "node %u: c%u #%llu %s %llu-%llu", call->proc,
                call->channel, ull(call->seq),
@@ -378,7 +378,17 @@ static void check_agreement(struct oracle *oracle, const struct receiver *a,
   }
 }
 
+static void check_answers(struct oracle *oracle) {
+  for (unsigned i = 0; i < oracle->call_count; i++) {
+    const struct call *call = &oracle->calls[i];
+    if (call->state != CALL_OPEN) continue;
+    oracle_fail(oracle, "never ended: c%u #%llu of %llu", call->channel,
+                ull(call->seq), ull(call->boot.hi));
+  }
+}
+
 void oracle_end(struct oracle *oracle, const struct server *master) {
+  check_answers(oracle);
   for (unsigned i = 0; i < oracle->receiver_count; i++) {
     const struct receiver *a = &oracle->receivers[i];
     if (a->gone) continue;

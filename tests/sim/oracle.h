@@ -2,7 +2,8 @@
  * happened once all is calm again (CLUSTER.md, section 4):
  * - an id names one message; ids rise within an epoch at each receiver;
  * - no receiver gets one publish call twice, in deliveries or history;
- * - acknowledged means appended, certainly failed means never appended;
+ * - acknowledged means appended, certainly failed means never appended; every
+ *   call ends, once;
  * - a log holds a publish call once;
  * - an entry that a receiver skips was delivered before or is in a verdict;
  * - receivers without a verdict agree on the order of what both got;

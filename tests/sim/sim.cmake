@@ -1,9 +1,10 @@
 # The cluster on virtual time: seeds that must pass, and mutants that must not.
 #   bin/sim --from 1 --seeds 10000
-add_executable(sim sim/sim_main.c sim/world.c sim/net.c sim/faults.c
-                   sim/oracle.c sim/model.c)
+add_executable(sim sim/sim_main.c sim/world.c sim/link.c sim/broken.c
+                   sim/net.c sim/faults.c sim/oracle.c sim/model.c)
 target_include_directories(sim PRIVATE unit)
-target_link_libraries(sim PRIVATE wwr_cluster wwr_protocol wwr_core wwr_flags)
+target_link_libraries(sim PRIVATE wwr_cluster wwr_redis wwr_protocol wwr_core
+                                  wwr_flags)
 if(WWR_SANITIZE)
   set(sim_seeds 150)
 elseif(CMAKE_BUILD_TYPE STREQUAL "Debug")
@@ -25,3 +26,4 @@ sim_mutant(R3 failover,truncate)
 sim_mutant(R4 demote,partition,cut,blackhole)
 sim_mutant(R7 cut,blackhole,isolate)
 sim_mutant(R8 failover,truncate)
+sim_mutant(fence cut,blackhole,isolate,pause)

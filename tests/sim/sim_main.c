@@ -3,8 +3,9 @@
  *   sim [--from S] [--seeds N] [--faults a,b] [--mutant R] [--trace]
  *
  * Without --mutant every seed must pass; the first that does not is printed
- * with how to run it again. With --mutant R1, R3, R4, R7 or R8 that rule is
- * switched off, and some seed must fail, or the simulation proves nothing. */
+ * with how to run it again. With --mutant R1, R3, R4, R7, R8 or fence that rule
+ * is switched off, and some seed must fail, or the simulation proves nothing.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +19,7 @@ struct options {
 };
 
 struct totals {
-  uint64_t runs, steps, calls, acked, deliveries;
+  uint64_t runs, steps, calls, acked, deliveries, late;
   uint64_t verdicts[4];
   uint64_t faults[FAULTS];
 };
@@ -32,9 +33,10 @@ static bool set_mutant(struct options *options, const char *rule) {
   options->mutant = true;
   if (strcmp(rule, "R1") == 0) return options->params.no_generation = true;
   if (strcmp(rule, "R3") == 0) return rules->no_log_matching = true;
-  if (strcmp(rule, "R4") == 0) return rules->no_pair = true;
+  if (strcmp(rule, "R4") == 0) return options->params.no_pair = true;
   if (strcmp(rule, "R7") == 0) return rules->no_retry_flag = true;
   if (strcmp(rule, "R8") == 0) return rules->no_replay = true;
+  if (strcmp(rule, "fence") == 0) return options->params.no_fence = true;
   return false;
 }
 
@@ -80,6 +82,7 @@ static void add(struct totals *totals, const struct result *result) {
   totals->calls += result->calls;
   totals->acked += result->acked;
   totals->deliveries += result->deliveries;
+  totals->late += result->late;
   for (int i = 0; i < 4; i++) totals->verdicts[i] += result->verdicts[i];
   for (int i = 0; i < FAULTS; i++) totals->faults[i] += result->faults[i];
 }
@@ -87,9 +90,9 @@ static void add(struct totals *totals, const struct result *result) {
 static void print(const struct totals *totals, double seconds) {
   printf(
       "%llu runs in %.1f s: %llu events, %llu publishes, %llu acknowledged, "
-      "%llu deliveries\n",
+      "%llu deliveries, %llu late commands\n",
       ull(totals->runs), seconds, ull(totals->steps), ull(totals->calls),
-      ull(totals->acked), ull(totals->deliveries));
+      ull(totals->acked), ull(totals->deliveries), ull(totals->late));
   printf("verdicts: lost %llu, diverged %llu, reset %llu, uncertain %llu\n",
          ull(totals->verdicts[0]), ull(totals->verdicts[1]),
          ull(totals->verdicts[2]), ull(totals->verdicts[3]));

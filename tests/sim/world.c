@@ -102,7 +102,8 @@ static void on_verdict(struct wwri_channel *channel,
                        const struct wwri_verdict *verdict) {
   struct node *node = node_of_channel(channel);
   oracle_verdict(&node->world->oracle, node->proc, index_of_channel(channel),
-                 &node->world->model.servers[node->links[0].server], verdict);
+                 &node->world->model.servers[node->link.conns[0].server],
+                 verdict);
 }
 
 static void on_done(struct wwri_publisher *publisher, void *cookie,
@@ -130,7 +131,7 @@ void world_start_node(struct world *world, unsigned index) {
   struct node *node = &world->nodes[index];
   struct wwri_node_config config;
   wwri_node_config_default(&config);
-  config.out = &net_out;
+  config.out = &link_out;
   config.rules = world->params.rules;
   config.channel.sink = &sink;
   config.channel.chunk = 16;
@@ -149,8 +150,7 @@ void world_start_node(struct world *world, unsigned index) {
   struct wwri_boot boot = {node->proc, 1};
   wwri_node_init(&node->core, &config, boot, node, world->now_ms);
   node->tick_at = UINT64_MAX;
-  net_connect(node, WWRI_LINK_COMMAND);
-  net_connect(node, WWRI_LINK_SUBSCRIBER);
+  link_start(node);
 }
 
 void world_kill_node(struct world *world, unsigned index) {
@@ -163,13 +163,17 @@ void world_kill_node(struct world *world, unsigned index) {
   world->oracle.killed[node->proc] = true;
   oracle_trace(&world->oracle, "node %u: killed", node->proc);
   node->alive = false;
+  link_end(node);
   wwri_node_deinit(&node->core);
 }
 
 void world_run_node(struct node *node) {
   struct world *world = node->world;
   wwri_node_run(&node->core, world->now_ms);
+  link_flush(node);
   uint64_t at = wwri_node_deadline(&node->core);
+  uint64_t due = link_due(node);
+  if (due < at) at = due > world->now_ms ? due : world->now_ms;
   if (at >= node->tick_at) return;
   node->tick_at = at;
   struct event event = {.kind = EVENT_TICK, .node = node->index};
@@ -185,6 +189,7 @@ static void tick(struct world *world, const struct event *event) {
     return;
   }
   if (node->tick_at <= world->now_ms) node->tick_at = UINT64_MAX;
+  link_tick(node);
   world_run_node(node);
 }
 
@@ -242,8 +247,9 @@ static void publish(struct world *world) {
         oracle_call(&world->oracle, node->proc, channel, node->core.boot, seq);
     if (!call) return;
     struct wwr_view data = {call->data, sizeof call->data};
+    struct wwri_log_limit limit = {.entries = 1, .age_ms = 1};
     wwr_err err = wwri_node_publish(&node->core, wwr_view_str(names[channel]),
-                                    data, true, call, world->now_ms);
+                                    data, limit, call, world->now_ms);
     assert(err == WWR_OK);
   }
   if (node) world_run_node(node);
@@ -307,6 +313,7 @@ static void begin(struct world *world, const struct params *params) {
   world->node_count = 2 + (unsigned)world_below(world, NODES - 1);
   struct model_config config = {
       .no_generation = params->no_generation,
+      .no_fence = params->no_fence,
       .limit = world_chance(world, 80) ? 900 : 40,
       .lease_ms = 10000,
       .ttl_ms = world_chance(world, 80) ? 600000 : 8000};
@@ -372,6 +379,7 @@ static void finish(struct world *world, struct result *result) {
     struct node *node = &world->nodes[i];
     if (!node->alive) continue;
     oracle->repaired += node->core.stats.differences;
+    link_end(node);
     wwri_node_deinit(&node->core);
   }
   struct event event;
@@ -383,6 +391,7 @@ static void finish(struct world *world, struct result *result) {
   result->violations = oracle->violations;
   memcpy(result->first, oracle->first, sizeof result->first);
   result->steps = world->steps;
+  result->late = world->late;
   result->calls = oracle->call_count;
   result->acked = oracle->acked;
   result->deliveries = oracle->deliveries;

@@ -5,6 +5,7 @@
 #define WWR_SIM_WORLD_H
 
 #include "oracle.h"
+#include "subs.h"
 
 enum { NODES = 4, NAMES_LEN = 8 };
 
@@ -35,16 +36,37 @@ struct params {
   uint32_t faults; /* bits of enum fault; 0: drawn from the seed */
   struct wwri_rules rules;
   bool no_generation; /* mutant R1, of the model */
+  bool no_pair;       /* mutant R4, of the link */
+  bool no_fence;      /* mutant: late commands, of the model */
   FILE *trace;
 };
 
-struct link_state {
-  uint64_t id; /* of the connection; 0: none */
-  bool up;     /* the node was told */
-  bool blackhole;
-  bool takes[CHANNELS + 1]; /* subscriptions at the server; last: its own */
+/* One of the two connections of a link. */
+struct conn {
+  uint64_t id; /* 0: none */
   unsigned server;
+  unsigned life;  /* of the server */
+  bool blackhole; /* carries nothing until it is closed; then perhaps late */
+  bool cut;       /* closed by the other side */
+  bool takes[CHANNELS];       /* subscriptions at the server */
+  bool listens;               /* ... to our beats */
   uint64_t last_out, last_in; /* times: what is sent arrives in order */
+};
+
+/* A node's link: the state machine and the subscriptions of redis/link.c, over
+ * connections of this world. */
+struct link {
+  struct wwri_pair pair;
+  struct wwri_subs subs;
+  struct wwri_redis_sub *wanted[CHANNELS];
+  struct conn conns[WWRI_PAIR_SIDES];
+  const char *drop; /* the node wants it to end; why */
+  uint64_t beat_at; /* mutant R4: the next one */
+  uint64_t beat_ok;
+  bool ready[WWRI_PAIR_SIDES];
+  bool live;
+  unsigned unanswered; /* calls */
+  unsigned ignored;    /* ... whose answers nobody waits for */
 };
 
 struct world;
@@ -58,7 +80,7 @@ struct node {
   uint64_t paused_until;
   uint64_t isolated_until;
   uint64_t tick_at;
-  struct link_state links[2];
+  struct link link;
   struct wwri_node core;
 };
 
@@ -71,6 +93,15 @@ struct sub {
   struct node *node;
   bool used;
   bool joining;
+};
+
+enum { CLOSED_MAX = 64 };
+
+/* A connection that its node closed: what was on its way arrives at once, later
+ * (TCP sends it again), or never. */
+struct closed {
+  uint64_t id;
+  uint64_t arrives_ms; /* UINT64_MAX: never */
 };
 
 struct world {
@@ -89,10 +120,12 @@ struct world {
   unsigned servers;
   uint64_t lag_ms; /* of replication */
   uint64_t next_connection;
+  struct closed closed[CLOSED_MAX]; /* by id modulo */
   struct event *heap;
   size_t heap_count, heap_cap;
   uint64_t pushed;
   uint64_t steps;
+  uint64_t late; /* commands of closed connections that were executed */
   uint64_t end_of_faults_ms;
   uint32_t faults;
   unsigned fault_count[FAULTS];
@@ -102,7 +135,7 @@ struct world {
 struct result {
   unsigned violations;
   char first[256];
-  uint64_t steps, calls, acked, deliveries, repaired;
+  uint64_t steps, calls, acked, deliveries, repaired, late;
   unsigned verdicts[4];
   unsigned faults[FAULTS];
 };
@@ -110,20 +143,22 @@ struct result {
 /** Run one seed to its end. */
 void world_run(const struct params *params, struct result *result);
 
-/* --- between world.c, net.c and faults.c --- */
+/* --- between world.c, link.c, net.c and faults.c --- */
 
 enum event_kind {
-  EVENT_TICK,      /* node */
-  EVENT_CONNECTED, /* node, link */
-  EVENT_CLOSED,    /* node, link */
-  EVENT_REQUEST,   /* at the server */
+  EVENT_TICK,    /* node */
+  EVENT_MASTER,  /* node: Sentinel says who it is */
+  EVENT_CONNECT, /* at the server */
+  EVENT_OPENED,
+  EVENT_CLOSED,
+  EVENT_STEP, /* at the server */
+  EVENT_STEP_DONE,
+  EVENT_REQUEST, /* at the server */
   EVENT_ANSWER,
   EVENT_SUBSCRIBE, /* at the server */
   EVENT_CONFIRM,
   EVENT_HINT,
-  EVENT_HEARD,
-  EVENT_CONNECT, /* at the server */
-  EVENT_CONNECT_TIMEOUT,
+  EVENT_BEAT_BACK,
   EVENT_REPLICATE,
   EVENT_PUBLISH, /* the application */
   EVENT_FAULT,
@@ -135,18 +170,19 @@ struct event {
   uint64_t at_ms, order;
   enum event_kind kind;
   unsigned node;
-  enum wwri_link link;
+  enum wwri_pair_side side;
   uint64_t connection;
   unsigned server;
-  unsigned channel; /* CHANNELS: the node's own */
+  unsigned life; /* of the server */
+  unsigned channel;
   bool on;
   enum fault fault;
+  enum wwri_pair_step step;
   uint64_t arg;
-  struct wwri_server_id id;
+  struct wwri_redis_info info;
   struct request request;
   struct answer *answer;
   struct wwri_entry entry;
-  struct wwri_boot boot;
 };
 
 /** Add an event. One that was popped and is put off keeps its place among
@@ -161,11 +197,41 @@ struct node *world_node_of(const struct wwri_node *core);
 void world_start_node(struct world *world, unsigned index);
 void world_kill_node(struct world *world, unsigned index);
 
-extern const struct wwri_node_out net_out;
-void net_connect(struct node *node, enum wwri_link link);
+/* link.c: the node's end */
+extern const struct wwri_node_out link_out;
+void link_start(struct node *node);
+/** The node is gone. */
+void link_end(struct node *node);
+/** Something arrived, or its time has come. */
+void link_event(struct node *node, struct event *event);
+void link_tick(struct node *node);
+/** After whatever happened to the node: send, and drop when it asked for it. */
+void link_flush(struct node *node);
+uint64_t link_due(const struct node *node);
+
+/* broken.c: the same without R4 */
+void broken_start(struct node *node);
+void broken_event(struct node *node, struct event *event);
+void broken_tick(struct node *node);
+void broken_drop(struct node *node);
+uint64_t broken_due(const struct node *node);
+
+/* ... and what both do */
+void link_send_step(struct node *node, enum wwri_pair_side side,
+                    enum wwri_pair_step step);
+void link_send_beat(struct node *node, uint64_t token);
+void link_confirmed(struct node *node, const struct event *event);
+void link_hint(struct node *node, const struct event *event);
+
+/* net.c */
 void net_event(struct world *world, struct event *event);
-/** Close a connection from the server's side. */
-void net_close(struct world *world, struct node *node, enum wwri_link link);
+void net_connect(struct node *node, enum wwri_pair_side side);
+/** The node closes its end. */
+void net_close(struct node *node, enum wwri_pair_side side);
+/** Send to the server, on a connection that is open. */
+void net_send(struct node *node, enum wwri_pair_side side, struct event event);
+/** Somebody else closes a connection. */
+void net_cut(struct world *world, struct node *node, enum wwri_pair_side side);
 void net_published(struct model *model, struct server *server,
                    const struct op *op);
 

@@ -123,6 +123,19 @@ static void begin_live(struct fixture *f) {
   CU_ASSERT_EQUAL(f->channel.phase, WWRI_LIVE);
 }
 
+/* The link, and back. */
+static void lost(struct fixture *f) {
+  wwri_channel_pair_lost(&f->channel);
+  CU_ASSERT_EQUAL(wwri_channel_next_sub(&f->channel), 0); /* it knows */
+  asks(f, WWRI_CMD_NONE);
+}
+
+static void back(struct fixture *f) {
+  wwri_channel_pair_live(&f->channel);
+  asks(f, WWRI_CMD_NONE); /* live, but not subscribed */
+  wwri_channel_confirmed(&f->channel);
+}
+
 static void end(struct fixture *f) {
   wwri_channel_deinit(&f->channel);
 }
@@ -239,8 +252,8 @@ static void our_place_in_the_log_is_found_or_declared(void) {
   for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
     struct fixture f;
     begin_live(&f);
-    wwri_channel_pair_lost(&f.channel, false, 0);
-    wwri_channel_pair_live(&f.channel);
+    lost(&f);
+    back(&f);
     asks(&f, WWRI_CMD_TOP);
     wwri_channel_topped(&f.channel, &places[i].log[1].pos, 0);
     asks(&f, WWRI_CMD_RANGE);
@@ -260,10 +273,8 @@ static void an_epoch_that_we_never_saw_is_not_skipped(void) {
   struct wwri_entry ours[] = {entry(1, 5), fork_of(3, 1, 5), entry(3, 1)};
   ranged(&f, ours, 3);
   expect(&f, "+3.1 ");
-  wwri_channel_pair_lost(&f.channel, true, 0);
-  wwri_channel_next_sub(&f.channel);
-  wwri_channel_confirmed(&f.channel);
-  wwri_channel_pair_live(&f.channel);
+  lost(&f);
+  back(&f);
   asks(&f, WWRI_CMD_TOP);
   struct wwri_entry log[] = {entry(1, 5), fork_of(2, 1, 5), entry(2, 1),
                              fork_of(4, 2, 1), entry(4, 1)};
@@ -279,8 +290,8 @@ static void an_epoch_that_we_never_saw_is_not_skipped(void) {
 static void an_empty_log_is_opened_before_it_is_believed(void) {
   struct fixture f;
   begin_live(&f);
-  wwri_channel_pair_lost(&f.channel, false, 0);
-  wwri_channel_pair_live(&f.channel);
+  lost(&f);
+  back(&f);
   asks(&f, WWRI_CMD_TOP);
   wwri_channel_topped(&f.channel, NULL, 0);
   asks(&f, WWRI_CMD_RANGE);
@@ -300,8 +311,8 @@ static void what_was_read_before_the_pair_was_lost_does_not_count(void) {
   begin_live(&f);
   hint(&f, 1, 7);
   asks(&f, WWRI_CMD_RANGE);
-  wwri_channel_pair_lost(&f.channel, false, 0);
-  wwri_channel_pair_live(&f.channel);
+  lost(&f);
+  back(&f);
   struct wwri_entry log[] = {entry(1, 5), entry(1, 6), entry(1, 7)};
   ranged(&f, log, 3);
   expect(&f, "");
@@ -411,16 +422,55 @@ static void the_last_one_out_lingers(void) {
   wwri_channel_run(&f.channel, 8000);
   CU_ASSERT_EQUAL(f.channel.phase, WWRI_IDLE);
   CU_ASSERT_EQUAL(wwri_channel_next_sub(&f.channel), -1);
-  join(&f, 0); /* while UNSUBSCRIBE is under way */
   CU_ASSERT_EQUAL(wwri_channel_next_sub(&f.channel), 0);
-  asks(&f, WWRI_CMD_NONE);
-  wwri_channel_confirmed(&f.channel);
+  wwri_channel_confirmed(&f.channel); /* too late to count */
+  CU_ASSERT_TRUE(wwri_channel_unused(&f.channel));
+  join(&f, 0);
   CU_ASSERT_FALSE(wwri_channel_unused(&f.channel));
+  asks(&f, WWRI_CMD_NONE);
   CU_ASSERT_EQUAL(wwri_channel_next_sub(&f.channel), 1);
-  asks(&f, WWRI_CMD_NONE); /* the old confirmation is not this one's */
+  asks(&f, WWRI_CMD_NONE);
   wwri_channel_confirmed(&f.channel);
   asks(&f, WWRI_CMD_OPEN);
   expect(&f, "");
+  end(&f);
+}
+
+static void a_read_for_those_who_left_is_not_for_those_who_come(void) {
+  struct fixture f;
+  begin(&f);
+  wwri_channel_pair_live(&f.channel);
+  join(&f, 0);
+  wwri_channel_next_sub(&f.channel);
+  wwri_channel_confirmed(&f.channel);
+  asks(&f, WWRI_CMD_OPEN);
+  wwri_channel_leave(&f.channel, &f.sub, 0);
+  CU_ASSERT_EQUAL(wwri_channel_next_sub(&f.channel), -1);
+  CU_ASSERT_FALSE(wwri_channel_unused(&f.channel)); /* an answer is due */
+  join(&f, 0);
+  CU_ASSERT_EQUAL(wwri_channel_next_sub(&f.channel), 1);
+  struct wwri_entry top = entry(1, 5);
+  wwri_channel_opened(&f.channel, &top.pos, NULL, 0, 0);
+  expect(&f, ""); /* nobody said yet that we are subscribed */
+  wwri_channel_confirmed(&f.channel);
+  asks(&f, WWRI_CMD_OPEN);
+  wwri_channel_opened(&f.channel, &top.pos, NULL, 0, 0);
+  expect(&f, "joined 1.5/0 ");
+  end(&f);
+}
+
+static void a_wish_that_was_not_taken_is_told_again(void) {
+  struct fixture f;
+  begin(&f);
+  wwri_channel_pair_live(&f.channel);
+  join(&f, 0);
+  CU_ASSERT_EQUAL(wwri_channel_next_sub(&f.channel), 1);
+  wwri_channel_sub_failed(&f.channel, 1000);
+  CU_ASSERT_EQUAL(wwri_channel_deadline(&f.channel), 1100);
+  CU_ASSERT_EQUAL(wwri_channel_next_sub(&f.channel), 1);
+  wwri_channel_confirmed(&f.channel);
+  CU_ASSERT_EQUAL(wwri_channel_next(&f.channel, 1099).kind, WWRI_CMD_NONE);
+  CU_ASSERT_EQUAL(wwri_channel_next(&f.channel, 1100).kind, WWRI_CMD_OPEN);
   end(&f);
 }
 
@@ -475,6 +525,10 @@ int main(int argc, char **argv) {
        history_ends_where_delivery_begins},
       {"history_ahead_of_us_is_cut", history_ahead_of_us_is_cut},
       {"the_last_one_out_lingers", the_last_one_out_lingers},
+      {"a_read_for_those_who_left_is_not_for_those_who_come",
+       a_read_for_those_who_left_is_not_for_those_who_come},
+      {"a_wish_that_was_not_taken_is_told_again",
+       a_wish_that_was_not_taken_is_told_again},
       {"short_memory_only_delays", short_memory_only_delays},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"channel", NULL, NULL, NULL, NULL, tests},

@@ -1,5 +1,5 @@
-/* The pair of links and its beat, with a scripted other side. Texts: calls by
- * name ("hello", "beat1"), operations ("sub own", "sub c"), events. */
+/* The link's events and beats, with a scripted other side. Texts: calls by name
+ * ("open", "tops20"), wishes ("sub c"), "drop", events. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,11 +10,9 @@
 struct fixture {
   struct wwri_node node;
   uint64_t boots;
+  bool refuse; /* subscriptions */
   char said[512];
 };
-
-static const struct wwri_server_id master = {.master = true, .replid = "aa"},
-                                   other = {.master = true, .replid = "bb"};
 
 static void say(struct wwri_node *node, const char *format, ...) {
   struct fixture *f = node->user;
@@ -32,24 +30,27 @@ static void expect(struct fixture *f, const char *text) {
 }
 
 static void on_call(struct wwri_node *node, const struct wwri_call *call) {
-  static const char *const names[] = {"hello", "beat",  "publish",
-                                      "open",  "range", "tops"};
+  static const char *const names[] = {"publish", "open", "range", "tops"};
+  CU_ASSERT_EQUAL(call->connection, node->connection);
+  CU_ASSERT_TRUE(wwri_boot_equal(call->boot, node->boot));
   say(node, "%s", names[call->kind]);
-  if (call->kind == WWRI_CALL_BEAT) say(node, "%u", (unsigned)call->n);
   if (call->kind == WWRI_CALL_TOPS) {
     say(node, "%u%s", (unsigned)call->channel_count, call->touch ? "t" : "");
   }
   say(node, " ");
 }
 
-static void on_subscribe(struct wwri_node *node, const struct wwr_view *name,
-                         bool on) {
-  say(node, "%s ", on ? "sub" : "unsub");
-  if (name) say(node, "%.*s ", (int)name->len, (const char *)name->data);
+static bool on_subscribe(struct wwri_node *node,
+                         struct wwri_node_channel *channel, bool on) {
+  struct fixture *f = node->user;
+  say(node, "%s %.*s ", on ? "sub" : "unsub", (int)channel->name_len,
+      (const char *)channel->name);
+  return !on || !f->refuse;
 }
 
-static void on_reconnect(struct wwri_node *node, enum wwri_link link) {
-  say(node, "reconnect%d ", (int)link);
+static void on_drop(struct wwri_node *node, const char *why) {
+  CU_ASSERT_TRUE(strlen(why) > 0);
+  say(node, "drop ");
 }
 
 static void on_event(struct wwri_node *node, enum wwri_node_event event) {
@@ -63,7 +64,7 @@ static struct wwri_boot on_new_boot(struct wwri_node *node) {
   return (struct wwri_boot){1, ++f->boots};
 }
 
-static const struct wwri_node_out out = {on_call, on_subscribe, on_reconnect,
+static const struct wwri_node_out out = {on_call, on_subscribe, on_drop,
                                          on_event, on_new_boot};
 
 static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
@@ -76,6 +77,13 @@ static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
 
 static const struct wwri_channel_sink sink = {.joined = on_joined};
 
+static void on_done(struct wwri_publisher *publisher, void *cookie,
+                    enum wwri_outcome outcome, struct wwri_logid id) {
+  static const char *const names[] = {"acked", "failed", "denied", "unknown"};
+  (void)cookie, (void)id;
+  say(publisher->user, "%s ", names[outcome]);
+}
+
 static void begin(struct fixture *f) {
   struct wwri_node_config config;
   memset(f, 0, sizeof *f);
@@ -83,38 +91,33 @@ static void begin(struct fixture *f) {
   wwri_node_config_default(&config);
   config.out = &out;
   config.channel.sink = &sink;
+  config.publish.done = on_done;
   wwri_node_init(&f->node, &config, (struct wwri_boot){1, 1}, f, 1000);
 }
 
-static void reply(struct fixture *f, enum wwri_status status,
-                  const struct wwri_server_id *server, uint64_t generation,
-                  uint64_t now_ms) {
-  struct wwri_reply made = {
-      .status = status, .generation = generation, .born = 1};
-  if (server) made.server = *server;
-  wwri_node_reply(&f->node, &made, now_ms);
-  wwri_node_run(&f->node, now_ms);
+/* The link sends a beat, and it is answered. */
+static void send_beat(struct fixture *f, uint64_t n, uint64_t now_ms) {
+  struct wwri_beat beat;
+  wwri_node_beat(&f->node, &beat, now_ms);
+  CU_ASSERT_EQUAL(beat.n, n);
+  CU_ASSERT_EQUAL(beat.connection, f->node.connection);
+  CU_ASSERT_TRUE(wwri_boot_equal(beat.boot, f->node.boot));
 }
 
-static void heard(struct fixture *f, uint64_t n, uint64_t now_ms) {
-  wwri_node_heard(&f->node, f->node.boot, n, f->node.generation, now_ms);
+static void answer(struct fixture *f, enum wwri_status status,
+                   uint64_t generation, uint64_t now_ms) {
+  struct wwri_beat_answer made = {status, generation, 1};
+  wwri_node_beat_answered(&f->node, &made, now_ms);
   wwri_node_run(&f->node, now_ms);
-}
-
-static void links_up(struct fixture *f, uint64_t now_ms) {
-  wwri_node_link_up(&f->node, WWRI_LINK_COMMAND, NULL, now_ms);
-  wwri_node_link_up(&f->node, WWRI_LINK_SUBSCRIBER, &master, now_ms);
-  wwri_node_confirmed(&f->node);
 }
 
 static void begin_live(struct fixture *f) {
   begin(f);
-  links_up(f, 1000);
-  expect(f, "hello sub ");
-  reply(f, WWRI_REPLY_OK, &master, 5, 1000);
-  expect(f, "beat1 ");
-  heard(f, 1, 1000); /* before its answer: both sockets were readable */
-  reply(f, WWRI_REPLY_OK, &master, 5, 1001);
+  send_beat(f, 1, 1000);
+  answer(f, WWRI_REPLY_OK, 5, 1000);
+  expect(f, "");
+  CU_ASSERT_TRUE(wwri_node_beat_back(&f->node, 5));
+  wwri_node_link_live(&f->node, true, 1001);
   expect(f, "LIVE ");
 }
 
@@ -122,63 +125,82 @@ static void end(struct fixture *f) {
   wwri_node_deinit(&f->node);
 }
 
-static void only_a_beat_that_came_back_makes_a_pair(void) {
-  struct fixture f;
-  begin_live(&f);
-  wwri_node_link_down(&f.node, WWRI_LINK_SUBSCRIBER, 1100);
-  expect(&f, "DOWN ");
-  wwri_node_link_up(&f.node, WWRI_LINK_SUBSCRIBER, &master, 1200);
-  wwri_node_run(&f.node, 1200);
-  heard(&f, 1, 1200); /* from before */
-  wwri_node_confirmed(&f.node);
-  heard(&f, 1, 1201);
-  expect(&f, "sub beat2 ");
-  wwri_node_heard(&f.node, f.node.boot, 2, 6, 1202); /* another generation */
-  wwri_node_heard(&f.node, (struct wwri_boot){9, 9}, 2, 5, 1202);
-  expect(&f, "");
-  heard(&f, 2, 1203);
-  expect(&f, "LIVE ");
-  end(&f);
+static void publish(struct fixture *f, uint64_t now_ms) {
+  struct wwri_log_limit limit = {.entries = 9, .age_ms = 1000};
+  CU_ASSERT_EQUAL(wwri_node_publish(&f->node, wwr_view_str("c"),
+                                    wwr_view_str("x"), limit, NULL, now_ms),
+                  WWR_OK);
+  wwri_node_run(&f->node, now_ms);
 }
 
-static void two_servers_are_no_pair(void) {
+static void live_needs_the_link_and_an_answer(void) {
   struct fixture f;
   begin(&f);
-  wwri_node_link_up(&f.node, WWRI_LINK_SUBSCRIBER, &other, 1000);
-  wwri_node_link_up(&f.node, WWRI_LINK_COMMAND, NULL, 1000);
-  reply(&f, WWRI_REPLY_OK, &master, 5, 1000);
-  expect(&f, "sub hello reconnect0 reconnect1 ");
-  struct wwri_server_id replica = {.replid = "aa"};
-  wwri_node_link_up(&f.node, WWRI_LINK_SUBSCRIBER, &replica, 1000);
-  expect(&f, "reconnect1 ");
-  wwri_node_link_up(&f.node, WWRI_LINK_COMMAND, NULL, 1000);
-  reply(&f, WWRI_REPLY_OK, &replica, 5, 1000);
-  expect(&f, "hello reconnect0 reconnect1 ");
+  send_beat(&f, 1, 1000);
+  CU_ASSERT_TRUE(wwri_node_beat_back(&f.node, 5)); /* before its answer */
+  wwri_node_link_live(&f.node, true, 1000);
+  expect(&f, "");
+  answer(&f, WWRI_REPLY_OK, 5, 1001);
+  expect(&f, "LIVE ");
+  wwri_node_link_lost(&f.node, 1100);
+  expect(&f, "DOWN ");
+  answer(&f, WWRI_REPLY_OK, 5, 1100); /* to nothing */
+  wwri_node_link_live(&f.node, true, 1200);
+  expect(&f, "");
+  send_beat(&f, 2, 1200);
+  CU_ASSERT_EQUAL(f.node.connection, 2);
+  answer(&f, WWRI_REPLY_REFUSED, 0, 1200); /* not now */
+  send_beat(&f, 3, 2200);
+  answer(&f, WWRI_REPLY_OK, 5, 2200);
+  expect(&f, "LIVE ");
+  wwri_node_link_lost(&f.node, 2300);
+  wwri_node_link_lost(&f.node, 2400); /* an attempt failed */
+  expect(&f, "DOWN ");
+  CU_ASSERT_EQUAL(f.node.stats.drops, 0);
   end(&f);
 }
 
-static void silence_ends_a_pair(void) {
+static void silence_asks_for_an_audit(void) {
   struct fixture f;
   begin_live(&f);
-  for (uint64_t now = 2000; now < 4000; now += 100) {
-    wwri_node_run(&f.node, now);
-  }
-  expect(&f, "beat2 "); /* one at a time, and no answer */
-  CU_ASSERT_TRUE(f.node.suspect);
-  wwri_node_run(&f.node, 4000);
-  expect(&f, "DOWN reconnect0 reconnect1 ");
+  wwri_node_run(&f.node, 2001);
+  CU_ASSERT_EQUAL(f.node.stats.audits, 1);
+  CU_ASSERT_EQUAL(wwri_node_deadline(&f.node), 3001);
+  wwri_node_link_suspect(&f.node, 2600);
+  wwri_node_run(&f.node, 2600);
+  CU_ASSERT_EQUAL(f.node.stats.audits, 2);
+  wwri_node_link_live(&f.node, false, 2700);
+  wwri_node_run(&f.node, 2700);
+  CU_ASSERT_EQUAL(f.node.stats.audits, 3);
+  expect(&f, ""); /* it was live all the time */
   end(&f);
 }
 
 static void a_new_generation_is_uncertain(void) {
   struct fixture f;
   begin_live(&f);
-  wwri_node_run(&f.node, 2000);
-  reply(&f, WWRI_REPLY_OK, &master, 6, 2000);
-  expect(&f, "beat2 DOWN reconnect0 reconnect1 ");
-  links_up(&f, 2100);
-  reply(&f, WWRI_REPLY_OK, &master, 6, 2100);
-  expect(&f, "hello sub UNCERTAIN beat3 ");
+  send_beat(&f, 2, 2000);
+  CU_ASSERT_FALSE(wwri_node_beat_back(&f.node, 6));
+  answer(&f, WWRI_REPLY_OK, 6, 2000);
+  expect(&f, "DOWN drop ");
+  CU_ASSERT_FALSE(wwri_node_beat_back(&f.node, 5));
+  wwri_node_link_live(&f.node, false, 2000); /* nothing counts any more */
+  send_beat(&f, 3, 2050);
+  answer(&f, WWRI_REPLY_OK, 6, 2050);
+  expect(&f, "");
+  wwri_node_link_lost(&f.node, 2050);
+  send_beat(&f, 4, 2100);
+  CU_ASSERT_TRUE(wwri_node_beat_back(&f.node, 6)); /* before its answer */
+  answer(&f, WWRI_REPLY_OK, 6, 2100);
+  wwri_node_link_live(&f.node, true, 2100);
+  expect(&f, "UNCERTAIN LIVE ");
+  CU_ASSERT_EQUAL(f.node.stats.drops, 1);
+  CU_ASSERT_EQUAL(f.node.stats.generations, 1);
+  wwri_node_link_lost(&f.node, 2200);
+  send_beat(&f, 5, 2300);
+  struct wwri_beat_answer reborn = {WWRI_REPLY_OK, 7, 2};
+  wwri_node_beat_answered(&f.node, &reborn, 2300);
+  expect(&f, "DOWN UNCERTAIN DATA_LOST ");
   end(&f);
 }
 
@@ -187,32 +209,90 @@ static void whoever_was_missed_takes_a_new_boot(void) {
   for (int i = 0; i < 2; i++) {
     struct fixture f;
     begin_live(&f);
-    wwri_node_run(&f.node, 2000);
-    reply(&f, statuses[i], &master, 5, 2000);
-    expect(&f, "beat2 FENCED DOWN reconnect0 reconnect1 ");
+    send_beat(&f, 2, 2000);
+    send_beat(&f, 3, 3000);
+    answer(&f, statuses[i], 0, 3000);
+    answer(&f, statuses[i], 0, 3000); /* of the other one */
+    expect(&f, "DOWN drop FENCED ");
     CU_ASSERT_EQUAL(f.node.boot.lo, 2);
-    links_up(&f, 2100);
-    reply(&f, WWRI_REPLY_OK, &master, 5, 2100);
-    expect(&f, "hello sub beat1 ");
+    wwri_node_link_lost(&f.node, 3000);
+    send_beat(&f, 1, 3100);
+    CU_ASSERT_EQUAL(f.node.connection, 2);
+    answer(&f, WWRI_REPLY_OK, 5, 3100);
+    wwri_node_link_live(&f.node, true, 3100);
+    expect(&f, "LIVE ");
     end(&f);
   }
 }
 
 static void a_long_sleep_is_noticed_first(void) {
   struct fixture f;
+  begin(&f);
+  wwri_node_run(&f.node, 90000); /* there was nothing to miss */
+  expect(&f, "");
+  end(&f);
   begin_live(&f);
   wwri_node_run(&f.node, 40000);
-  expect(&f, "DOWN reconnect0 reconnect1 ");
+  expect(&f, "DOWN drop ");
+  wwri_node_run(&f.node, 90000); /* once is enough */
+  expect(&f, "");
   end(&f);
 }
 
-static void other_settings_may_not_join(void) {
+static void a_beat_that_is_refused_drops_the_link(void) {
   struct fixture f;
   begin(&f);
-  links_up(&f, 1000);
-  reply(&f, WWRI_REPLY_DISAGREE, &master, 0, 1000);
-  expect(&f, "hello sub REFUSED reconnect0 reconnect1 ");
+  send_beat(&f, 1, 1000);
+  answer(&f, WWRI_REPLY_DISAGREE, 0, 1000);
+  expect(&f, "REFUSED drop ");
+  wwri_node_link_lost(&f.node, 1000);
+  send_beat(&f, 2, 1100);
+  answer(&f, WWRI_REPLY_ERROR, 0, 1100);
+  expect(&f, "drop ");
   end(&f);
+}
+
+/* What was acknowledged is safe keep_ms after the beat was *sent* that says so.
+ */
+static void a_beat_counts_from_when_it_was_sent(void) {
+  struct fixture f;
+  begin_live(&f);
+  f.node.config.publish.keep_ms = 500;
+  send_beat(&f, 2, 2000);
+  publish(&f, 2000);
+  struct wwri_reply ok = {.answer = WWRI_ANSWER_OK, .pos = {.id = {7, 1}}};
+  wwri_node_reply(&f.node, &ok, 2100);
+  expect(&f, "publish acked ");
+  send_beat(&f, 3, 3000);
+  answer(&f, WWRI_REPLY_OK, 5, 3100); /* of beat 2 */
+  CU_ASSERT_TRUE(f.node.publisher.acked_bytes > 0);
+  answer(&f, WWRI_REPLY_OK, 5, 3200);
+  CU_ASSERT_EQUAL(f.node.publisher.acked_bytes, 0);
+  end(&f);
+}
+
+static void calls_may_find_that_all_is_over(void) {
+  const enum wwri_status statuses[] = {WWRI_REPLY_NOT_MASTER,
+                                       WWRI_REPLY_NO_GENERATION};
+  for (int i = 0; i < 2; i++) {
+    struct fixture f;
+    struct wwri_reply bad = {.status = statuses[i]};
+    begin_live(&f);
+    publish(&f, 1100);
+    publish(&f, 1100);
+    wwri_node_reply(&f.node, &bad, 1200);
+    wwri_node_reply(&f.node, &bad, 1200); /* dropped already */
+    expect(&f, "publish publish failed DOWN drop ");
+    wwri_node_run(&f.node, 1300);
+    wwri_node_link_lost(&f.node, 1300);
+    send_beat(&f, 2, 1400);
+    answer(&f, WWRI_REPLY_OK, 5, 1400);
+    wwri_node_link_live(&f.node, true, 1400);
+    wwri_node_run(&f.node, 1400);
+    expect(&f, "LIVE publish ");
+    end(&f);
+    expect(&f, "unknown ");
+  }
 }
 
 static void join_all(struct fixture *f, struct wwri_sub *subs,
@@ -236,7 +316,12 @@ static void reads_are_few_and_audits_are_batched(void) {
   begin_live(&f);
   join_all(&f, subs, joins, MANY);
   wwri_node_run(&f.node, 1100);
-  for (unsigned i = 0; i < MANY; i++) wwri_node_confirmed(&f.node);
+  for (unsigned i = 0; i < MANY; i++) {
+    char name[8];
+    snprintf(name, sizeof name, "c%u", i);
+    wwri_node_subscribed(&f.node,
+                         wwri_node_channel(&f.node, wwr_view_str(name), false));
+  }
   f.said[0] = '\0';
   wwri_node_run(&f.node, 1100);
   expect(&f, "open open open open open open open open ");
@@ -248,9 +333,33 @@ static void reads_are_few_and_audits_are_batched(void) {
   }
   f.said[0] = '\0';
   wwri_node_run(&f.node, 2100);
-  expect(&f, "beat2 tops20 "); /* one second after the pair was made */
-  wwri_node_link_down(&f.node, WWRI_LINK_COMMAND, 2200);
+  expect(&f, "tops20 "); /* one second after it was live */
+  wwri_node_link_lost(&f.node, 2200);
   CU_ASSERT_EQUAL(f.node.tops_sent_count, 0);
+  end(&f);
+}
+
+static void a_link_may_be_full(void) {
+  struct fixture f;
+  struct wwri_sub sub;
+  struct wwri_join join;
+  begin_live(&f);
+  f.refuse = true;
+  memset(&sub, 0, sizeof sub);
+  memset(&join, 0, sizeof join);
+  join_all(&f, &sub, &join, 1);
+  wwri_node_run(&f.node, 1100);
+  wwri_node_run(&f.node, 1199);
+  expect(&f, "sub c0 ");
+  CU_ASSERT_EQUAL(wwri_node_deadline(&f.node), 1200);
+  f.refuse = false;
+  wwri_node_run(&f.node, 1200);
+  wwri_node_run(&f.node, 1400);
+  expect(&f, "sub c0 ");
+  wwri_node_leave(&f.node, wwr_view_str("c0"), &sub, 1500);
+  wwri_node_run(&f.node, 1500);
+  expect(&f, "unsub c0 ");
+  CU_ASSERT_PTR_NULL(wwri_node_channel(&f.node, wwr_view_str("c0"), false));
   end(&f);
 }
 
@@ -275,17 +384,20 @@ static void memory_may_be_short(void) {
 
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
-      {"only_a_beat_that_came_back_makes_a_pair",
-       only_a_beat_that_came_back_makes_a_pair},
-      {"two_servers_are_no_pair", two_servers_are_no_pair},
-      {"silence_ends_a_pair", silence_ends_a_pair},
+      {"live_needs_the_link_and_an_answer", live_needs_the_link_and_an_answer},
+      {"silence_asks_for_an_audit", silence_asks_for_an_audit},
       {"a_new_generation_is_uncertain", a_new_generation_is_uncertain},
       {"whoever_was_missed_takes_a_new_boot",
        whoever_was_missed_takes_a_new_boot},
       {"a_long_sleep_is_noticed_first", a_long_sleep_is_noticed_first},
-      {"other_settings_may_not_join", other_settings_may_not_join},
+      {"a_beat_that_is_refused_drops_the_link",
+       a_beat_that_is_refused_drops_the_link},
+      {"a_beat_counts_from_when_it_was_sent",
+       a_beat_counts_from_when_it_was_sent},
+      {"calls_may_find_that_all_is_over", calls_may_find_that_all_is_over},
       {"reads_are_few_and_audits_are_batched",
        reads_are_few_and_audits_are_batched},
+      {"a_link_may_be_full", a_link_may_be_full},
       {"memory_may_be_short", memory_may_be_short},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"node", NULL, NULL, NULL, NULL, tests},

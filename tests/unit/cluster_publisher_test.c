@@ -1,6 +1,6 @@
 /* Publishes on their way: what is sent, in which order, and how it ends. Texts:
  * "5" sent for the first time, "5r" sent again, "5=acked", "5=failed",
- * "5=unknown", "5=lost". */
+ * "5=denied", "5=unknown", "5=lost". */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static void expect(struct fixture *f, const char *text) {
 
 static void on_done(struct wwri_publisher *publisher, void *cookie,
                     enum wwri_outcome outcome, struct wwri_logid id) {
-  static const char *const names[] = {"acked", "failed", "unknown"};
+  static const char *const names[] = {"acked", "failed", "denied", "unknown"};
   (void)id;
   say(publisher->user, "%u=%s ", (unsigned)(uintptr_t)cookie, names[outcome]);
 }
@@ -52,8 +52,9 @@ static void begin(struct fixture *f) {
 
 static wwr_err publish_as(struct fixture *f, const char *channel,
                           uintptr_t number, bool logged) {
+  struct wwri_log_limit limit = {.entries = logged ? 100 : 0, .age_ms = 1000};
   return wwri_publisher_publish(&f->publisher, wwr_view_str(channel),
-                                wwr_view_str("data"), logged,
+                                wwr_view_str("data"), limit,
                                 (struct wwri_logid){0}, (void *)number, 0);
 }
 
@@ -169,7 +170,7 @@ static void after_a_refusal_all_answers_come_first(void) {
   send_all(&f, 1000);
   expect(&f, "3r ");
   answer(&f, WWRI_ANSWER_ERROR, 0);
-  expect(&f, "3=failed ");
+  expect(&f, "3=denied ");
   end(&f);
 }
 
@@ -251,6 +252,53 @@ static void ceilings_hold(void) {
   end(&f);
 }
 
+static void the_end_tells_what_is_certain(void) {
+  struct fixture f;
+  begin(&f);
+  f.config.window = 2;
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "a", 2), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "a", 3), WWR_OK);
+  wwri_publisher_close(&f.publisher);
+  CU_ASSERT_EQUAL(publish(&f, "a", 4), WWR_E_CLOSED);
+  send_all(&f, 0);
+  answer(&f, WWRI_ANSWER_OK, 1);
+  expect(&f, "1 2 1=acked ");
+  CU_ASSERT_FALSE(wwri_publisher_is_idle(&f.publisher));
+  end(&f);
+  expect(&f, "2=unknown 3=failed ");
+  begin(&f);
+  CU_ASSERT_TRUE(wwri_publisher_is_idle(&f.publisher));
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  CU_ASSERT_FALSE(wwri_publisher_is_idle(&f.publisher));
+  send_all(&f, 0);
+  CU_ASSERT_FALSE(wwri_publisher_is_idle(&f.publisher));
+  wwri_publisher_run(&f.publisher, 10000);
+  CU_ASSERT_TRUE(wwri_publisher_is_idle(&f.publisher)); /* it was told */
+  answer(&f, WWRI_ANSWER_OK, 1);
+  CU_ASSERT_TRUE(wwri_publisher_is_idle(&f.publisher));
+  end(&f);
+  expect(&f, "1 1=unknown ");
+}
+
+static void deadlines_are_those_of_the_oldest(void) {
+  struct fixture f;
+  begin(&f);
+  CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), UINT64_MAX);
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), 10000);
+  send_all(&f, 0);
+  CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), 10000);
+  answer(&f, WWRI_ANSWER_REFUSED, 0); /* at 100, again after 100 */
+  CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), 200);
+  send_all(&f, 200);
+  CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), 10000);
+  answer(&f, WWRI_ANSWER_OK, 1);
+  CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), UINT64_MAX);
+  expect(&f, "1 1r 1=acked ");
+  end(&f);
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"no_answer_means_again_and_first", no_answer_means_again_and_first},
@@ -268,6 +316,8 @@ int main(int argc, char **argv) {
       {"what_is_not_logged_is_sent_at_most_once",
        what_is_not_logged_is_sent_at_most_once},
       {"ceilings_hold", ceilings_hold},
+      {"the_end_tells_what_is_certain", the_end_tells_what_is_certain},
+      {"deadlines_are_those_of_the_oldest", deadlines_are_those_of_the_oldest},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"publisher", NULL, NULL, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};
