@@ -53,7 +53,9 @@ struct wwri_bus_publish {
   struct wwr_payload payload;
   struct wwri_sender sender;
   /** entries 0: at most once, not in the history; else 1..1,000,000 and an age
-   * of 1 s to 30 days. The channel's limit is that of its last publish. */
+   * of 1 s to 30 days. Meant to be the same for every publish to a channel: a
+   * change may take effect late. At least so many are kept, perhaps up to 100
+   * more; none is given out that is older. */
   struct wwri_log_limit limit;
 };
 
@@ -107,7 +109,8 @@ struct wwri_bus_op {
 
 /** A receiver of one channel. Meant to be few per channel: one per I/O loop;
  * further connections of that loop use join() on it. The caller's memory, kept
- * until unsubscribe is done, its subscribe has failed, or the bus is closed. */
+ * until unsubscribe is done, its subscribe has failed, or the bus is closed;
+ * then it may be subscribed again. */
 struct wwri_bus_sub {
   /** A message, in the channel's order, each once. Bus thread. */
   void (*deliver)(struct wwri_bus_sub *sub,
@@ -228,14 +231,19 @@ struct wwri_bus_ops {
   wwr_err (*presence_set)(struct wwr_bus *bus, struct wwr_view channel,
                           const struct wwri_bus_member *member,
                           struct wwri_bus_op *op);
+
+  /** The members, each once with the connections of all nodes together, and
+   * the info of one of them; in no order. What another node has set shows
+   * within a second. Errors: as subscribe. */
   wwr_err (*presence_list)(struct wwr_bus *bus, struct wwr_view channel,
                            struct wwri_bus_op *op);
 
-  /** The sum of all members' connections on all nodes. */
+  /** The sum of all members' connections on all nodes. Errors: as subscribe. */
   wwr_err (*subscribers)(struct wwr_bus *bus, struct wwr_view channel,
                          struct wwri_bus_op *op);
 
-  /** The nodes that are alive. */
+  /** The nodes that are alive. Errors: WWR_E_LIMIT, WWR_E_NOMEM,
+   * WWR_E_CLOSED. */
   wwr_err (*nodes)(struct wwr_bus *bus, struct wwri_bus_op *op);
 
   /** What other nodes are told about this one, with the next beat. */
