@@ -148,8 +148,9 @@ uint64_t wwri_keeper_deadline(const struct wwri_keeper *keeper) {
     at = earlier(at, of_waiting(keeper->waiting.next)->deadline_ms);
   }
   if (!wwri_list_empty(&keeper->later)) {
-    at = earlier(at, WWRI_CONTAINER(keeper->later.next, struct wwri_keep, place)
-                         ->later_ms);
+    at = earlier(
+        at,
+        WWRI_CONTAINER(keeper->later.next, struct wwri_keep, place)->later_ms);
   }
   if (!wwri_list_empty(&keeper->missed)) {
     at = earlier(at,

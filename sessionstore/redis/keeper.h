@@ -6,6 +6,10 @@
  * Per session at most one call is under way, and what a call writes is absolute
  * (this node has n connections now), so any call may be repeated.
  *
+ * Every attach that succeeded is one connection until one detach or leave, also
+ * after the session was closed or evicted: of such a session they only count
+ * down what was told.
+ *
  * Time: milliseconds of a clock that goes on while the machine sleeps
  * (CLOCK_BOOTTIME). Threads: a keeper belongs to one. Every function that gets
  * the time only takes note; wwri_keeper_run(), to be called after it, completes
@@ -74,13 +78,13 @@ struct wwri_keeper_call {
 
 enum wwri_keeper_word {
   WWRI_WORD_OK,
-  WWRI_WORD_MISSING, /* no such session, or not this incarnation. SEND: or
-                        nobody has it */
-  WWRI_WORD_CLOSED,  /* CREATE: it was, a short while ago */
-  WWRI_WORD_TAKEN,   /* CREATE: another one has the key */
-  WWRI_WORD_FULL,    /* ATTACH `whole`: over the maximum; our count is 0 */
-  WWRI_WORD_LAST,    /* LEAVE: destroyed */
-  WWRI_WORD_NOBODY,  /* KILL: nobody has it, untouched */
+  WWRI_WORD_MISSING,     /* no such session, or not this incarnation. SEND: or
+                            nobody has it */
+  WWRI_WORD_CLOSED,      /* CREATE: it was, a short while ago */
+  WWRI_WORD_TAKEN,       /* CREATE: another one has the key */
+  WWRI_WORD_FULL,        /* ATTACH `whole`: over the maximum; our count is 0 */
+  WWRI_WORD_LAST,        /* LEAVE: destroyed */
+  WWRI_WORD_NOBODY,      /* KILL: nobody has it, untouched */
   WWRI_WORD_UNAVAILABLE, /* certainly not done: R16, fenced, stale */
   WWRI_WORD_UNKNOWN,     /* ... or perhaps done: the link went */
   WWRI_WORD_ERROR        /* not done and never will be: `err` */
@@ -95,9 +99,9 @@ struct wwri_keeper_place {
 /** All borrowed. */
 struct wwri_keeper_answer {
   enum wwri_keeper_word word;
-  wwr_err err;      /* ERROR: what the operation ends with */
-  uint64_t v;       /* ATTACH, KILL, LEAVE that did something */
-  uint32_t count;   /* ATTACH: ours now; below what was asked for: the maximum */
+  wwr_err err;    /* ERROR: what the operation ends with */
+  uint64_t v;     /* ATTACH, KILL, LEAVE that did something */
+  uint32_t count; /* ATTACH: ours now; below what was asked for: the maximum */
   struct wwr_session *session; /* ATTACH OK */
   const bool *gone;            /* TOUCH OK: each MISSING? */
   const struct wwri_keeper_place *places;
@@ -107,24 +111,26 @@ struct wwri_keeper_answer {
 /* --- Operations: what the server asks for ------------------------------- */
 
 enum wwri_keeper_ask {
-  WWRI_ASK_CREATE,  /* counts as a connection from now on, whatever comes */
+  WWRI_ASK_CREATE,  /* a connection from now on, unless it ends with an error
+                       other than UNAVAILABLE */
   WWRI_ASK_ATTACH,  /* ... once it succeeded */
   WWRI_ASK_LOOKUP,  /* attach without a connection */
-  WWRI_ASK_LEAVE,   /* one connection less; the last destroys */
-  WWRI_ASK_KILL,    /* all of ours are off it; destroy if any node has it */
+  WWRI_ASK_LEAVE,   /* one connection less; the last one destroys */
+  WWRI_ASK_KILL,    /* destroy, if any node has a connection, ours included */
   WWRI_ASK_DESTROY, /* ... also when none has */
   WWRI_ASK_PLACES,
   WWRI_ASK_SEND
 };
 
 /** An operation; the caller's memory until `done`, which comes once, from
- * wwri_keeper_run(). Set what is above the line, zero the rest. */
+ * wwri_keeper_run(), _answered() or _free(). Set what is above the line, zero
+ * the rest. */
 struct wwri_keeper_op {
   /** WWR_OK; NOT_FOUND and MAX_SESSION_CONNS when certain; UNAVAILABLE (after
    * hold_ms; a LEAVE, KILL or CREATE is made up for when the link returns),
-   * LIMIT, EXISTS (CREATE), CLOSED, NOMEM, INVALID (CREATE of such a key),
-   * INTERNAL (what is in Redis is no session). `answer`: ATTACH, LOOKUP: its
-   * session; PLACES: its places; else NULL. */
+   * LIMIT, EXISTS (CREATE), CLOSED, NOMEM, INVALID (CREATE of such a key), or
+   * what the answer's ERROR said. `answer`: ATTACH, LOOKUP: its session;
+   * PLACES: its places; else NULL. May call the keeper. */
   void (*done)(struct wwri_keeper_op *op, wwr_err err,
                const struct wwri_keeper_answer *answer);
   enum wwri_keeper_ask ask;
@@ -141,7 +147,7 @@ struct wwri_keeper_op {
   struct wwr_session *found;
   wwr_err err;
   bool in_call;
-  bool last; /* LEAVE: no connection was left here; KILL: there were some */
+  bool last; /* LEAVE: no connection was left here; KILL: there was one */
 };
 
 /* --- The keeper ---------------------------------------------------------- */
@@ -195,8 +201,7 @@ void *wwri_keeper_user(const struct wwri_keeper *keeper);
 void wwri_keeper_ask(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
                      uint64_t now_ms);
 
-/** A connection has gone; nothing to wait for. Of a session that has none
- * counted: nothing. Needs no memory. */
+/** A connection has gone; nothing to wait for. Needs no memory. */
 void wwri_keeper_detach(struct wwri_keeper *keeper, struct wwr_view key,
                         uint64_t now_ms);
 
@@ -248,10 +253,10 @@ uint32_t wwri_keeper_count(const struct wwri_keeper *keeper,
                            struct wwr_view *key);
 
 struct wwri_keeper_stats {
-  size_t held;     /* sessions with connections */
-  size_t kept;     /* sessions remembered without */
-  size_t open;     /* operations */
-  size_t in_call;  /* calls under way */
+  size_t held;    /* sessions with connections */
+  size_t kept;    /* sessions remembered without */
+  size_t open;    /* operations */
+  size_t in_call; /* calls under way */
   uint64_t calls;
   uint64_t merged;    /* attaches that shared a call */
   uint64_t refused;   /* calls that were unavailable */

@@ -359,8 +359,7 @@ static void judge_one(struct wwri_keep *keep, const struct slot *slot,
 }
 
 /* Not done, perhaps done, or done where it counts for nothing any more. */
-static bool is_to_repeat(const struct slot *slot,
-                         enum wwri_keeper_word word) {
+static bool is_to_repeat(const struct slot *slot, enum wwri_keeper_word word) {
   if (word == WWRI_WORD_UNAVAILABLE || word == WWRI_WORD_UNKNOWN) return true;
   if (slot->kind == WWRI_KEEP_TOUCH && word != WWRI_WORD_OK) return true;
   return slot->old && slot->kind != WWRI_KEEP_PLACES &&
@@ -386,7 +385,8 @@ void wwri_keeper_judge(struct wwri_keeper *keeper, unsigned number,
   keeper->ones--;
   if (slot.repair) keeper->repairs--;
   if (again) {
-    unavailable(slot.keep, &slot, slot.old || answer->word != WWRI_WORD_UNAVAILABLE);
+    unavailable(slot.keep, &slot,
+                slot.old || answer->word != WWRI_WORD_UNAVAILABLE);
   } else {
     judge_one(slot.keep, &slot, answer, now_ms);
   }

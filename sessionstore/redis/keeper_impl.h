@@ -43,6 +43,7 @@ struct wwri_keep {
   struct wwr_session *session; /* held, or created lately */
   uint64_t v;                  /* 0: unknown */
   uint32_t count;              /* connections here */
+  uint32_t ghosts;             /* ... whose session is gone for them */
   uint32_t acked;              /* ... as Redis knows */
   bool unsure;                 /* ... or perhaps not */
   bool busy;
@@ -52,7 +53,7 @@ struct wwri_keep {
   bool created;              /* by us, lately */
   bool max_known;
   uint32_t max;
-  uint64_t removed; /* incarnation that we destroyed lately; 0: none */
+  uint64_t removed;  /* incarnation that we destroyed lately; 0: none */
   uint64_t verified; /* keeper->epoch when it was last seen there */
   uint64_t touched_ms;
   uint64_t changed_ms;
@@ -71,7 +72,7 @@ struct slot {
   bool repair; /* nobody waits for it */
   bool old;    /* sent under another boot id, or to another generation */
   enum wwri_keeper_kind kind;
-  unsigned owed; /* for this bit; 0: for operations */
+  unsigned owed;          /* for this bit; 0: for operations */
   struct wwri_keep *keep; /* NULL: TOUCH */
   unsigned batch;         /* TOUCH */
   uint64_t v;

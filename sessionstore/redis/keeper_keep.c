@@ -59,7 +59,8 @@ void wwri_keep_free(struct wwri_keep *keep) {
 }
 
 static bool is_remembered(const struct wwri_keep *keep) {
-  return !wwri_list_empty(&keep->recent) || !wwri_list_empty(&keep->missed);
+  return keep->ghosts || !wwri_list_empty(&keep->recent) ||
+         !wwri_list_empty(&keep->missed);
 }
 
 /* Room for one more, at the cost of what is only a memory. */
@@ -250,6 +251,7 @@ void wwri_keep_tell(struct wwri_keep *keep, enum wwri_keeper_event event) {
   bool evicted = event == WWRI_KEEPER_EVICTED;
   if (!keep->count) return;
   *(evicted ? &keeper->stats.evicted : &keeper->stats.closed) += 1;
+  keep->ghosts += keep->count;
   wwri_keep_set_count(keep, 0);
   keep->owed &= ~(unsigned)OWED_REATTACH;
   keeper->config.out->event(keeper, event, wwri_keep_key(keep));

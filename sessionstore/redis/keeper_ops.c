@@ -77,12 +77,6 @@ static wwr_err begin_leave(struct wwri_keeper_op *op, struct wwri_keep *keep) {
   return WWR_OK;
 }
 
-static wwr_err begin_kill(struct wwri_keeper_op *op, struct wwri_keep *keep) {
-  op->last = keep->count > 0;
-  wwri_keep_set_count(keep, 0);
-  return WWR_OK;
-}
-
 static wwr_err begin(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
                      struct wwri_keep *keep) {
   switch (op->ask) {
@@ -92,7 +86,8 @@ static wwr_err begin(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
       return begin_leave(op, keep);
     case WWRI_ASK_KILL:
     case WWRI_ASK_DESTROY:
-      return begin_kill(op, keep);
+      op->last = keep->count > 0 || wwri_keep_dirty(keep);
+      break;
     case WWRI_ASK_ATTACH:
     case WWRI_ASK_LOOKUP:
       return wwri_list_empty(&keep->missed) ? WWR_OK : WWR_E_SESSION_NOT_FOUND;
@@ -152,13 +147,24 @@ static wwr_err answer_for_no_key(const struct wwri_keeper_op *op) {
   }
 }
 
+/* Counted down, if its session is gone. */
+static bool is_gone(struct wwri_keep *keep) {
+  if (!keep) return true;
+  if (keep->ghosts) {
+    keep->ghosts--;
+    wwri_keep_settle(keep);
+    return true;
+  }
+  return keep->count == 0;
+}
+
 static wwr_err start(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
                      uint64_t now_ms, bool *open) {
   char id[WWRI_SESSION_ID_LEN + 1];
   if (keeper->stopped) return WWR_E_CLOSED;
   if (!wwri_session_id(op->key, id)) return answer_for_no_key(op);
   struct wwri_keep *keep = wwri_keep_find(keeper, id);
-  if (op->ask == WWRI_ASK_LEAVE && (!keep || !keep->count)) return WWR_OK;
+  if (op->ask == WWRI_ASK_LEAVE && is_gone(keep)) return WWR_OK;
   if (is_over_limit(keeper, op)) return start_limited(keeper, op, keep);
   wwr_err err = wwri_keep_make(keeper, id, op->key, &keep);
   if (err != WWR_OK) return err;
@@ -188,7 +194,7 @@ void wwri_keeper_detach(struct wwri_keeper *keeper, struct wwr_view key,
   (void)now_ms;
   if (!wwri_session_id(key, id)) return;
   struct wwri_keep *keep = wwri_keep_find(keeper, id);
-  if (!keep || !keep->count) return;
+  if (is_gone(keep)) return;
   wwri_keep_set_count(keep, keep->count - 1);
   wwri_keep_settle(keep);
 }

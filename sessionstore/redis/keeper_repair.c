@@ -61,8 +61,8 @@ static void data_lost(struct wwri_keep *keep) {
 void wwri_keeper_generation(struct wwri_keeper *keeper, bool born_anew,
                             uint64_t now_ms) {
   struct wwri_list *at = keeper->all.next;
-  keeper->gap = keeper->lost_ms &&
-                now_ms - keeper->lost_ms > keeper->config.keep_ms;
+  keeper->gap =
+      keeper->lost_ms && now_ms - keeper->lost_ms > keeper->config.keep_ms;
   keeper->generation = ++keeper->epoch;
   keeper->doubt_until = now_ms + keeper->config.doubt_ms;
   keeper->doubt = !keeper->live;
