@@ -29,3 +29,9 @@ if(TARGET webwire_shared AND TARGET wwr_websocket AND TARGET wwr_server)
                                                    RUN_SERIAL FALSE)
   endif()
 endif()
+
+# Faults in a cluster of real processes, counted message by message.
+if(TARGET webwire_shared)
+  wwr_test(fault_ledger SOURCES fault/ledger_test.c fault/ledger.c LABELS fault)
+  target_link_libraries(fault_ledger PRIVATE Threads::Threads)
+endif()

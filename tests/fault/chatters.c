@@ -1,0 +1,254 @@
+#include "chatters.h"
+
+#include <webwire/wwr_client.h>
+#include <webwire/wwr_websocket.h>
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { JOIN_MS = 20000, REQUEST_MS = 45000, TURN_US = 5000 };
+
+struct chatter {
+  struct chatters *all;
+  size_t index;
+  struct wwr_client *client;
+  atomic_bool open; /* has read the history of this connection */
+};
+
+struct speech {
+  struct chatter *from;
+  size_t message;
+};
+
+struct chatters {
+  struct chatters_opts opts;
+  struct chatter one[CHATTERS_MAX];
+  pthread_t mouth;
+  bool has_mouth;
+  atomic_bool speaking;
+  atomic_size_t breaks;
+};
+
+uint64_t chatters_now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void nap(uint64_t us) {
+  struct timespec time = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
+  nanosleep(&time, NULL);
+}
+
+/* --- hearing --- */
+
+static json_t *parse(const struct wwr_payload *payload) {
+  return json_loadb((const char *)payload->data.data, payload->data.len, 0,
+                    NULL);
+}
+
+static size_t message_of(const struct chatter *chatter, const json_t *said) {
+  const char *text = json_string_value(json_object_get(said, "msg"));
+  return text ? ledger_parse(chatter->all->opts.ledger, text) : SIZE_MAX;
+}
+
+static void on_signal(const struct wwr_message *message, void *user_data) {
+  struct chatter *chatter = user_data;
+  json_t *said = parse(&message->payload);
+  size_t index = message_of(chatter, said);
+  if (index != SIZE_MAX) {
+    ledger_receive(chatter->all->opts.ledger, chatter->index, index,
+                   chatters_now_us());
+  }
+  json_decref(said);
+}
+
+static void on_history(const struct wwr_reply *reply, void *user_data);
+
+/* Waits for the connection by itself. */
+static void ask_history(struct chatter *chatter) {
+  const struct wwr_payload count = wwr_payload_text("256");
+  if (wwr_client_request(chatter->client, wwr_view_str("history"), &count,
+                         REQUEST_MS, on_history, chatter, NULL) != WWR_OK) {
+    fprintf(stderr, "client %zu can't ask for the history\n", chatter->index);
+  }
+}
+
+static void on_history(const struct wwr_reply *reply, void *user_data) {
+  struct chatter *chatter = user_data;
+  struct ledger *ledger = chatter->all->opts.ledger;
+  size_t i;
+  json_t *said;
+  if (reply->err == WWR_E_REQUEST || reply->err == WWR_E_SHUTDOWN) {
+    ask_history(chatter); /* the cluster is away, or the node leaves */
+    return;
+  }
+  if (reply->err != WWR_OK) return; /* broken: on_disconnected asks again */
+  json_t *history = parse(&reply->payload);
+  json_array_foreach(history, i, said) {
+    size_t index = message_of(chatter, said);
+    if (index != SIZE_MAX) ledger_read(ledger, chatter->index, index);
+  }
+  json_decref(history);
+  atomic_store(&chatter->open, true);
+  ledger_open(ledger, chatter->index, chatters_now_us());
+}
+
+static void on_disconnected(wwr_err reason, void *user_data) {
+  struct chatter *chatter = user_data;
+  (void)reason;
+  atomic_fetch_add(&chatter->all->breaks, 1);
+  atomic_store(&chatter->open, false);
+  ledger_close(chatter->all->opts.ledger, chatter->index);
+  ask_history(chatter);
+}
+
+/* --- speaking --- */
+
+static void on_answer(const struct wwr_reply *reply, void *user_data) {
+  struct speech *speech = user_data;
+  enum ledger_answer answer = LEDGER_UNKNOWN;
+  if (reply->err == WWR_OK) answer = LEDGER_ACKED;
+  if (reply->err == WWR_E_SHUTDOWN) answer = LEDGER_FAILED;
+  if (reply->err == WWR_E_REQUEST &&
+      strcmp(reply->error_code, "UNAVAILABLE") == 0) {
+    answer = LEDGER_FAILED;
+  }
+  ledger_answer(speech->from->all->opts.ledger, speech->message, answer);
+  free(speech);
+}
+
+static void say(struct chatter *chatter) {
+  struct ledger *ledger = chatter->all->opts.ledger;
+  char text[64];
+  struct speech *speech = malloc(sizeof *speech);
+  size_t message = speech
+                       ? ledger_send(ledger, chatter->index, chatters_now_us())
+                       : SIZE_MAX;
+  if (message == SIZE_MAX) {
+    free(speech);
+    return;
+  }
+  *speech = (struct speech){chatter, message};
+  ledger_text(ledger, message, text);
+  const struct wwr_payload payload = wwr_payload_text(text);
+  if (wwr_client_request(chatter->client, wwr_view_str("msg"), &payload,
+                         REQUEST_MS, on_answer, speech, NULL) != WWR_OK) {
+    ledger_answer(ledger, message, LEDGER_FAILED);
+    free(speech);
+  }
+}
+
+static void *speak(void *arg) {
+  struct chatters *chatters = arg;
+  uint64_t start = chatters_now_us(), said = 0;
+  size_t next = 0;
+  while (atomic_load(&chatters->speaking)) {
+    uint64_t due = (chatters_now_us() - start) * chatters->opts.rate / 1000000;
+    for (; said < due; said++) {
+      struct chatter *chatter = &chatters->one[next];
+      next = (next + 1) % chatters->opts.count;
+      if (atomic_load(&chatter->open)) say(chatter);
+    }
+    nap(TURN_US);
+  }
+  return NULL;
+}
+
+void chatters_speak(struct chatters *chatters) {
+  atomic_store(&chatters->speaking, true);
+  chatters->has_mouth =
+      pthread_create(&chatters->mouth, NULL, speak, chatters) == 0;
+}
+
+void chatters_hush(struct chatters *chatters) {
+  atomic_store(&chatters->speaking, false);
+  if (chatters->has_mouth) pthread_join(chatters->mouth, NULL);
+  chatters->has_mouth = false;
+}
+
+/* --- coming and going --- */
+
+static bool join(struct chatter *chatter, const char *address) {
+  const struct wwr_websocket_dialer_opts dialer = {.url = address};
+  struct wwr_client_opts opts;
+  const char *why = NULL;
+  wwr_client_opts_default(&opts);
+  opts.hooks.on_signal = on_signal;
+  opts.hooks.on_disconnected = on_disconnected;
+  opts.user_data = chatter;
+  opts.subprotocol = "chatroom-example-protocol";
+  opts.reconnect_interval_ms = 100;
+  opts.reconnect_max_ms = 500;
+  opts.dial_timeout_ms = 8000;
+  if (wwr_websocket_dialer_new(&opts.dialer, &dialer) != WWR_OK ||
+      wwr_client_new(&chatter->client, &opts, &why) != WWR_OK) {
+    fprintf(stderr, "client %zu: %s\n", chatter->index, why ? why : "?");
+    return false;
+  }
+  ask_history(chatter);
+  return true;
+}
+
+size_t chatters_open(struct chatters *chatters) {
+  size_t open = 0;
+  for (size_t i = 0; i < chatters->opts.count; i++) {
+    if (atomic_load(&chatters->one[i].open)) open++;
+  }
+  return open;
+}
+
+size_t chatters_breaks(struct chatters *chatters) {
+  return atomic_load(&chatters->breaks);
+}
+
+static bool wait_open(struct chatters *chatters, int timeout_ms) {
+  uint64_t end = chatters_now_us() + (uint64_t)timeout_ms * 1000;
+  while (chatters_open(chatters) < chatters->opts.count) {
+    if (chatters_now_us() > end) return false;
+    nap(TURN_US);
+  }
+  return true;
+}
+
+struct chatters *chatters_join(const struct chatters_opts *opts) {
+  struct chatters *chatters = calloc(1, sizeof *chatters);
+  if (!chatters) return NULL;
+  chatters->opts = *opts;
+  bool ok = opts->count <= CHATTERS_MAX;
+  for (size_t i = 0; ok && i < opts->count; i++) {
+    struct chatter *chatter = &chatters->one[i];
+    chatter->all = chatters;
+    chatter->index = i;
+    ok = join(chatter, opts->addresses[i % opts->address_count]);
+  }
+  if (ok && wait_open(chatters, JOIN_MS)) return chatters;
+  fprintf(stderr, "%zu of %zu clients are in\n", chatters_open(chatters),
+          opts->count);
+  chatters_free(chatters);
+  return NULL;
+}
+
+bool chatters_settle(struct chatters *chatters, bool history, int timeout_ms) {
+  uint64_t end = chatters_now_us() + (uint64_t)timeout_ms * 1000;
+  while (!wait_open(chatters, 0) ||
+         !ledger_settled(chatters->opts.ledger, history)) {
+    if (chatters_now_us() > end) return false;
+    nap(TURN_US * 4);
+  }
+  return true;
+}
+
+void chatters_free(struct chatters *chatters) {
+  if (!chatters) return;
+  chatters_hush(chatters);
+  for (size_t i = 0; i < chatters->opts.count; i++) {
+    wwr_client_free(chatters->one[i].client);
+  }
+  free(chatters);
+}
