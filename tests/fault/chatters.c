@@ -17,7 +17,8 @@ struct chatter {
   struct chatters *all;
   size_t index;
   struct wwr_client *client;
-  atomic_bool open; /* has read the history of this connection */
+  atomic_bool open;   /* has read the history of this connection */
+  atomic_bool broken; /* it was lost at least once */
 };
 
 struct speech {
@@ -32,6 +33,7 @@ struct chatters {
   bool has_mouth;
   atomic_bool speaking;
   atomic_size_t breaks;
+  char text[64 + CHATTERS_PAD_MAX];
 };
 
 uint64_t chatters_now_us(void) {
@@ -54,7 +56,9 @@ static json_t *parse(const struct wwr_payload *payload) {
 
 static size_t message_of(const struct chatter *chatter, const json_t *said) {
   const char *text = json_string_value(json_object_get(said, "msg"));
-  return text ? ledger_parse(chatter->all->opts.ledger, text) : SIZE_MAX;
+  char word[64];
+  if (!text || sscanf(text, "%63s", word) != 1) return SIZE_MAX;
+  return ledger_parse(chatter->all->opts.ledger, word);
 }
 
 static void on_signal(const struct wwr_message *message, void *user_data) {
@@ -104,6 +108,7 @@ static void on_disconnected(wwr_err reason, void *user_data) {
   (void)reason;
   atomic_fetch_add(&chatter->all->breaks, 1);
   atomic_store(&chatter->open, false);
+  atomic_store(&chatter->broken, true);
   ledger_close(chatter->all->opts.ledger, chatter->index);
   ask_history(chatter);
 }
@@ -125,7 +130,6 @@ static void on_answer(const struct wwr_reply *reply, void *user_data) {
 
 static void say(struct chatter *chatter) {
   struct ledger *ledger = chatter->all->opts.ledger;
-  char text[64];
   struct speech *speech = malloc(sizeof *speech);
   size_t message = speech
                        ? ledger_send(ledger, chatter->index, chatters_now_us())
@@ -135,7 +139,11 @@ static void say(struct chatter *chatter) {
     return;
   }
   *speech = (struct speech){chatter, message};
+  char *text = chatter->all->text; /* of one speaker at a time */
   ledger_text(ledger, message, text);
+  size_t len = strlen(text);
+  memset(text + len, ' ', chatter->all->opts.pad);
+  text[len + chatter->all->opts.pad] = '\0';
   const struct wwr_payload payload = wwr_payload_text(text);
   if (wwr_client_request(chatter->client, wwr_view_str("msg"), &payload,
                          REQUEST_MS, on_answer, speech, NULL) != WWR_OK) {
@@ -242,6 +250,65 @@ bool chatters_settle(struct chatters *chatters, bool history, int timeout_ms) {
     nap(TURN_US * 4);
   }
   return true;
+}
+
+void chatters_broken(struct chatters *chatters, bool *broken) {
+  for (size_t i = 0; i < chatters->opts.count; i++) {
+    broken[i] = atomic_load(&chatters->one[i].broken);
+  }
+}
+
+/* --- visitors --- */
+
+struct visitor {
+  struct wwr_client *client;
+  atomic_bool heard;
+};
+
+static void on_heard(const struct wwr_message *message, void *user_data) {
+  struct visitor *visitor = user_data;
+  (void)message;
+  atomic_store(&visitor->heard, true);
+}
+
+static bool visit_begin(struct chatters *chatters, struct visitor *visitor,
+                        size_t number) {
+  const struct wwr_websocket_dialer_opts dialer = {
+      .url = chatters->opts.addresses[number % chatters->opts.address_count]};
+  struct wwr_client_opts opts;
+  wwr_client_opts_default(&opts);
+  opts.hooks.on_signal = on_heard;
+  opts.user_data = visitor;
+  opts.subprotocol = "chatroom-example-protocol";
+  return wwr_websocket_dialer_new(&opts.dialer, &dialer) == WWR_OK &&
+         wwr_client_new(&visitor->client, &opts, NULL) == WWR_OK &&
+         wwr_client_connect(visitor->client, JOIN_MS) == WWR_OK;
+}
+
+static bool visit_end(struct visitor *visitor) {
+  uint64_t end = chatters_now_us() + (uint64_t)JOIN_MS * 1000;
+  while (!atomic_load(&visitor->heard) && chatters_now_us() < end) {
+    nap(TURN_US);
+  }
+  wwr_client_free(visitor->client);
+  return atomic_load(&visitor->heard);
+}
+
+bool chatters_flap(struct chatters *chatters, size_t visits, size_t at_once) {
+  struct visitor *visitors = calloc(at_once, sizeof *visitors);
+  bool good = visitors != NULL;
+  for (size_t i = 0; good && i < visits; i += at_once) {
+    memset(visitors, 0, at_once * sizeof *visitors);
+    for (size_t k = 0; k < at_once; k++) {
+      good = visit_begin(chatters, &visitors[k], i + k) && good;
+    }
+    for (size_t k = 0; k < at_once; k++) {
+      good = visitors[k].client && visit_end(&visitors[k]) && good;
+    }
+  }
+  if (!good) fprintf(stderr, "a visitor could not join or heard nobody\n");
+  free(visitors);
+  return good;
 }
 
 void chatters_free(struct chatters *chatters) {

@@ -7,7 +7,7 @@
 
 #include "ledger.h"
 
-enum { CHATTERS_MAX = 200 };
+enum { CHATTERS_MAX = 200, CHATTERS_PAD_MAX = 100000 };
 
 struct chatters; /* opaque */
 
@@ -16,6 +16,7 @@ struct chatters_opts {
   size_t address_count;
   size_t count;
   unsigned rate; /* messages per second of all together */
+  unsigned pad;  /* blanks behind each message, at most CHATTERS_PAD_MAX */
   struct ledger *ledger;
 };
 
@@ -36,6 +37,13 @@ size_t chatters_open(struct chatters *chatters);
 
 /** How many connections broke so far, of all. */
 size_t chatters_breaks(struct chatters *chatters);
+
+/** Which of them have lost their connection since they joined. */
+void chatters_broken(struct chatters *chatters, bool *broken);
+
+/** So many others join, hear somebody, and leave, `at_once` at a time. False,
+ * and the reason on stderr, when one could not. */
+bool chatters_flap(struct chatters *chatters, size_t visits, size_t at_once);
 
 /** Leave, free. NULL does nothing. */
 void chatters_free(struct chatters *chatters);

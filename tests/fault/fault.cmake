@@ -34,4 +34,30 @@ endif()
 if(TARGET webwire_shared)
   wwr_test(fault_ledger SOURCES fault/ledger_test.c fault/ledger.c LABELS fault)
   target_link_libraries(fault_ledger PRIVATE Threads::Threads)
+
+  add_executable(cluster_faults
+    fault/cluster_faults_test.c fault/cluster_run.c fault/chatters.c
+    fault/ledger.c fault/log_reader.c fault/replicas.c
+    contract/redis_fixture.c)
+  target_include_directories(cluster_faults PRIVATE
+    ${CMAKE_CURRENT_SOURCE_DIR}/contract)
+  target_compile_definitions(cluster_faults PRIVATE _GNU_SOURCE
+    CHATROOM_SERVER="$<TARGET_FILE:chatroom-server>")
+  target_link_libraries(cluster_faults PRIVATE webwire_shared wwr_testlib
+    PkgConfig::HIREDIS PkgConfig::JANSSON Threads::Threads wwr_flags)
+  add_dependencies(cluster_faults chatroom-server)
+
+  # One entry per row, so that each has its own time limit. Under a sanitizer
+  # those that stress different code of the nodes.
+  set(rows none stopped cut "without data" "node killed" overflow failover)
+  if(NOT WWR_SANITIZE)
+    list(APPEND rows "with data" truncated "out of memory" evicted repair
+         "late replica" "node terminated" "node fenced" flapping)
+  endif()
+  foreach(row IN LISTS rows)
+    string(REPLACE " " "_" name ${row})
+    add_test(NAME cluster_fault_${name} COMMAND cluster_faults ${row})
+    set_tests_properties(cluster_fault_${name} PROPERTIES LABELS "fault;cluster"
+      TIMEOUT 180 RUN_SERIAL TRUE SKIP_RETURN_CODE 77)
+  endforeach()
 endif()

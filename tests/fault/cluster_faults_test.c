@@ -1,0 +1,274 @@
+/* What the cluster does when something breaks: three real nodes behind HAProxy
+ * on a real Redis, a crowd that chats through it, and every message counted.
+ * Prints one row of the table per fault.
+ *
+ *   cluster_faults          all faults that need no network of their own
+ *   cluster_faults NAME     one of them */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cluster_run.h"
+#include "replicas.h"
+#include "test.h"
+
+enum { LEASE_MS = 4000, RECOVER_MS = 2000, FAILOVER_MS = 3000 };
+
+static const char *const with_data[] = {"--appendonly", "yes", "--appendfsync",
+                                        "everysec", NULL};
+static const char *const without_data[] = {"--appendonly", "no", "--save", "",
+                                           NULL};
+
+static bool redis(struct run *run, const char *line) {
+  char out[256];
+  if (cluster_redis(run->cluster, line, out, sizeof out)) return true;
+  fprintf(stderr, "redis: %s: %s\n", line, out);
+  return false;
+}
+
+/* --- Redis --- */
+
+static bool nothing(struct run *run) {
+  (void)run;
+  run_talk(1000);
+  return true;
+}
+
+static bool stopped(struct run *run) {
+  run_broken(run);
+  cluster_pause(run->cluster, CLUSTER_REDIS);
+  run_talk(3000);
+  cluster_resume(run->cluster, CLUSTER_REDIS);
+  run_healed(run);
+  return true;
+}
+
+static bool killed_with_data(struct run *run) {
+  run_broken(run);
+  cluster_kill(run->cluster, CLUSTER_REDIS);
+  run_talk(500);
+  bool done = cluster_run(run->cluster, CLUSTER_REDIS);
+  run_healed(run);
+  return done;
+}
+
+static bool killed_without_data(struct run *run) {
+  run_broken(run);
+  cluster_kill(run->cluster, CLUSTER_REDIS);
+  cluster_redis_wipe(run->cluster);
+  run_talk(500);
+  bool done = cluster_run(run->cluster, CLUSTER_REDIS);
+  run_healed(run);
+  return done;
+}
+
+static bool connections_cut(struct run *run) {
+  run_broken(run);
+  bool done = redis(run, "CLIENT KILL TYPE pubsub") &&
+              redis(run, "CLIENT KILL TYPE normal");
+  run_healed(run);
+  return done;
+}
+
+static bool out_of_memory(struct run *run) {
+  run_broken(run);
+  bool done = redis(run, "CONFIG SET maxmemory 1");
+  run_talk(2000);
+  done = redis(run, "CONFIG SET maxmemory 0") && done;
+  run_healed(run);
+  return done;
+}
+
+/* The file that grows is cut, as a crash of the machine would. */
+static bool cut_file(const char *dir, off_t bytes) {
+  char path[512];
+  struct stat info;
+  bool done = false;
+  DIR *files = opendir(dir);
+  struct dirent *file;
+  while (files && (file = readdir(files))) {
+    if (!strstr(file->d_name, ".incr.aof")) continue;
+    snprintf(path, sizeof path, "%s/%s", dir, file->d_name);
+    done = stat(path, &info) == 0 && info.st_size > bytes &&
+           truncate(path, info.st_size - bytes) == 0;
+  }
+  if (files) closedir(files);
+  return done;
+}
+
+static bool file_truncated(struct run *run) {
+  char dir[256];
+  if (!cluster_redis(run->cluster, "CONFIG GET dir", dir, sizeof dir)) {
+    return false;
+  }
+  char *at = strchr(dir, '/');
+  if (!at) return false;
+  strncat(at, "/appendonlydir", sizeof dir - strlen(dir) - 1);
+  run_broken(run);
+  cluster_kill(run->cluster, CLUSTER_REDIS);
+  bool done = cut_file(at, 20000) && cluster_run(run->cluster, CLUSTER_REDIS);
+  run_healed(run);
+  return done;
+}
+
+static bool keys_evicted(struct run *run) {
+  static const char *const lines[] = {
+      "DEL wwr:{0}:l:room", "DEL wwr:{0}:m:room",
+      "DEL wwr:{0}:l:room wwr:{0}:m:room", "DEL wwr:{0}:gen"};
+  bool done = true;
+  run_broken(run);
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    done = redis(run, lines[i]) && done;
+    run_talk(500);
+  }
+  run_healed(run);
+  return done;
+}
+
+/* A node stops reading until Redis gives its subscriptions up. */
+static bool buffer_overflow(struct run *run) {
+  run_broken(run);
+  bool done =
+      redis(run, "CONFIG SET client-output-buffer-limit \"pubsub 200kb 0 0\"");
+  cluster_pause(run->cluster, 0);
+  run_talk(2500);
+  cluster_resume(run->cluster, 0);
+  run_healed(run);
+  return done;
+}
+
+/* --- failover --- */
+
+static bool failover(struct run *run) {
+  run_broken(run);
+  bool done = replicas_fail_over(run->replicas);
+  run_healed(run);
+  run_talk(500);
+  return replicas_return(run->replicas) && done;
+}
+
+static bool late_replica(struct run *run) {
+  run_broken(run);
+  bool done = replicas_fail_over_late(run->replicas, 400);
+  run_healed(run);
+  run_talk(500);
+  return replicas_return(run->replicas) && done;
+}
+
+/* --- nodes --- */
+
+static bool node_killed(struct run *run) {
+  bool lost[CHATTERS_MAX];
+  run_broken(run);
+  cluster_kill(run->cluster, 1);
+  run_talk(200);
+  chatters_broken(run->chatters, lost);
+  ledger_killed(run->ledger, lost);
+  run_healed(run);
+  run_talk(1000);
+  return cluster_run(run->cluster, 1);
+}
+
+static bool node_terminated(struct run *run) {
+  run_broken(run);
+  int status = cluster_stop(run->cluster, 1);
+  run_healed(run);
+  if (status != 0) fprintf(stderr, "the node ended with %d\n", status);
+  run_talk(500);
+  return cluster_run(run->cluster, 1) && status == 0;
+}
+
+static bool node_fenced(struct run *run) {
+  run_broken(run);
+  cluster_pause(run->cluster, 0);
+  run_talk(LEASE_MS * 3 / 2);
+  cluster_resume(run->cluster, 0);
+  run_healed(run);
+  return true;
+}
+
+/* A crowd of one more that comes and goes, so that nodes subscribe and
+ * unsubscribe; and the room's own subscribers must not notice. */
+static bool flapping(struct run *run) {
+  run_broken(run);
+  bool done = chatters_flap(run->chatters, 60, 20);
+  run_healed(run);
+  return done;
+}
+
+/* --- the rows --- */
+
+#define ROW(id, ...)                                   \
+  static void test_##id(void) {                        \
+    static const struct run_plan plan = {__VA_ARGS__}; \
+    run_row(&plan);                                    \
+  }
+
+static const char *const short_lease[] = {"--hold", "2", "--lease", "4", NULL};
+
+ROW(nothing, .name = "none", .fault = nothing, .limit_ms = 200)
+ROW(stopped, .name = "Redis stopped for 3 s (SIGSTOP)", .fault = stopped,
+    .limit_ms = RECOVER_MS)
+ROW(with_data, .name = "Redis killed, restarted with its data",
+    .fault = killed_with_data, .redis_args = with_data, .limit_ms = RECOVER_MS)
+ROW(without_data, .name = "Redis killed, restarted without its data",
+    .fault = killed_without_data, .redis_args = without_data,
+    .limit_ms = RECOVER_MS, .may_diverge = true)
+ROW(truncated, .name = "Redis killed, the end of its file lost",
+    .fault = file_truncated, .redis_args = with_data, .limit_ms = RECOVER_MS,
+    .may_diverge = true)
+ROW(cut, .name = "all connections to Redis cut (CLIENT KILL)",
+    .fault = connections_cut, .limit_ms = RECOVER_MS)
+ROW(oom, .name = "Redis out of memory for 2 s", .fault = out_of_memory,
+    .limit_ms = RECOVER_MS)
+ROW(evicted, .name = "log, meta and generation keys deleted",
+    .fault = keys_evicted, .limit_ms = RECOVER_MS, .may_diverge = true)
+ROW(overflow, .name = "a node over its output buffer limit",
+    .fault = buffer_overflow, .history = true, .pad = 2000,
+    .limit_ms = RECOVER_MS)
+ROW(repair, .name = "10 MB to repair through queues of 1 MiB",
+    .fault = buffer_overflow, .history = true, .pad = 20000,
+    .limit_ms = RECOVER_MS * 3)
+ROW(failover, .name = "Sentinel failover", .fault = failover,
+    .replicated = true, .may_diverge = true, .limit_ms = FAILOVER_MS)
+ROW(late, .name = "failover to a replica that missed writes",
+    .fault = late_replica, .replicated = true, .may_diverge = true,
+    .limit_ms = FAILOVER_MS)
+ROW(killed, .name = "a node killed (history counts)", .fault = node_killed,
+    .history = true, .limit_ms = RECOVER_MS)
+ROW(terminated, .name = "a node terminated (history counts)",
+    .fault = node_terminated, .history = true, .may_fail = true,
+    .limit_ms = RECOVER_MS)
+ROW(fenced, .name = "a node stopped past its lease", .fault = node_fenced,
+    .history = true, .node_args = short_lease, .limit_ms = RECOVER_MS)
+ROW(flapping, .name = "clients that come and go", .fault = flapping,
+    .limit_ms = 500)
+
+int main(int argc, char **argv) {
+  CU_TestInfo tests[] = {{"none", test_nothing},
+                         {"stopped", test_stopped},
+                         {"with data", test_with_data},
+                         {"without data", test_without_data},
+                         {"truncated", test_truncated},
+                         {"cut", test_cut},
+                         {"out of memory", test_oom},
+                         {"evicted", test_evicted},
+                         {"overflow", test_overflow},
+                         {"repair", test_repair},
+                         {"failover", test_failover},
+                         {"late replica", test_late},
+                         {"node killed", test_killed},
+                         {"node terminated", test_terminated},
+                         {"node fenced", test_fenced},
+                         {"flapping", test_flapping},
+                         CU_TEST_INFO_NULL};
+  CU_SuiteInfo suites[] = {{"faults", NULL, NULL, NULL, NULL, tests},
+                           CU_SUITE_INFO_NULL};
+  if (!cluster_available()) return 77;
+  int status = test_run(argc, argv, suites);
+  run_print();
+  return status;
+}

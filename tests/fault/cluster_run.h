@@ -1,0 +1,66 @@
+/* cluster_run.h - one run of the cluster's fault suite: a cluster of real
+ * processes, a crowd that chats on it, a fault, and the row of the table that
+ * comes of it. */
+#ifndef WWR_TEST_CLUSTER_RUN_H
+#define WWR_TEST_CLUSTER_RUN_H
+
+#include "chatters.h"
+#include "cluster.h"
+
+enum { RUN_REDIS_MAX = 2, RUN_ROWS_MAX = 32 };
+
+struct run;
+
+/** What a row is. */
+struct run_plan {
+  const char *name;
+  /** Break something and mend it; calls run_healed() when it is mended. False:
+   * it could not even be tried, the reason on stderr. */
+  bool (*fault)(struct run *run);
+  const char *const *redis_args;
+  const char *const *node_args; /* besides the suite's own */
+  bool history;      /* connections break: what they missed counts by history */
+  bool may_diverge;  /* a failover: another order is allowed with a verdict */
+  bool may_fail;     /* publishes may fail with certainty */
+  unsigned pad;      /* bytes of a message, 0: as short as they are */
+  unsigned rate;     /* 0: the suite's */
+  uint32_t limit_ms; /* to recover */
+  bool replicated;   /* a replica and three sentinels besides the master */
+};
+
+struct run {
+  const struct run_plan *plan;
+  struct cluster *cluster;
+  struct ledger *ledger;
+  struct chatters *chatters;
+  struct log_reader *reader;
+  struct replicas *replicas; /* with `replicated`, else NULL */
+  uint64_t broken_us;
+  uint64_t healed_us;
+};
+
+/** Do it all; assertions as CUnit's. The row is kept for run_print(). */
+void run_row(const struct run_plan *plan);
+
+/** Let the crowd talk for so long. Not a way to wait for anything. */
+void run_talk(uint32_t ms);
+
+/** The fault begins; or is mended: from here the time to recover counts. */
+void run_broken(struct run *run);
+void run_healed(struct run *run);
+
+/** Print the table of all rows so far. */
+void run_print(void);
+
+/* --- log_reader.c: where the messages are in Redis' log ------------------- */
+
+struct log_reader;
+
+/** Reads the room's log on these ports several times a second, whichever
+ * answers, and notes the places in the ledger. NULL without a thread. */
+struct log_reader *log_reader_start(struct ledger *ledger,
+                                    const uint16_t *ports, size_t count);
+/** Reads once more, to the end, and ends. */
+void log_reader_stop(struct log_reader *reader);
+
+#endif
