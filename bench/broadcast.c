@@ -26,11 +26,13 @@ struct broadcast {
   uint64_t next;   /* number of the next message */
   uint64_t lowest; /* of the lowest that has not landed */
   uint64_t open;   /* next - lowest */
+  double every_ns; /* between two messages; 0: as the window allows */
+  uint64_t begun_ns;
   bool stopping;
 };
 
-/* type, id, name length, "msg", text */
-static void say(struct broadcast *chat) {
+/* type, id, name length, "msg", text. The message was due at `due_ns`. */
+static void say(struct broadcast *chat, uint64_t due_ns) {
   struct link *sender = &chat->measure->net.links[0];
   size_t len = 13 + (size_t)chat->size;
   uint8_t *message = net_reserve(sender, len);
@@ -45,8 +47,7 @@ static void say(struct broadcast *chat) {
   memcpy(message + 13, chat->text, chat->size);
   net_commit(sender, message, len);
   chat->flights[chat->next % chat->window] =
-      (struct flight){.sent_ns = chat->measure->net.now_ns,
-                      .missing = chat->measure->net.count};
+      (struct flight){.sent_ns = due_ns, .missing = chat->measure->net.count};
   chat->next++;
   chat->open++;
   chat->measure->issued++;
@@ -59,8 +60,22 @@ static void landed(struct broadcast *chat) {
     if (flight->missing > 0 || !flight->answered) return;
     chat->lowest++;
     chat->open--;
-    if (!chat->stopping) say(chat);
+    if (!chat->stopping && chat->every_ns == 0) {
+      say(chat, chat->measure->net.now_ns);
+    }
   }
+}
+
+static uint64_t say_due(struct measure *measure) {
+  struct broadcast *chat = measure->net.user_data;
+  uint64_t now = net_clock_ns();
+  while (chat->open < chat->window) {
+    uint64_t due =
+        chat->begun_ns + (uint64_t)((double)chat->next * chat->every_ns);
+    if (due > now) return due - now;
+    say(chat, due);
+  }
+  return UINT64_MAX;
 }
 
 static bool in_flight(const struct broadcast *chat, uint64_t number) {
@@ -119,7 +134,7 @@ static void on_reply(struct broadcast *chat, const uint8_t *message,
     flight->missing = 0; /* nobody will get it */
   } else if (len != 9) {
     measure->wrong++;
-  } else if (chat->expected[0] <= id) {
+  } else if (chat->expected[0] <= id && measure->options->target_count == 1) {
     measure->disordered++; /* the sender's signal comes before its reply */
   }
   if (flight->missing == 0) landed(chat);
@@ -158,6 +173,17 @@ static void reckon(struct broadcast *chat) {
   }
 }
 
+static void begin(struct broadcast *chat) {
+  struct measure *measure = chat->measure;
+  chat->begun_ns = net_clock_ns();
+  if (measure->options->rate > 0) {
+    chat->every_ns = 1e9 / measure->options->rate;
+    measure->due = say_due;
+    return;
+  }
+  for (uint32_t i = 0; i < chat->window; i++) say(chat, chat->begun_ns);
+}
+
 bool broadcast_run(struct measure *measure) {
   struct broadcast chat;
   struct net *net = &measure->net;
@@ -167,7 +193,7 @@ bool broadcast_run(struct measure *measure) {
   /* The signal is the longer one: its JSON names the sender. */
   good = good && net_open(net) && measure_fits(measure, chat.size + 64);
   if (good) {
-    for (uint32_t i = 0; i < chat.window; i++) say(&chat);
+    begin(&chat);
     measure_run(measure);
     chat.stopping = true;
     measure_drain(measure, &chat.open);

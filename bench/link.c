@@ -5,6 +5,7 @@
  * Failure modes: whatever a server may not do breaks the link and is counted;
  * fragments are not expected, because webwire servers send whole messages. */
 #include "net.h"
+#include "options.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,15 +48,19 @@ static bool bind_source(struct link *link) {
   return bind(link->fd, (struct sockaddr *)&from, sizeof from) == 0;
 }
 
+static const struct net_target *target_of(const struct link *link) {
+  return &link->net->targets[link->index % link->net->target_count];
+}
+
 static bool try_start(struct link *link) {
-  struct net *net = link->net;
+  const struct sockaddr_in *to = &target_of(link)->address;
   int on = 1;
   link->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (link->fd < 0) return false;
   setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (bind_source(link) && (connect(link->fd, (struct sockaddr *)&net->address,
-                                    sizeof net->address) == 0 ||
-                            errno == EINPROGRESS))
+  if (bind_source(link) &&
+      (connect(link->fd, (const struct sockaddr *)to, sizeof *to) == 0 ||
+       errno == EINPROGRESS))
     return true;
   int error = errno;
   close(link->fd);
@@ -66,7 +71,8 @@ static bool try_start(struct link *link) {
 
 bool link_start(struct link *link) {
   struct net *net = link->net;
-  bool loopback = ntohl(net->address.sin_addr.s_addr) >> 24 == 127;
+  const struct sockaddr_in *to = &target_of(link)->address;
+  bool loopback = ntohl(to->sin_addr.s_addr) >> 24 == 127;
   while (!try_start(link)) {
     if (errno != EADDRNOTAVAIL || !loopback || net->source >= 200) return false;
     net->source++;
@@ -85,13 +91,14 @@ static void connected(struct link *link) {
     return;
   }
   char request[1024];
-  int n = snprintf(request, sizeof request,
-                   "GET %s HTTP/1.1\r\nHost: %s:%u\r\n"
-                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-                   "Sec-WebSocket-Version: 13\r\n"
-                   "Sec-WebSocket-Key: d2Vid2lyZS1iZW5jaC0wMQ==\r\n\r\n",
-                   link->net->path, link->net->host,
-                   ntohs(link->net->address.sin_port));
+  const struct net_target *to = target_of(link);
+  int n =
+      snprintf(request, sizeof request,
+               "GET %s HTTP/1.1\r\nHost: %s:%u\r\n"
+               "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: d2Vid2lyZS1iZW5jaC0wMQ==\r\n\r\n",
+               to->target->path, to->target->host, ntohs(to->address.sin_port));
   if (send(link->fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
     link_break(link, "could not send the upgrade");
     return;

@@ -16,7 +16,7 @@ static bool run(struct measure *measure) {
             strerror(errno));
     return false;
   }
-  if (!net_init(&measure->net, options->host, options->port, options->path,
+  if (!net_init(&measure->net, options->targets, options->target_count,
                 options->connections + sender))
     return false;
   switch (options->mode) {

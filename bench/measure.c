@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define DRAIN_NS 10000000000ULL
+#define TURN_NS  100000000ULL
 
 void measure_done(struct measure *measure, uint64_t sent_ns) {
   measure->done++;
@@ -46,8 +47,12 @@ static void poll_for(struct measure *measure, double seconds) {
   uint64_t end = now + (uint64_t)(seconds * 1e9);
   uint64_t last_ns = now, last_done = measure->done;
   while (now < end && measure->net.open > 0) {
-    uint64_t left_ms = (end - now) / 1000000 + 1;
-    net_poll(&measure->net, left_ms < 100 ? (int)left_ms : 100);
+    uint64_t wait = end - now < TURN_NS ? end - now : TURN_NS;
+    if (measure->due) {
+      uint64_t due = measure->due(measure);
+      if (due < wait) wait = due;
+    }
+    net_poll(&measure->net, wait);
     progress(measure, &last_ns, &last_done);
     now = net_clock_ns();
   }
@@ -66,7 +71,7 @@ void measure_run(struct measure *measure) {
 void measure_drain(struct measure *measure, const uint64_t *open) {
   uint64_t end = net_clock_ns() + DRAIN_NS;
   while (*open > 0 && measure->net.open > 0 && net_clock_ns() < end)
-    net_poll(&measure->net, 100);
+    net_poll(&measure->net, TURN_NS);
 }
 
 bool measure_is_good(const struct measure *measure) {

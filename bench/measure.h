@@ -18,7 +18,10 @@ struct snapshot {
 struct measure {
   const struct options *options;
   struct net net;
-  struct hist latency;   /* nanoseconds; of the measured stretch */
+  struct hist latency; /* nanoseconds; of the measured stretch */
+  /** Send what is due, as the mode wants; nanoseconds until more is. NULL:
+   * nothing is ever due. */
+  uint64_t (*due)(struct measure *measure);
   bool recording;        /* false during warm-up and drain */
   uint64_t done;         /* requests answered, or deliveries received */
   bool has_server;       /* the snapshots' `server` is known */

@@ -1,4 +1,5 @@
 #include "net.h"
+#include "options.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -20,15 +21,17 @@ uint64_t net_clock_ns(void) {
   return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
-static bool resolve(struct net *net, const char *host, const char *port) {
+static bool resolve(struct net_target *out, const struct target *target) {
   struct addrinfo *found = NULL;
   struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
-  int error = getaddrinfo(host, port, &hints, &found);
+  int error = getaddrinfo(target->host, target->port, &hints, &found);
   if (error) {
-    fprintf(stderr, "webwire-bench: %s: %s\n", host, gai_strerror(error));
+    fprintf(stderr, "webwire-bench: %s: %s\n", target->host,
+            gai_strerror(error));
     return false;
   }
-  memcpy(&net->address, found->ai_addr, sizeof net->address);
+  memcpy(&out->address, found->ai_addr, sizeof out->address);
+  out->target = target;
   freeaddrinfo(found);
   return true;
 }
@@ -44,10 +47,24 @@ static bool enough_descriptors(uint32_t count) {
   return false;
 }
 
-bool net_init(struct net *net, const char *host, const char *port,
-              const char *path, uint32_t count) {
-  *net = (struct net){.epoll = -1, .host = host, .path = path, .count = count};
-  if (!resolve(net, host, port) || !enough_descriptors(count)) return false;
+static bool resolve_all(struct net *net, const struct target *targets,
+                        uint32_t count) {
+  net->targets = calloc(count, sizeof *net->targets);
+  if (!net->targets) return false;
+  for (; net->target_count < count; net->target_count++) {
+    uint32_t i = net->target_count;
+    if (!resolve(&net->targets[i], &targets[i])) return false;
+  }
+  return true;
+}
+
+bool net_init(struct net *net, const struct target *targets,
+              uint32_t target_count, uint32_t count) {
+  *net = (struct net){.epoll = -1, .count = count};
+  if (!resolve_all(net, targets, target_count) || !enough_descriptors(count)) {
+    net_deinit(net);
+    return false;
+  }
   net->epoll = epoll_create1(EPOLL_CLOEXEC);
   net->links = calloc(count, sizeof *net->links);
   net->dirty = calloc(count, sizeof *net->dirty);
@@ -72,6 +89,7 @@ void net_deinit(struct net *net) {
     free(link->in.data);
     free(link->out.data);
   }
+  free(net->targets);
   free(net->links);
   free(net->dirty);
   free(net->scratch);
@@ -102,12 +120,14 @@ static void sweep(struct net *net) {
   }
 }
 
-void net_poll(struct net *net, int timeout_ms) {
+void net_poll(struct net *net, uint64_t timeout_ns) {
   struct epoll_event events[EVENTS_AT_ONCE];
   net->now_ns = net_clock_ns();
   sweep(net);
   flush_all(net);
-  int n = epoll_wait(net->epoll, events, EVENTS_AT_ONCE, timeout_ms);
+  const struct timespec timeout = {(time_t)(timeout_ns / 1000000000),
+                                   (long)(timeout_ns % 1000000000)};
+  int n = epoll_pwait2(net->epoll, events, EVENTS_AT_ONCE, &timeout, NULL);
   for (int i = 0; i < n; i++) {
     net->now_ns = net_clock_ns();
     link_event(events[i].data.ptr, events[i].events);
@@ -127,7 +147,7 @@ bool net_open(struct net *net) {
       }
       net->started++;
     }
-    net_poll(net, 100);
+    net_poll(net, 100000000);
     if (net->now_ns - begun_ns > limit_ns) {
       fprintf(stderr, "webwire-bench: only %u of %u connections opened\n",
               net->open, net->count);

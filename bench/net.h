@@ -48,11 +48,17 @@ struct net_hooks {
                      void *user_data);
 };
 
+struct target; /* options.h */
+
+struct net_target {
+  const struct target *target; /* for the Host header; borrowed */
+  struct sockaddr_in address;
+};
+
 struct net {
   int epoll;
-  struct sockaddr_in address;
-  const char *host; /* for the Host header; borrowed */
-  const char *path;
+  struct net_target *targets; /* link i goes to i modulo target_count */
+  uint32_t target_count;
   struct link *links;
   uint32_t count;
   uint32_t started; /* links[0..started) have a socket */
@@ -70,19 +76,19 @@ struct net {
   void *user_data;
 };
 
-/** Prepare `count` links to host:port. Complains and returns false when the
- * address is unknown, memory or descriptors do not suffice. */
-bool net_init(struct net *net, const char *host, const char *port,
-              const char *path, uint32_t count);
+/** Prepare `count` links to these servers in turn. Complains and returns false
+ * when an address is unknown, memory or descriptors do not suffice. */
+bool net_init(struct net *net, const struct target *targets,
+              uint32_t target_count, uint32_t count);
 void net_deinit(struct net *net);
 
 /** Open all links and receive accept-conf on each; complains and returns false
  * when one fails or it takes too long. */
 bool net_open(struct net *net);
 
-/** Wait for events up to `timeout_ms`, handle them, flush what was sent. Sends
+/** Wait for events up to `timeout_ns`, handle them, flush what was sent. Sends
  * heartbeats where they are due. */
-void net_poll(struct net *net, int timeout_ms);
+void net_poll(struct net *net, uint64_t timeout_ns);
 
 /** Room for a message of `len` bytes that is sent with this pass; the caller
  * fills it and then calls net_commit() with the same pointer. NULL without

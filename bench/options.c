@@ -11,6 +11,8 @@ static const char usage[] =
     "Puts load on a webwire server, checks every answer, and says what it "
     "cost.\n"
     "\n"
+    "  --url URL          may be repeated: the nodes of a cluster, to which\n"
+    "                     connections go in turn\n"
     "  --mode echo        every connection keeps --window requests open and\n"
     "                     expects its own payload back (echo-server)\n"
     "  --mode broadcast   one more connection sends chat messages, --window "
@@ -21,6 +23,12 @@ static const char usage[] =
     "  --mode idle        connections that only are there\n"
     "  --connections N    default 64\n"
     "  --window N         default 1\n"
+    "  --rate N           messages per second with --mode broadcast, whether "
+    "the\n"
+    "                     server keeps up or not: latency counts from when a\n"
+    "                     message was due. --window (then 1024) is the most "
+    "in\n"
+    "                     flight\n"
     "  --size BYTES       payload of a message, default 64\n"
     "  --seconds S        measured, default 5\n"
     "  --warmup S         before that, default 1\n"
@@ -77,18 +85,20 @@ static bool one_of(const char *what, const char *text,
 
 static bool parse_url(struct options *options, const char *url) {
   char rest[512];
+  if (options->target_count == MAX_URLS) return complain("--url", "too many");
+  struct target *target = &options->targets[options->target_count++];
   if (strncmp(url, "ws://", 5) != 0)
     return complain("--url must begin with ws://", url);
   snprintf(rest, sizeof rest, "%s", url + 5);
   char *slash = strchr(rest, '/');
-  snprintf(options->path, sizeof options->path, "%.255s", slash ? slash : "/");
+  snprintf(target->path, sizeof target->path, "%.255s", slash ? slash : "/");
   if (slash) *slash = '\0';
   char *colon = strrchr(rest, ':');
   if (!colon || strlen(colon + 1) == 0 || strlen(colon + 1) > 5)
     return complain("--url needs a port", url);
   *colon = '\0';
-  snprintf(options->host, sizeof options->host, "%.255s", rest);
-  snprintf(options->port, sizeof options->port, "%.7s", colon + 1);
+  snprintf(target->host, sizeof target->host, "%.255s", rest);
+  snprintf(target->port, sizeof target->port, "%.7s", colon + 1);
   return rest[0] != '\0' || complain("--url needs a host", url);
 }
 
@@ -124,6 +134,8 @@ static bool apply(struct options *options, int option, const char *value) {
       return number("--seconds", value, 0.1, 86400, &options->seconds);
     case 'W':
       return number("--warmup", value, 0, 3600, &options->warmup);
+    case 'r':
+      return number("--rate", value, 0.1, 10000000, &options->rate);
     case 'p':
       return add_pid(options, value);
     default:
@@ -133,10 +145,12 @@ static bool apply(struct options *options, int option, const char *value) {
 }
 
 static bool check(const struct options *options) {
-  if (options->host[0] == '\0') return complain("--url", "missing");
+  if (options->target_count == 0) return complain("--url", "missing");
   /* A chat message carries its number as 16 hexadecimal digits. */
   if (options->mode == MODE_BROADCAST && options->size < 16)
     return complain("--size", "at least 16 with --mode broadcast");
+  if (options->mode != MODE_BROADCAST && options->rate > 0)
+    return complain("--rate", "only with --mode broadcast");
   return true;
 }
 
@@ -150,13 +164,14 @@ bool options_parse(struct options *options, int argc, char **argv,
       {"size", required_argument, NULL, 's'},
       {"seconds", required_argument, NULL, 't'},
       {"warmup", required_argument, NULL, 'W'},
+      {"rate", required_argument, NULL, 'r'},
       {"pid", required_argument, NULL, 'p'},
       {"output", required_argument, NULL, 'o'},
       {"help", no_argument, NULL, 'h'},
       {"version", no_argument, NULL, 'v'},
       {NULL, 0, NULL, 0}};
   *options = (struct options){
-      .connections = 64, .window = 1, .size = 64, .seconds = 5, .warmup = 1};
+      .connections = 64, .size = 64, .seconds = 5, .warmup = 1};
   *status = 2;
   int option;
   while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -169,5 +184,6 @@ bool options_parse(struct options *options, int argc, char **argv,
     if (!apply(options, option, optarg)) return false;
   }
   if (optind < argc) return complain("unexpected argument", argv[optind]);
+  if (options->window == 0) options->window = options->rate > 0 ? 1024 : 1;
   return check(options);
 }
