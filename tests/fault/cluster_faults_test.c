@@ -100,16 +100,16 @@ static bool cut_file(const char *dir, off_t bytes) {
 }
 
 static bool file_truncated(struct run *run) {
-  char dir[256];
-  if (!cluster_redis(run->cluster, "CONFIG GET dir", dir, sizeof dir)) {
+  char out[256], dir[300];
+  if (!cluster_redis(run->cluster, "CONFIG GET dir", out, sizeof out)) {
     return false;
   }
-  char *at = strchr(dir, '/');
+  const char *at = strchr(out, '/');
   if (!at) return false;
-  strncat(at, "/appendonlydir", sizeof dir - strlen(dir) - 1);
+  snprintf(dir, sizeof dir, "%s/appendonlydir", at);
   run_broken(run);
   cluster_kill(run->cluster, CLUSTER_REDIS);
-  bool done = cut_file(at, 20000) && cluster_run(run->cluster, CLUSTER_REDIS);
+  bool done = cut_file(dir, 20000) && cluster_run(run->cluster, CLUSTER_REDIS);
   run_healed(run);
   return done;
 }

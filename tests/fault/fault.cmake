@@ -46,18 +46,4 @@ if(TARGET webwire_shared)
   target_link_libraries(cluster_faults PRIVATE webwire_shared wwr_testlib
     PkgConfig::HIREDIS PkgConfig::JANSSON Threads::Threads wwr_flags)
   add_dependencies(cluster_faults chatroom-server)
-
-  # One entry per row, so that each has its own time limit. Under a sanitizer
-  # those that stress different code of the nodes.
-  set(rows none stopped cut "without data" "node killed" overflow failover)
-  if(NOT WWR_SANITIZE)
-    list(APPEND rows "with data" truncated "out of memory" evicted repair
-         "late replica" "node terminated" "node fenced" flapping)
-  endif()
-  foreach(row IN LISTS rows)
-    string(REPLACE " " "_" name ${row})
-    add_test(NAME cluster_fault_${name} COMMAND cluster_faults ${row})
-    set_tests_properties(cluster_fault_${name} PROPERTIES LABELS "fault;cluster"
-      TIMEOUT 180 RUN_SERIAL TRUE SKIP_RETURN_CODE 77)
-  endforeach()
 endif()

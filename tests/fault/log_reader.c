@@ -113,7 +113,7 @@ struct log_reader *log_reader_start(struct ledger *ledger,
        reader->count++) {
     struct source *source = &reader->sources[reader->count];
     source->port = ports[reader->count];
-    strcpy(source->last, "-");
+    memcpy(source->last, "-", 2);
   }
   if (pthread_create(&reader->thread, NULL, follow, reader) == 0) return reader;
   free(reader);
