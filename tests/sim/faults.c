@@ -165,6 +165,7 @@ static bool may_be_promoted(const struct world *world,
 static void step_down(struct world *world, struct server *server) {
   server->master = server->attached = false;
   server->demoted_ms = world->now_ms;
+  server->demotions++;
   server->stuck = world_chance(world, 30);
 }
 

@@ -38,15 +38,19 @@ static void stream_add(struct stream *stream, const struct wwri_entry *entry,
   }
 }
 
-static void set_beat(struct server *server, const struct op *op) {
-  size_t i = 0;
-  while (i < server->beat_count &&
-         !wwri_boot_equal(server->beats[i].boot, op->boot)) {
-    i++;
+/* Its place among the beats; SIZE_MAX: it never beat. */
+static size_t find_boot(const struct server *server, struct wwri_boot boot) {
+  for (size_t i = 0; i < server->beat_count; i++) {
+    if (wwri_boot_equal(server->beats[i].boot, boot)) return i;
   }
-  if (i == server->beat_count) {
+  return SIZE_MAX;
+}
+
+static void set_beat(struct server *server, const struct op *op) {
+  size_t i = find_boot(server, op->boot);
+  if (i == SIZE_MAX) {
+    i = server->beat_count++;
     assert(i < BOOTS);
-    server->beat_count++;
   }
   server->beats[i].boot = op->boot;
   server->beats[i].ms = op->a;
@@ -95,6 +99,9 @@ static void apply(struct server *server, const struct op *op, size_t limit) {
       break;
     case OP_BEAT:
       set_beat(server, op);
+      break;
+    case OP_FENCE:
+      server->beats[find_boot(server, op->boot)].connection = FENCED;
       break;
     case OP_GRACE:
       server->grace_ms = op->a;
@@ -243,20 +250,21 @@ static void ensure_generation(struct script *script) {
                .kind = OP_GENERATION, .a = n, .b = server->replid, .c = born});
 }
 
-/* Its place among the beats; SIZE_MAX: it never beat. */
-static size_t find_boot(const struct server *server, struct wwri_boot boot) {
-  for (size_t i = 0; i < server->beat_count; i++) {
-    if (wwri_boot_equal(server->beats[i].boot, boot)) return i;
-  }
-  return SIZE_MAX;
-}
-
 static uint64_t newest_beat(const struct server *server) {
   uint64_t newest = 0;
   for (size_t i = 0; i < server->beat_count; i++) {
     newest = greater(newest, server->beats[i].ms);
   }
   return newest;
+}
+
+/* Silent for a lease while others were heard, or taken for that before. */
+static bool is_dead(const struct script *script, size_t at) {
+  const struct server *server = script->server;
+  uint64_t time_ms = script->time_us / 1000;
+  if (server->beats[at].connection == FENCED) return true;
+  return server->beats[at].ms + script->model->config.lease_ms < time_ms &&
+         server->grace_ms < time_ms;
 }
 
 static void beat(struct script *script) {
@@ -278,8 +286,9 @@ static void beat(struct script *script) {
       before != server->generation.n) {
     write_op(script, (struct op){.kind = OP_GRACE, .a = time_ms + lease});
   }
-  if (own != SIZE_MAX && server->beats[own].ms + lease < time_ms &&
-      server->grace_ms < time_ms) {
+  if (own != SIZE_MAX && is_dead(script, own)) {
+    /* Its commands that are still on their way must not count either. */
+    write_op(script, (struct op){.kind = OP_FENCE, .boot = request->boot});
     answer->status = WWRI_REPLY_FENCED;
     return;
   }

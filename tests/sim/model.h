@@ -14,6 +14,9 @@ enum { CHANNELS = 3, SERVERS = 3, BOOTS = 64, TOPS_MAX = CHANNELS };
 /* Beyond enum wwri_call_kind. */
 enum { REQUEST_BEAT = WWRI_CALL_TOPS + 1 };
 
+/* The connection of a boot that may not come back. */
+#define FENCED UINT64_MAX
+
 /* One write, as it goes to the file and to replicas. */
 struct op {
   enum {
@@ -25,6 +28,7 @@ struct op {
     OP_DROP_GENERATION,
     OP_EXPIRE,
     OP_BEAT,
+    OP_FENCE,
     OP_GRACE,
     OP_PUBLISH,
     OP_PUBLISH_BEAT
@@ -57,7 +61,8 @@ struct server {
   uint64_t demoted_ms;
   uint64_t paused_until;
   uint64_t loading_until;
-  unsigned lives;   /* connections end with one */
+  unsigned lives; /* connections end with one */
+  unsigned demotions;
   uint64_t replid;  /* shown as hex */
   int64_t clock_us; /* off by this much */
   struct op *ops;
@@ -72,7 +77,7 @@ struct server {
   struct {
     struct wwri_boot boot;
     uint64_t ms, n;
-    uint64_t connection; /* in the generation's key; 0: none */
+    uint64_t connection; /* in the generation's key; 0: none, or FENCED */
   } beats[BOOTS];
   size_t beat_count;
   uint64_t grace_ms;

@@ -45,7 +45,8 @@ struct params {
 struct conn {
   uint64_t id; /* 0: none */
   unsigned server;
-  unsigned life;  /* of the server */
+  unsigned life;      /* of the server */
+  unsigned demotions; /* ... until it was opened */
   bool blackhole; /* carries nothing until it is closed; then perhaps late */
   bool cut;       /* closed by the other side */
   bool takes[CHANNELS];       /* subscriptions at the server */
@@ -102,6 +103,7 @@ enum { CLOSED_MAX = 64 };
 struct closed {
   uint64_t id;
   uint64_t arrives_ms; /* UINT64_MAX: never */
+  unsigned demotions;
 };
 
 struct world {
