@@ -1,4 +1,5 @@
-/* publisher.c - three lists: waiting, sent, acknowledged.
+/* publisher.c - waiting, sent, acknowledged, and acknowledged in another
+ * generation.
  *
  * The happy path: a publish waits, is sent, is answered ok with its id, and is
  * kept among the acknowledged until a beat proves that the generation did not
@@ -44,6 +45,7 @@ void wwri_publisher_init(struct wwri_publisher *publisher,
   *publisher =
       (struct wwri_publisher){.config = config, .user = user, .boot = boot};
   wwri_list_init(&publisher->acked);
+  wwri_list_init(&publisher->replay);
   wwri_list_init(&publisher->waiting);
   wwri_list_init(&publisher->sent);
 }
@@ -54,11 +56,11 @@ void wwri_publisher_reboot(struct wwri_publisher *publisher,
 }
 
 /* In flight, and the caller waits for it; NULL: none. */
-static const struct wwri_publish *oldest_open(
+static struct wwri_publish *oldest_open(
     const struct wwri_publisher *publisher) {
   struct wwri_list *node = publisher->sent.next;
   for (; node != &publisher->sent; node = node->next) {
-    const struct wwri_publish *publish = publish_of(node);
+    struct wwri_publish *publish = publish_of(node);
     if (!publish->acked_ms && !publish->given_up) return publish;
   }
   return NULL;
@@ -101,6 +103,7 @@ bool wwri_publisher_is_idle(const struct wwri_publisher *publisher) {
 
 void wwri_publisher_deinit(struct wwri_publisher *publisher) {
   end_all(publisher, &publisher->acked);
+  end_all(publisher, &publisher->replay);
   end_all(publisher, &publisher->sent);
   end_all(publisher, &publisher->waiting);
 }
@@ -137,15 +140,15 @@ wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
   return WWR_OK;
 }
 
-/* Put it where its number says: lists are nearly sorted, so from the back. */
+/* Put it where its number says: mostly behind all, or before nearly all. */
 static void insert_by_seq(struct wwri_list *list,
                           struct wwri_publish *publish) {
-  struct wwri_list *at = list->prev;
-  while (at != list && publish_of(at)->seq > publish->seq) at = at->prev;
-  publish->node.prev = at;
-  publish->node.next = at->next;
-  at->next->prev = &publish->node;
-  at->next = &publish->node;
+  struct wwri_list *at = list;
+  if (!wwri_list_empty(list) && publish_of(list->prev)->seq > publish->seq) {
+    at = list->next;
+    while (publish_of(at)->seq < publish->seq) at = at->next;
+  }
+  wwri_list_append(at, &publish->node); /* before `at` */
 }
 
 static void drop_acked(struct wwri_publisher *publisher,
@@ -156,17 +159,18 @@ static void drop_acked(struct wwri_publisher *publisher,
 }
 
 static void drop_for_room(struct wwri_publisher *publisher) {
-  while (publisher->acked_bytes > publisher->config->keep_bytes &&
-         !wwri_list_empty(&publisher->acked)) {
-    struct wwri_publish *oldest = publish_of(publisher->acked.next);
+  while (publisher->acked_bytes > publisher->config->keep_bytes) {
+    struct wwri_list *from = &publisher->replay; /* older than the others */
+    if (wwri_list_empty(from)) from = &publisher->acked;
     publisher->stats.overflows++;
-    drop_acked(publisher, oldest);
+    drop_acked(publisher, publish_of(from->next));
   }
 }
 
 static void keep(struct wwri_publisher *publisher,
                  struct wwri_publish *publish) {
-  insert_by_seq(&publisher->acked, publish);
+  bool here = publish->generation == publisher->generation;
+  insert_by_seq(here ? &publisher->acked : &publisher->replay, publish);
   publisher->acked_bytes += size_of(publish);
   drop_for_room(publisher);
 }
@@ -195,24 +199,34 @@ static void supersede(struct wwri_publisher *publisher,
   }
 }
 
+/* Sort the acknowledged anew: those of this generation, and the others. */
+static void set_generation(struct wwri_publisher *publisher,
+                           uint64_t generation) {
+  struct wwri_list all;
+  struct wwri_list *node;
+  if (publisher->generation == generation) return;
+  publisher->generation = generation;
+  publisher->acked_bytes = 0;
+  wwri_list_init(&all);
+  wwri_list_splice(&all, &publisher->replay);
+  wwri_list_splice(&all, &publisher->acked);
+  while ((node = wwri_list_pop(&all))) keep(publisher, publish_of(node));
+}
+
 void wwri_publisher_link_up(struct wwri_publisher *publisher,
                             uint64_t generation) {
+  set_generation(publisher, generation);
   publisher->link = true;
-  publisher->generation = generation;
   publisher->retry_at_ms = 0;
 }
 
 void wwri_publisher_verified(struct wwri_publisher *publisher,
                              uint64_t generation, uint64_t now_ms) {
-  publisher->generation = generation;
-  struct wwri_list *node = publisher->acked.next;
-  while (node != &publisher->acked) {
-    struct wwri_publish *publish = publish_of(node);
-    node = node->next;
-    if (publish->generation == generation &&
-        publish->acked_ms + publisher->config->keep_ms <= now_ms) {
-      drop_acked(publisher, publish);
-    }
+  set_generation(publisher, generation);
+  while (!wwri_list_empty(&publisher->acked)) {
+    struct wwri_publish *publish = publish_of(publisher->acked.next);
+    if (publish->acked_ms + publisher->config->keep_ms > now_ms) return;
+    drop_acked(publisher, publish);
   }
 }
 
@@ -258,26 +272,18 @@ void wwri_publisher_link_down(struct wwri_publisher *publisher) {
 
 /* --- sending --- */
 
-/* What was acknowledged in another generation and is not in flight. */
-static struct wwri_publish *next_acked(struct wwri_publisher *publisher) {
-  struct wwri_list *node = publisher->acked.next;
-  for (; node != &publisher->acked; node = node->next) {
-    struct wwri_publish *publish = publish_of(node);
-    if (publish->generation != publisher->generation) return publish;
-  }
-  return NULL;
-}
-
 static struct wwri_publish *next_of(struct wwri_publisher *publisher) {
-  struct wwri_publish *acked =
-      publisher->config->rules.no_replay ? NULL : next_acked(publisher);
-  if (acked) {
-    wwri_list_remove(&acked->node);
+  struct wwri_list *node = NULL;
+  if (!publisher->config->rules.no_replay) {
+    node = wwri_list_pop(&publisher->replay);
+  }
+  if (node) {
+    struct wwri_publish *acked = publish_of(node);
     publisher->acked_bytes -= size_of(acked);
     acked->retry = acked->deep = true;
     return acked;
   }
-  struct wwri_list *node = wwri_list_pop(&publisher->waiting);
+  node = wwri_list_pop(&publisher->waiting);
   return node ? publish_of(node) : NULL;
 }
 
@@ -379,12 +385,11 @@ void wwri_publisher_answer(struct wwri_publisher *publisher,
   }
 }
 
+/* Deadlines are in the order of numbers. */
 static void expire_waiting(struct wwri_publisher *publisher, uint64_t now_ms) {
-  struct wwri_list *node = publisher->waiting.next;
-  while (node != &publisher->waiting) {
-    struct wwri_publish *publish = publish_of(node);
-    node = node->next;
-    if (publish->deadline_ms > now_ms) continue;
+  while (!wwri_list_empty(&publisher->waiting)) {
+    struct wwri_publish *publish = publish_of(publisher->waiting.next);
+    if (publish->deadline_ms > now_ms) return;
     wwri_list_remove(&publish->node);
     rejected(publisher, publish, WWRI_FAILED);
   }
@@ -393,10 +398,8 @@ static void expire_waiting(struct wwri_publisher *publisher, uint64_t now_ms) {
 /* In flight: the caller is told, the answer is still awaited. */
 static void expire_sent(struct wwri_publisher *publisher, uint64_t now_ms) {
   static const struct wwri_logid none = {0};
-  struct wwri_list *node = publisher->sent.next;
-  for (; node != &publisher->sent; node = node->next) {
-    struct wwri_publish *publish = publish_of(node);
-    if (publish->acked_ms || publish->deadline_ms > now_ms) continue;
+  struct wwri_publish *publish;
+  while ((publish = oldest_open(publisher)) && publish->deadline_ms <= now_ms) {
     publish->unanswered = true;
     end(publisher, publish, WWRI_UNKNOWN, none);
   }

@@ -104,7 +104,8 @@ struct wwri_publisher {
   bool link;
   bool closed;
   bool draining; /* something was refused: first all answers, then more */
-  struct wwri_list acked;   /* in order of acknowledgement, which is of seq */
+  struct wwri_list acked;   /* in this generation; in order of seq */
+  struct wwri_list replay;  /* acknowledged in others, to be sent again */
   struct wwri_list waiting; /* in order of seq: unanswered, then new */
   struct wwri_list sent;    /* in flight, in the order of sending */
   size_t in_flight;

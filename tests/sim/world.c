@@ -18,38 +18,54 @@ bool world_chance(struct world *world, unsigned percent) {
   return world_below(world, 100) < percent;
 }
 
-/* --- events: a binary heap --- */
+/* --- events: a binary heap of numbers --- */
 
-static bool before(const struct event *a, const struct event *b) {
+static bool before(const struct due *a, const struct due *b) {
   return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
 }
 
-static void swap(struct event *a, struct event *b) {
-  struct event keep = *a;
+static void swap(struct due *a, struct due *b) {
+  struct due keep = *a;
   *a = *b;
   *b = keep;
 }
 
-void world_push(struct world *world, uint64_t at_ms, struct event event) {
-  if (world->heap_count == world->heap_cap) {
-    world->heap_cap = world->heap_cap ? world->heap_cap * 2 : 256;
-    world->heap = realloc(world->heap, world->heap_cap * sizeof *world->heap);
-    assert(world->heap);
+static uint32_t new_event(struct world *world) {
+  uint32_t number = world->free_event;
+  if (number) {
+    world->free_event = (uint32_t)world->events[number - 1].order;
+    return number - 1;
   }
+  if (world->event_count == world->heap_cap) {
+    world->heap_cap = world->heap_cap ? world->heap_cap * 2 : 256;
+    world->events =
+        realloc(world->events, world->heap_cap * sizeof *world->events);
+    world->heap = realloc(world->heap, world->heap_cap * sizeof *world->heap);
+    assert(world->events && world->heap);
+  }
+  return (uint32_t)world->event_count++;
+}
+
+void world_push(struct world *world, uint64_t at_ms, struct event event) {
+  uint32_t number = new_event(world);
   event.at_ms = at_ms;
   if (event.order == 0) event.order = ++world->pushed;
+  world->events[number] = event;
+  struct due *heap = world->heap;
   size_t at = world->heap_count++;
-  world->heap[at] = event;
-  for (; at && before(&world->heap[at], &world->heap[(at - 1) / 2]);
-       at = (at - 1) / 2) {
-    swap(&world->heap[at], &world->heap[(at - 1) / 2]);
+  heap[at] = (struct due){at_ms, event.order, number};
+  for (; at && before(&heap[at], &heap[(at - 1) / 2]); at = (at - 1) / 2) {
+    swap(&heap[at], &heap[(at - 1) / 2]);
   }
 }
 
 static bool pop(struct world *world, struct event *event) {
   if (world->heap_count == 0) return false;
-  struct event *heap = world->heap;
-  *event = heap[0];
+  struct due *heap = world->heap;
+  struct event *slot = &world->events[heap[0].event];
+  *event = *slot;
+  slot->order = world->free_event;
+  world->free_event = heap[0].event + 1;
   heap[0] = heap[--world->heap_count];
   for (size_t at = 0;;) {
     size_t least = at, left = 2 * at + 1, right = left + 1;
@@ -387,6 +403,7 @@ static void finish(struct world *world, struct result *result) {
     if (event.kind == EVENT_ANSWER) free(event.answer);
   }
   free(world->heap);
+  free(world->events);
   model_free(&world->model);
   result->violations = oracle->violations;
   memcpy(result->first, oracle->first, sizeof result->first);

@@ -106,6 +106,11 @@ struct closed {
   unsigned demotions;
 };
 
+struct due {
+  uint64_t at_ms, order;
+  uint32_t event;
+};
+
 struct world {
   struct params params;
   struct rng rng;
@@ -123,8 +128,10 @@ struct world {
   uint64_t lag_ms; /* of replication */
   uint64_t next_connection;
   struct closed closed[CLOSED_MAX]; /* by id modulo */
-  struct event *heap;
-  size_t heap_count, heap_cap;
+  struct event *events; /* those that are due and those that are free */
+  uint32_t free_event;  /* number + 1; 0: none */
+  struct due *heap;
+  size_t heap_count, heap_cap, event_count;
   uint64_t pushed;
   uint64_t steps;
   uint64_t late; /* commands of closed connections that were executed */
