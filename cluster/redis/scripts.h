@@ -132,8 +132,9 @@ extern const char wwri_script_presence_renew[];
  * ones are dropped (not in grace). A write; even out of memory.
  * KEYS  P:nodes, P:pi:CH
  * ARGV  "P:pr:CH:", lease ms, members at most (0: only the sum)
- * Reply "ok", connections of all members, 1 when members were left out (else
- *       0), then for each member, connections (integers), info */
+ * Reply "ok", connections of all members, 1 when members were left out (then
+ *       what is said of others may be too little; else 0), then for each
+ *       member, connections (integers), info */
 extern const char wwri_script_presence_list[];
 
 /* For scripts of other folders, `-- include: NAME.lua` (cmake/EmbedLua.cmake):

@@ -77,7 +77,7 @@ if now > newest + lease / 2 or changed then
   redis.call('PEXPIRE', nodes, 20 * lease)
 end
 if own and own + lease < now and grace < now then return {'fenced', n, born} end
-if counted and tonumber(counted) >= tonumber(count) then
+if counted and (tonumber(counted) or 0) >= tonumber(count) then
   return {'clone', n, born}
 end
 redis.call('ZADD', nodes, whole(now), boot)

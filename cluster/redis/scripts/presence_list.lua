@@ -11,10 +11,10 @@ if type(kind) == 'table' then return kind end
 local alive = living(nodes, lease)
 local total, more, order, members, infos = 0, 0, {}, {}, {}
 
--- One node's rows; of more than there is room for, some.
+-- One node's rows; of too many, some.
 local function add(rows)
-  local found = redis.pcall('HRANDFIELD', rows, most - #order + 1,
-                            'WITHVALUES')
+  local found = redis.pcall('HRANDFIELD', rows, most, 'WITHVALUES')
+  if #found < 2 * (tonumber(redis.pcall('HLEN', rows)) or 0) then more = 1 end
   for i = 1, #found, 2 do
     local member = found[i]
     local count, info = string.match(found[i + 1], '^(%d+) (.*)$')

@@ -28,8 +28,9 @@ end
 local function reaches_back(oldest, whole_log, tried_ms)
   local fields = oldest[2]
   if whole_log and fields[2] == '' and fields[4] == '' then return true end
+  local time = tonumber(fields[6] or nil)
   local _, now = clock()
-  return fields[6] + tried_ms + CLOCK_MARGIN < now
+  return time and time + tried_ms + CLOCK_MARGIN < now
 end
 
 -- Is it in the log already? Returns the reply, or nil: it certainly is not.

@@ -9,5 +9,5 @@ local function top(out, l)
   local boot, seq = entry[2][2], entry[2][4]
   out[#out + 1] = entry[1]
   out[#out + 1] = boot
-  out[#out + 1] = boot == '' and '' or seq
+  out[#out + 1] = boot == '' and '' or seq or ''
 end

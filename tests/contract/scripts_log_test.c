@@ -1,0 +1,639 @@
+/* publish, open, tops: the log and its epochs, in calm. CLUSTER.md, R2, R7 and
+ * the rows named at the tests. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scripts_rig.h"
+#include "test.h"
+
+static struct sr sr;
+
+static bool started;
+
+/* Each test has a server without data: one is enough for all. */
+static void setup(void) {
+  if (!started) {
+    sr_start(&sr, NULL);
+    sr_link(&sr, sr_cluster_scripts);
+    started = true;
+  }
+  sr_ask(&sr, "FLUSHALL");
+  sr_ask(&sr, "CONFIG SET stream-node-max-entries 1"); /* trims exactly */
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat(&sr, BOOT_A, 1), 0), "ok");
+}
+
+/* "ok" or "dup" and the id with this offset. */
+static bool answered(const struct sr_answer *answer, const char *kind,
+                     const char *offset) {
+  const char *dash = strchr(sr_text(answer, 1), '-');
+  bool good = answer->count == 2 && strcmp(sr_text(answer, 0), kind) == 0 &&
+              dash && strcmp(dash + 1, offset) == 0;
+  if (!good) sr_is(answer, kind);
+  return good;
+}
+
+static uint64_t epoch_of(const char *id) {
+  return strtoull(id, NULL, 10);
+}
+
+/* --- publish ------------------------------------------------------------ */
+
+static void test_first_publish(void) {
+  CU_ASSERT_TRUE(answered(sr_publish(&sr, "ch", BOOT_A, 1), "ok", "1"));
+  CU_ASSERT_TRUE(answered(sr_publish(&sr, "ch", BOOT_A, 2), "ok", "2"));
+  CU_ASSERT_TRUE(answered(sr_publish(&sr, "ch", BOOT_B, 1), "ok", "3"));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new 1:d1 2:d2 3:d1");
+  char generation[32];
+  snprintf(generation, sizeof(generation), "%s",
+           sr_ask(&sr, "HGET w:{0}:gen n"));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:m:ch r"), generation);
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HMGET w:{0}:m:ch p w a"), " new 60000");
+}
+
+/* scripts.h, "Entries": four fields, in order. */
+static void test_entries(void) {
+  char id[48];
+  sr_publish(&sr, "ch", BOOT_A, 7);
+  sr_ask(&sr, "XRANGE w:{0}:l:ch - +");
+  CU_ASSERT_EQUAL(sr.answer.count, 18);
+  const char *const fork[] = {"b", "", "s", "", "t", NULL, "d", "new"};
+  const char *const entry[] = {"b", BOOT_A, "s", "7", "t", NULL, "d", "d7"};
+  for (size_t i = 0; i < 8; i++) {
+    if (fork[i]) CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 1 + i), fork[i]);
+    if (entry[i]) CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 10 + i), entry[i]);
+  }
+  int64_t t = sr_number(&sr.answer, 6), t1 = sr_number(&sr.answer, 15);
+  sr_ask(&sr, "TIME");
+  int64_t now = sr_number(&sr.answer, 0) * 1000;
+  CU_ASSERT(t <= t1 && t > now - 60000 && t1 < now + 1000);
+  CU_ASSERT_EQUAL(epoch_of(sr_entry_id(&sr, "ch", 0, id)),
+                  epoch_of(sr_ask(&sr, "HGET w:{0}:m:ch e")));
+}
+
+static void test_hint(void) {
+  char expected[200], data[4];
+  void *listener = sr_listen(&sr, "w:{0}:c:ch");
+  memcpy(data, "\0 \xff\n", 4);
+  const struct wwr_view argv[] = {
+      wwr_view_str("w:{0}:m:ch"), wwr_view_str("w:{0}:l:ch"),
+      wwr_view_str("w:{0}:gen"),  wwr_view_str("w:{0}:c:ch"),
+      wwr_view_str(BOOT_A),       wwr_view_str("9007199254740991"),
+      {(uint8_t *)data, 4},       wwr_view_str("10"),
+      wwr_view_str("1000"),       wwr_view_str("")};
+  CU_ASSERT_TRUE(answered(sr_eval_views(&sr, wwri_script_publish, argv, 10, 3),
+                          "ok", "1"));
+  sr_ask(&sr, "XREVRANGE w:{0}:l:ch + - COUNT 1");
+  CU_ASSERT_EQUAL(sr.answer.values[8].len, 4);
+  CU_ASSERT_EQUAL(memcmp(sr.answer.values[8].data, data, 4), 0);
+  int len = snprintf(expected, sizeof(expected), "%s %s %s %s ",
+                     sr_text(&sr.answer, 0), BOOT_A, "9007199254740991",
+                     sr_text(&sr.answer, 6));
+  memcpy(expected + len, data, 4);
+  struct wwr_view heard = sr_heard(listener);
+  CU_ASSERT_EQUAL(heard.len, (size_t)len + 4);
+  CU_ASSERT(heard.len == (size_t)len + 4 &&
+            memcmp(heard.data, expected, heard.len) == 0);
+  CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "w:{0}:c:ch"));
+  sr_listen_end(listener);
+}
+
+static void test_no_generation(void) {
+  void *listener = sr_listen(&sr, "w:{0}:c:ch");
+  sr_ask(&sr, "DEL w:{0}:gen");
+  CU_ASSERT_TRUE(sr_is(sr_publish(&sr, "ch", BOOT_A, 1), "nogen"));
+  CU_ASSERT_TRUE(sr_is(sr_open(&sr, "ch", 0), "nogen"));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:m:ch w:{0}:l:ch"), "0");
+  CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "w:{0}:c:ch"));
+  sr_listen_end(listener);
+}
+
+static void test_limit(void) {
+  for (unsigned i = 1; i <= 20; i++) {
+    sr_publish_as(&sr,
+                  &(struct sr_publish){
+                      .channel = "ch", .boot = BOOT_A, .seq = i, .limit = 5});
+  }
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"),
+                         "16:d16 17:d17 18:d18 19:d19 "
+                         "20:d20");
+}
+
+static int64_t ttl_of(const char *key) {
+  return strtoll(sr_ask(&sr, "PTTL %s", key), NULL, 10);
+}
+
+/* Within `ms` less a minute, for a slow machine. */
+static bool lives(const char *key, int64_t ms) {
+  int64_t ttl = ttl_of(key);
+  bool good = ttl > ms - 30000 && ttl <= ms;
+  if (!good) printf("\n%s: %lld\n", key, (long long)ttl);
+  return good;
+}
+
+static void test_expiry(void) {
+  struct sr_publish publish = {
+      .channel = "ch", .boot = BOOT_A, .seq = 1, .age = 600000};
+  sr_publish_as(&sr, &publish);
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 660000) && lives("w:{0}:l:ch", 660000));
+  sr_ask(&sr, "PEXPIRE w:{0}:m:ch 100000");
+  sr_ask(&sr, "PEXPIRE w:{0}:l:ch 100000");
+  publish.seq = 2; /* without t: left alone */
+  sr_publish_as(&sr, &publish);
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 100000) && lives("w:{0}:l:ch", 100000));
+  publish.seq = 3;
+  publish.flags = "t";
+  sr_publish_as(&sr, &publish);
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 660000) && lives("w:{0}:l:ch", 660000));
+  publish.seq = 4; /* another node's shorter age shortens nothing */
+  publish.age = 1000;
+  sr_publish_as(&sr, &publish);
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 660000) && lives("w:{0}:l:ch", 660000));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:m:ch a"), "1000");
+  sr_ask(&sr, "PERSIST w:{0}:l:ch"); /* nothing stays for ever */
+  publish.seq = 5;
+  sr_publish_as(&sr, &publish);
+  CU_ASSERT_TRUE(lives("w:{0}:l:ch", 61000));
+}
+
+/* --- retries ------------------------------------------------------------ */
+
+static const struct sr_answer *again(unsigned seq, const char *flags,
+                                     const char *hint, unsigned tried_ms) {
+  return sr_publish_as(&sr, &(struct sr_publish){.channel = "ch",
+                                                 .boot = BOOT_A,
+                                                 .seq = seq,
+                                                 .flags = flags,
+                                                 .hint = hint,
+                                                 .tried_ms = tried_ms});
+}
+
+static void fill(const char *boot, unsigned first, unsigned last,
+                 unsigned limit) {
+  for (unsigned i = first; i <= last; i++) {
+    sr_publish_as(&sr,
+                  &(struct sr_publish){
+                      .channel = "ch", .boot = boot, .seq = i, .limit = limit});
+  }
+}
+
+/* Rows 29, 30: the time-out's retry, and that of one that was overtaken. */
+static void test_retry(void) {
+  void *listener = sr_listen(&sr, "w:{0}:c:ch");
+  CU_ASSERT_TRUE(answered(again(1, "r", "0-0", 0), "ok", "1"));
+  CU_ASSERT(sr_heard(listener).len > 0);
+  CU_ASSERT_TRUE(answered(again(1, "r", "0-0", 0), "dup", "1"));
+  sr_publish(&sr, "ch", BOOT_A, 6);
+  CU_ASSERT(sr_heard(listener).len > 0);
+  CU_ASSERT_TRUE(sr_is(again(5, "r", "0-0", 0), "superseded"));
+  CU_ASSERT_TRUE(answered(again(6, "r", "0-0", 0), "dup", "2"));
+  CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "w:{0}:c:ch"));
+  CU_ASSERT_TRUE(answered(again(7, "r", "0-0", 0), "ok", "3"));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new 1:d1 2:d6 3:d7");
+  sr_listen_end(listener);
+}
+
+/* Row 31: what stands behind a later one is found all the same: the whole
+ * range is read before "superseded" is said. */
+static void test_retry_scans_everything(void) {
+  char hint[48];
+  sr_publish(&sr, "ch", BOOT_A, 6);
+  sr_publish(&sr, "ch", BOOT_A, 5); /* as an old publisher might have */
+  sr_entry_id(&sr, "ch", 0, hint);
+  CU_ASSERT_TRUE(answered(again(5, "r", "0-0", 0), "dup", "2"));
+  CU_ASSERT_TRUE(answered(again(5, "r", hint, 0), "dup", "2"));
+}
+
+static void test_retry_sees_own_boot_only(void) {
+  sr_publish(&sr, "ch", BOOT_B, 5);
+  sr_publish(&sr, "ch", BOOT_B, 9);
+  CU_ASSERT_TRUE(answered(again(5, "r", "0-0", 0), "ok", "3"));
+}
+
+static void test_retry_without_log(void) {
+  CU_ASSERT_TRUE(answered(again(3, "rd", "0-0", 0), "ok", "1"));
+  sr_ask(&sr, "XTRIM w:{0}:l:ch MAXLEN 0");
+  CU_ASSERT_TRUE(answered(again(3, "rd", "0-0", 0), "ok", "2"));
+}
+
+/* From the hint 256 entries are read, itself included; deep, 1000. */
+static void test_retry_near_hint(void) {
+  char hint[48];
+  fill(BOOT_A, 1, 1, 0);
+  fill(BOOT_B, 1, 255, 0);
+  sr_entry_id(&sr, "ch", 1, hint);
+  CU_ASSERT_TRUE(answered(again(1, "r", hint, 0), "dup", "1"));
+  sr_entry_id(&sr, "ch", 2, hint); /* 255 to the end: it is not there */
+  CU_ASSERT_TRUE(answered(again(2, "r", hint, 0), "ok", "257"));
+  fill(BOOT_B, 256, 256, 0);
+  sr_entry_id(&sr, "ch", 2, hint); /* 257 to the end */
+  CU_ASSERT_TRUE(sr_is(again(3, "r", hint, 0), "wrapped"));
+  CU_ASSERT_TRUE(answered(again(3, "rd", hint, 0), "ok", "259"));
+  /* What is found counts, even if not all could be read. */
+  sr_entry_id(&sr, "ch", 0, hint);
+  CU_ASSERT_TRUE(answered(again(1, "r", hint, 0), "dup", "1"));
+  fill(BOOT_A, 8, 8, 0);
+  sr_entry_id(&sr, "ch", 257, hint);
+  CU_ASSERT_TRUE(sr_is(again(7, "r", hint, 0), "superseded"));
+}
+
+/* Row 32, and a hint from a branch that the log forgot: from the end, 1000
+ * entries, back to before the first attempt. */
+static void test_retry_far(void) {
+  fill(BOOT_A, 1, 1, 2000);
+  fill(BOOT_B, 1, 999, 2000); /* and the fork record: 1001 */
+  CU_ASSERT_TRUE(answered(again(1, "r", "5-5", 0), "dup", "1"));
+  CU_ASSERT_TRUE(sr_is(again(0, "r", "5-5", 0), "superseded"));
+  fill(BOOT_B, 1000, 1000, 2000);
+  CU_ASSERT_TRUE(sr_is(again(1, "r", "5-5", 0), "wrapped"));
+  CU_ASSERT_TRUE(sr_is(again(1, "rd", "5-5", 100000), "wrapped"));
+}
+
+/* Not at the log's beginning, but its oldest entry is older than the attempt.
+ * The entries are made by hand: the test can't wait. */
+static void test_retry_reaches_back_in_time(void) {
+  sr_ask(&sr, "TIME");
+  int64_t now = sr_number(&sr.answer, 0) * 1000;
+  char epoch[32];
+  sr_publish(&sr, "ch", BOOT_B, 1);
+  snprintf(epoch, sizeof(epoch), "%s", sr_ask(&sr, "HGET w:{0}:m:ch e"));
+  sr_ask(&sr, "DEL w:{0}:l:ch");
+  sr_ask(&sr, "XADD w:{0}:l:ch %s-9 b %s s 2 t %lld d x", epoch, BOOT_B,
+         (long long)now - 60000);
+  CU_ASSERT_TRUE(sr_is(again(1, "r", "5-5", 60000), "wrapped"));
+  CU_ASSERT_TRUE(sr_is(again(1, "r", "5-5", 58000), "wrapped"));
+  CU_ASSERT_TRUE(answered(again(1, "r", "5-5", 20000), "ok", "10"));
+}
+
+/* A fork record whose parent is known is no beginning of everything. */
+static void test_retry_at_a_fork(void) {
+  sr_publish(&sr, "ch", BOOT_B, 1);
+  sr_ask(&sr, "HSET w:{0}:m:ch r 1");
+  sr_publish(&sr, "ch", BOOT_B, 2);
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new 1:d1 !generation 1:d2");
+  sr_ask(&sr, "XTRIM w:{0}:l:ch MAXLEN 2");
+  CU_ASSERT_TRUE(sr_is(again(1, "r", "5-5", 0), "wrapped"));
+}
+
+/* Deep: an acknowledged entry (the hint is its id) that the limit trimmed is
+ * there, so to speak. Else the log's end says nothing. */
+static void test_retry_trimmed(void) {
+  char hint[48];
+  fill(BOOT_A, 1, 3, 5);
+  sr_entry_id(&sr, "ch", 2, hint);
+  CU_ASSERT_TRUE(answered(again(2, "rd", hint, 0), "dup", "2"));
+  fill(BOOT_B, 1, 9, 5);
+  const struct sr_answer *answer = again(2, "rd", hint, 0);
+  CU_ASSERT_STRING_EQUAL(sr_text(answer, 0), "dup");
+  CU_ASSERT_STRING_EQUAL(sr_text(answer, 1), hint);
+  CU_ASSERT_TRUE(sr_is(again(2, "r", hint, 0), "wrapped"));
+  *strchr(hint, '-') = '\0'; /* the same place in another epoch */
+  snprintf(hint, sizeof(hint), "%llu-2",
+           (unsigned long long)epoch_of(hint) - 1);
+  CU_ASSERT_TRUE(sr_is(again(2, "rd", hint, 0), "wrapped"));
+}
+
+/* --- epochs ------------------------------------------------------------- */
+
+static bool continues(const char *channel, size_t index, const char *parent) {
+  sr_ask(&sr, "XRANGE w:{0}:l:%s - +", channel);
+  bool good = strcmp(sr_text(&sr.answer, 9 * index + 4), parent) == 0;
+  if (!good) printf("\n%s\n", sr_text(&sr.answer, 9 * index + 4));
+  return good;
+}
+
+/* Row 7: meta evicted, log kept. */
+static void test_meta_gone(void) {
+  char last[48], id[48];
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_entry_id(&sr, "ch", 1, last);
+  sr_ask(&sr, "DEL w:{0}:m:ch");
+  snprintf(id, sizeof(id), "%s", sr_text(sr_publish(&sr, "ch", BOOT_A, 2), 1));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new 1:d1 !meta 1:d2");
+  CU_ASSERT_TRUE(continues("ch", 2, last));
+  CU_ASSERT(epoch_of(id) > epoch_of(last));
+}
+
+/* Row 8: log evicted, meta kept. */
+static void test_log_gone(void) {
+  char last[48], id[48];
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_entry_id(&sr, "ch", 1, last);
+  sr_ask(&sr, "DEL w:{0}:l:ch");
+  snprintf(id, sizeof(id), "%s", sr_text(sr_publish(&sr, "ch", BOOT_A, 2), 1));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!log 1:d2");
+  CU_ASSERT_TRUE(continues("ch", 0, ""));
+  CU_ASSERT(epoch_of(id) > epoch_of(last));
+}
+
+static void test_both_gone(void) {
+  char last[48], id[48];
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_entry_id(&sr, "ch", 1, last);
+  sr_ask(&sr, "DEL w:{0}:l:ch w:{0}:m:ch");
+  snprintf(id, sizeof(id), "%s", sr_text(sr_publish(&sr, "ch", BOOT_A, 2), 1));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new 1:d2");
+  CU_ASSERT_TRUE(continues("ch", 0, ""));
+  CU_ASSERT(epoch_of(id) > epoch_of(last));
+}
+
+/* gen evicted: the next beat begins a generation, which begins epochs. */
+static void test_generation_gone(void) {
+  char last[48], before[32];
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_entry_id(&sr, "ch", 1, last);
+  snprintf(before, sizeof(before), "%s", sr_ask(&sr, "HGET w:{0}:gen n"));
+  sr_ask(&sr, "DEL w:{0}:gen");
+  CU_ASSERT_TRUE(sr_is(sr_publish(&sr, "ch", BOOT_A, 2), "nogen"));
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat(&sr, BOOT_A, 2), 0), "ok");
+  CU_ASSERT(sr_number(&sr.answer, 1) > strtoll(before, NULL, 10));
+  CU_ASSERT_TRUE(answered(sr_publish(&sr, "ch", BOOT_A, 2), "ok", "1"));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new 1:d1 !generation 1:d2");
+  CU_ASSERT_TRUE(continues("ch", 2, last));
+}
+
+/* Row 12: epochs grow, whatever the clock says, by meta and by the log; and
+ * carry 20 bits of the replication id. */
+static void test_epoch_ahead_of_clock(void) {
+  const uint64_t ahead = 3000000000000000; /* about the year 2065 */
+  sr_ask(&sr, "INFO replication");
+  const char *id = strstr(sr_text(&sr.answer, 0), "master_replid:");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(id);
+  char digits[6] = {0};
+  memcpy(digits, id + 14, 5);
+  uint64_t salt = strtoull(digits, NULL, 16);
+  sr_ask(&sr, "HSET w:{0}:m:by-meta e 3000000000000000");
+  sr_ask(&sr, "XADD w:{0}:l:by-log 3000000000000000-5 b %s s 1 t 1 d x",
+         BOOT_B);
+  sr_publish(&sr, "by-meta", BOOT_A, 1);
+  CU_ASSERT_EQUAL(epoch_of(sr_text(&sr.answer, 1)), ahead + 1 + salt);
+  sr_publish(&sr, "by-log", BOOT_A, 1);
+  CU_ASSERT_EQUAL(epoch_of(sr_text(&sr.answer, 1)), ahead + 1 + salt);
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "by-log"), "5:x !meta 1:d1");
+}
+
+/* The end of what Lua counts exactly: refused, nothing written. */
+static void test_epoch_out_of_range(void) {
+  sr_ask(&sr, "XADD w:{0}:l:ch 9007199254740991-0 a b");
+  CU_ASSERT_TRUE(sr_refused(sr_publish(&sr, "ch", BOOT_A, 1), "ERR webwire: "));
+  CU_ASSERT_TRUE(sr_refused(sr_open(&sr, "ch", 0), "ERR webwire: "));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "XLEN w:{0}:l:ch"), "1");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:m:ch"), "0");
+}
+
+/* A log that went further than meta says (restored from elsewhere). */
+static void test_log_ahead_of_meta(void) {
+  char id[48];
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_entry_id(&sr, "ch", 1, id);
+  unsigned long long ahead = epoch_of(id) + 60000000;
+  sr_ask(&sr, "XADD w:{0}:l:ch %llu-0 b x s x t 1 d x", ahead);
+  sr_ask(&sr, "XADD w:{0}:l:ch %llu-4 b %s s 1 t 1 d x", ahead, BOOT_B);
+  sr_publish(&sr, "ch", BOOT_A, 2);
+  CU_ASSERT(epoch_of(sr_text(&sr.answer, 1)) > ahead);
+  CU_ASSERT_TRUE(strstr(sr_log(&sr, "ch"), " 4:x !order 1:d2") != NULL);
+}
+
+/* ... or not as far: its fork record is not there, and a message must not get
+ * the fork record's number. */
+static void test_meta_ahead_of_log(void) {
+  char epoch[32];
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  snprintf(epoch, sizeof(epoch), "%llu",
+           strtoull(sr_ask(&sr, "HGET w:{0}:m:ch e"), NULL, 10) + 5);
+  sr_ask(&sr, "HSET w:{0}:m:ch e %s", epoch);
+  CU_ASSERT_TRUE(answered(sr_publish(&sr, "ch", BOOT_A, 2), "ok", "1"));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new 1:d1 !order 1:d2");
+  CU_ASSERT(epoch_of(sr_text(sr_publish(&sr, "ch", BOOT_A, 3), 1)) >
+            strtoull(epoch, NULL, 10));
+  sr_ask(&sr, "HSET w:{0}:m:ch e 9000000000000000");
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_open(&sr, "ch", 0), 0), "ok");
+  CU_ASSERT(epoch_of(sr_text(&sr.answer, 1)) > 9000000000000000);
+}
+
+/* --- other people's keys ------------------------------------------------ */
+
+static void test_wrong_types(void) {
+  void *listener = sr_listen(&sr, "w:{0}:c:ch");
+  static const char *const keys[] = {"m:ch", "l:ch", "gen"};
+  for (size_t i = 0; i < 3; i++) {
+    setup();
+    sr_ask(&sr, "DEL w:{0}:%s", keys[i]);
+    sr_ask(&sr, "SET w:{0}:%s theirs", keys[i]);
+    CU_ASSERT_TRUE(sr_refused(sr_publish(&sr, "ch", BOOT_A, 1), "WRONGTYPE"));
+    CU_ASSERT_TRUE(sr_refused(again(1, "r", "0-0", 0), "WRONGTYPE"));
+    CU_ASSERT_TRUE(sr_refused(sr_open(&sr, "ch", 3), "WRONGTYPE"));
+    CU_ASSERT_STRING_EQUAL(
+        sr_ask(&sr, "EXISTS w:{0}:m:ch w:{0}:l:ch w:{0}:gen"),
+        i == 2 ? "1" : "2");
+    CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "GET w:{0}:%s", keys[i]), "theirs");
+  }
+  CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "w:{0}:c:ch"));
+  sr_listen_end(listener);
+}
+
+/* The same behind a fast path that had worked. */
+static void test_wrong_types_later(void) {
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_ask(&sr, "SET w:{0}:l:ch theirs");
+  CU_ASSERT_TRUE(sr_refused(sr_publish(&sr, "ch", BOOT_A, 2), "WRONGTYPE"));
+  CU_ASSERT_TRUE(sr_refused(sr_open(&sr, "ch", 1), "WRONGTYPE"));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "GET w:{0}:l:ch"), "theirs");
+}
+
+/* Entries that are not ours do not break reading. */
+static void test_strange_entries(void) {
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_ask(&sr, "XADD w:{0}:l:ch %s-* x y", sr_ask(&sr, "HGET w:{0}:m:ch e"));
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_open(&sr, "ch", 5), 0), "ok");
+  CU_ASSERT_EQUAL(sr.answer.count, 4 + 9 + 9 + 3);
+  CU_ASSERT_TRUE(answered(again(2, "r", "0-0", 0), "ok", "3"));
+}
+
+/* --- open, tops --------------------------------------------------------- */
+
+/* Row 10: the position is there from the start. */
+static void test_open_makes_an_epoch(void) {
+  char expected[64];
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_open(&sr, "ch", 9), 0), "ok");
+  char id[48];
+  sr_entry_id(&sr, "ch", 0, id);
+  sr_open(&sr, "ch", 0);
+  snprintf(expected, sizeof(expected), "ok %s  ", id);
+  CU_ASSERT_TRUE(sr_is(&sr.answer, expected));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new");
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 120000) && lives("w:{0}:l:ch", 120000));
+  CU_ASSERT_TRUE(answered(sr_publish(&sr, "ch", BOOT_A, 1), "ok", "1"));
+  CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"), "!new 1:d1");
+}
+
+static void test_open_history(void) {
+  char id[48];
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_publish(&sr, "ch", BOOT_B, 1);
+  sr_entry_id(&sr, "ch", 2, id);
+  sr_open(&sr, "ch", 2);
+  CU_ASSERT_EQUAL(sr.answer.count, 4 + 18);
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 1), id);
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 2), BOOT_B);
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 3), "1");
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 4), id); /* newest first */
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 15), BOOT_A);
+  sr_open(&sr, "ch", 100);
+  CU_ASSERT_EQUAL(sr.answer.count, 4 + 27);
+  sr_open(&sr, "ch", 0);
+  CU_ASSERT_EQUAL(sr.answer.count, 4);
+}
+
+/* Row 11: what is older than the channel's age is not given out. */
+static void test_open_filters_by_age(void) {
+  sr_ask(&sr, "TIME");
+  int64_t now = sr_number(&sr.answer, 0) * 1000;
+  sr_publish(&sr, "ch", BOOT_A, 1); /* age 60 s */
+  char epoch[32];
+  snprintf(epoch, sizeof(epoch), "%s", sr_ask(&sr, "HGET w:{0}:m:ch e"));
+  sr_ask(&sr, "DEL w:{0}:l:ch");
+  for (unsigned i = 2; i <= 5; i++) { /* 120 s old, 100, 50, 30 */
+    static const int ages[] = {0, 0, 120, 100, 50, 30};
+    sr_ask(&sr, "XADD w:{0}:l:ch %s-%u b %s s %u t %lld d x", epoch, i, BOOT_A,
+           i, (long long)now - ages[i] * 1000);
+  }
+  sr_open(&sr, "ch", 10);
+  CU_ASSERT_EQUAL(sr.answer.count, 4 + 18);
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 4 + 4), "5");
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 4 + 9 + 4), "4");
+}
+
+static void test_open_renews(void) {
+  sr_publish_as(&sr,
+                &(struct sr_publish){
+                    .channel = "ch", .boot = BOOT_A, .seq = 1, .age = 3600000});
+  sr_open(&sr, "ch", 0); /* not shortened */
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 3660000) && lives("w:{0}:l:ch", 3660000));
+  sr_ask(&sr, "PEXPIRE w:{0}:m:ch 5000");
+  sr_ask(&sr, "PEXPIRE w:{0}:l:ch 5000");
+  sr_open(&sr, "ch", 0);
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 120000) && lives("w:{0}:l:ch", 120000));
+}
+
+static void test_tops(void) {
+  char a[48], b[48], expected[300];
+  sr_open(&sr, "a", 0);
+  sr_publish(&sr, "b", BOOT_B, 3);
+  sr_entry_id(&sr, "a", 0, a);
+  sr_entry_id(&sr, "b", 1, b);
+  sr_ask(&sr, "SET w:{0}:l:theirs x");
+  snprintf(expected, sizeof(expected), "ok %s      %s %s 3   ", a, b, BOOT_B);
+  const char *const keys[] = {"w:{0}:l:a", "w:{0}:l:none", "w:{0}:l:b",
+                              "w:{0}:l:theirs", NULL};
+  CU_ASSERT_TRUE(
+      sr_is(sr_eval(&sr, wwri_script_tops, keys, LIST(NULL)), expected));
+  CU_ASSERT_EQUAL(sr.answer.count, 13);
+}
+
+/* Row 9. */
+static void test_tops_touch(void) {
+  char id[48], expected[200];
+  sr_publish(&sr, "ch", BOOT_A, 1);
+  sr_entry_id(&sr, "ch", 1, id);
+  sr_ask(&sr, "PEXPIRE w:{0}:m:ch 5000");
+  sr_ask(&sr, "PEXPIRE w:{0}:l:ch 5000");
+  const char *const keys[] = {"w:{0}:l:ch", "w:{0}:m:ch", "w:{0}:l:none",
+                              "w:{0}:m:none", NULL};
+  snprintf(expected, sizeof(expected), "ok %s %s 1   ", id, BOOT_A);
+  CU_ASSERT_TRUE(sr_is(
+      sr_eval(&sr, wwri_script_tops_touch, keys, LIST("300000")), expected));
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 300000) && lives("w:{0}:l:ch", 300000));
+  sr_eval(&sr, wwri_script_tops_touch, keys, LIST("1000")); /* not shortened */
+  CU_ASSERT_TRUE(lives("w:{0}:m:ch", 300000) && lives("w:{0}:l:ch", 300000));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:l:none"), "0");
+}
+
+static void test_tops_of_many(void) {
+  static char names[512][24];
+  const char *keys[513];
+  for (unsigned i = 0; i < 256; i++) {
+    snprintf(names[2 * i], 24, "w:{0}:l:%u", i);
+    snprintf(names[2 * i + 1], 24, "w:{0}:m:%u", i);
+    keys[i] = names[2 * i];
+  }
+  keys[256] = NULL;
+  sr_open(&sr, "255", 0);
+  sr_eval(&sr, wwri_script_tops, keys, LIST(NULL));
+  CU_ASSERT_EQUAL(sr.answer.count, 1 + 3 * 256);
+  CU_ASSERT_STRING_NOT_EQUAL(sr_text(&sr.answer, 1 + 3 * 255), "");
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 1 + 3 * 254), "");
+  for (unsigned i = 0; i < 512; i++) keys[i] = names[i];
+  keys[512] = NULL;
+  sr_eval(&sr, wwri_script_tops_touch, keys, LIST("300000"));
+  CU_ASSERT_EQUAL(sr.answer.count, 1 + 3 * 256);
+  CU_ASSERT_TRUE(lives("w:{0}:m:255", 300000));
+}
+
+/* --- unlogged ----------------------------------------------------------- */
+
+static void test_unlogged(void) {
+  char expected[100];
+  void *listener = sr_listen(&sr, "w:{0}:c:ch");
+  CU_ASSERT_TRUE(
+      sr_is(sr_eval(&sr, wwri_script_publish_unlogged, LIST("w:{0}:gen"),
+                    LIST("w:{0}:c:ch", BOOT_A, "5", "a b")),
+            "ok"));
+  struct wwr_view heard = sr_heard(listener);
+  int len = snprintf(expected, sizeof(expected), "0-0 %s 5 ", BOOT_A);
+  CU_ASSERT_EQUAL_FATAL(heard.len, (size_t)len + 13 + 4);
+  CU_ASSERT_EQUAL(memcmp(heard.data, expected, (size_t)len), 0);
+  CU_ASSERT_EQUAL(memcmp(heard.data + heard.len - 4, " a b", 4), 0);
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:l:ch w:{0}:m:ch"), "0");
+  sr_listen_end(listener);
+}
+
+int main(int argc, char **argv) {
+  if (!redis_available()) return 77;
+  CU_TestInfo publish[] = {{"first publish", test_first_publish},
+                           {"entries", test_entries},
+                           {"hint", test_hint},
+                           {"no generation", test_no_generation},
+                           {"limit", test_limit},
+                           {"expiry", test_expiry},
+                           {"unlogged", test_unlogged},
+                           CU_TEST_INFO_NULL};
+  CU_TestInfo retry[] = {{"retry", test_retry},
+                         {"scans everything", test_retry_scans_everything},
+                         {"own boot only", test_retry_sees_own_boot_only},
+                         {"without log", test_retry_without_log},
+                         {"near hint", test_retry_near_hint},
+                         {"far", test_retry_far},
+                         {"back in time", test_retry_reaches_back_in_time},
+                         {"at a fork", test_retry_at_a_fork},
+                         {"trimmed", test_retry_trimmed},
+                         CU_TEST_INFO_NULL};
+  CU_TestInfo epochs[] = {{"meta gone", test_meta_gone},
+                          {"log gone", test_log_gone},
+                          {"both gone", test_both_gone},
+                          {"generation gone", test_generation_gone},
+                          {"ahead of clock", test_epoch_ahead_of_clock},
+                          {"out of range", test_epoch_out_of_range},
+                          {"log ahead of meta", test_log_ahead_of_meta},
+                          {"meta ahead of log", test_meta_ahead_of_log},
+                          {"wrong types", test_wrong_types},
+                          {"wrong types later", test_wrong_types_later},
+                          {"strange entries", test_strange_entries},
+                          CU_TEST_INFO_NULL};
+  CU_TestInfo open[] = {{"makes an epoch", test_open_makes_an_epoch},
+                        {"history", test_open_history},
+                        {"filters by age", test_open_filters_by_age},
+                        {"renews", test_open_renews},
+                        {"tops", test_tops},
+                        {"tops touch", test_tops_touch},
+                        {"tops of many", test_tops_of_many},
+                        CU_TEST_INFO_NULL};
+  CU_SuiteInfo suites[] = {{"publish", NULL, NULL, setup, NULL, publish},
+                           {"retry", NULL, NULL, setup, NULL, retry},
+                           {"epochs", NULL, NULL, setup, NULL, epochs},
+                           {"open", NULL, NULL, setup, NULL, open},
+                           CU_SUITE_INFO_NULL};
+  int status = test_run(argc, argv, suites);
+  if (started) sr_end(&sr);
+  return status;
+}
