@@ -43,7 +43,8 @@
  *       value), name, address, version, started (ms), connections,
  *       draining (0, 1)
  * Reply "ok", generation, born, server's time (ms), grace left (ms, 0: none);
- *       the beat was PUBLISHed as "TOKEN GENERATION". All integers.
+ *       the beat was PUBLISHed as "TOKEN GENERATION". A generation is text,
+ *       up to 2^64 - 1; the others are integers.
  *       Else the lease is not renewed and nothing is published:
  *       "fenced", generation, born: silent for a lease while others were heard;
  *       "clone", generation, born: somebody beats under this boot id;

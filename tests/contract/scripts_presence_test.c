@@ -190,7 +190,7 @@ static void test_renew(void) {
 }
 
 static void test_wrong_types(void) {
-  static const char *const keys[] = {"pr:ch:" BOOT_A, "pi:ch", "nodes"};
+  static const char *const keys[] = {("pr:ch:" BOOT_A), "pi:ch", "nodes"};
   const struct sr_answer *answer;
   for (size_t i = 0; i < 3; i++) {
     setup();

@@ -45,7 +45,7 @@ local counted = redis.pcall('HGET', node, 'n')
 if type(counted) == 'table' then return counted end
 local grace = tonumber(redis.call('ZSCORE', nodes, '!grace') or 0)
 local newest = newest_beat(nodes)
-local n, born = tonumber(stored[1] or nil), tonumber(stored[3] or nil)
+local n, born = stored[1], tonumber(stored[3] or nil) or 0
 if n and (stored[4] ~= layout or stored[5] ~= fingerprint) then
   local answer = {'disagree'}
   differences(answer, 'layout=' .. (stored[4] or ''), 'layout=' .. layout)
@@ -60,11 +60,11 @@ if changed then
     local random = redis.sha1hex(replid .. whole(us) .. boot .. token)
     born = tonumber(string.sub(random, 1, 13), 16)
   end
-  n = next_number(us, n or 0, replid)
+  n = next_number(us, counted_ms(n), replid)
   if not n then
     return redis.error_reply('ERR webwire: generation out of range')
   end
-  redis.call('HSET', gen, 'n', whole(n), 'id', replid, 'born', whole(born),
+  redis.call('HSET', gen, 'n', n, 'id', replid, 'born', whole(born),
              'v', layout, 'fp', fingerprint)
 end
 if newest > now + lease then -- the clock was set back
@@ -88,5 +88,5 @@ redis.call('HSET', node, 'n', count, 'name', ARGV[8], 'address', ARGV[9],
 redis.call('PEXPIRE', gen, 604800000)
 redis.call('PEXPIRE', nodes, 20 * lease)
 redis.call('PEXPIRE', node, 2 * lease)
-redis.call('PUBLISH', channel, token .. ' ' .. whole(n))
+redis.call('PUBLISH', channel, token .. ' ' .. n)
 return {'ok', n, born, now, math.max(0, grace - now)}

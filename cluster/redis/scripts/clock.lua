@@ -19,13 +19,23 @@ local function server()
          string.match(info, 'master_replid:(%x+)')
 end
 
--- The number of a generation or an epoch, larger than the one `before`. The
--- clock may be behind that (another master's ran ahead), and then "one more"
--- would be given out again by a server that lost its tail, or by two masters.
--- So 20 bits of the replication id, which every restart and promotion changes,
--- are added. nil: beyond what Lua counts exactly; the data is not ours.
+-- The numbers of generations and epochs are text of two parts: milliseconds
+-- (counted on from the number before where the clock is behind it: another
+-- master's ran ahead), then six digits that depend on the replication id, which
+-- every restart and promotion changes, and on the microsecond. Without these
+-- the same number would be given out again by a server that lost its tail, by
+-- two masters, or within one millisecond when the data is deleted.
+
+-- The first part of a number; 0 for what is none.
+local function counted_ms(number)
+  return tonumber(string.match(number or '', '^(%d+)%d%d%d%d%d%d$')) or 0
+end
+
+-- The number behind those whose first part is `before`; nil: there is none
+-- (2^64 is reached: the data is not ours).
 local function next_number(us, before, replid)
-  local salt = tonumber(string.sub(replid, 1, 5), 16)
-  local number = math.max(us, before + 1) + salt
-  if number < 9007199254740992 then return number end
+  local count = math.max(math.floor(us / 1000), before + 1)
+  if count > 18446744073708 then return nil end
+  local salt = string.sub(redis.sha1hex(replid .. whole(us)), 1, 8)
+  return whole(count) .. string.format('%06d', tonumber(salt, 16) % 1000000)
 end

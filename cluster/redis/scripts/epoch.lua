@@ -33,13 +33,12 @@ local function begin_epoch(m, l, gen, meta, ttl)
   elseif meta[2] ~= gen then why = 'generation' end
   local us, ms = clock()
   local _, replid = server()
-  local before = tonumber(string.match(last, '^%d+')) or 0
-  local epoch = next_number(us, math.max(before, tonumber(meta[1]) or 0),
-                            replid)
+  local before = math.max(counted_ms(string.match(last, '^%d+')),
+                          counted_ms(meta[1]))
+  local epoch = next_number(us, before, replid)
   if not epoch then
     return nil, redis.error_reply('ERR webwire: ids out of range: ' .. l)
   end
-  epoch = whole(epoch)
   if last == '0-0' then last = '' end
   local added = redis.pcall('XADD', l, epoch .. '-0', 'b', '', 's', last,
                             't', whole(ms), 'd', why)
