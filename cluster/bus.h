@@ -15,16 +15,11 @@
 
 #include "channel.h"
 #include "envelope.h"
+#include "publisher.h"
 #include "wwr_log.h"
 
 struct wwr_bus;
 struct wwri_bus_op;
-
-/** How much of a channel is kept. */
-struct wwri_log_limit {
-  uint32_t entries; /* 0: nothing, the message is not logged */
-  uint32_t age_ms;
-};
 
 /** A message of a channel. Everything borrowed until the call returns. */
 struct wwri_bus_message {

@@ -90,12 +90,16 @@ static void the_log_is_limited_by_count(void) {
 }
 
 static void await_empty_history(struct bus_node *on, const char *channel) {
+  enum { AGAIN_MS = 20 };
   struct bus_call *call = bus_history(on, channel, 10);
-  while (bus_end(call) == WWR_OK && call->history.count > 0) {
-    poll(NULL, 0, 20);
+  for (int waited = 0; bus_end(call) == WWR_OK && call->history.count > 0 &&
+                       waited < BUS_WAIT_MS;
+       waited += AGAIN_MS) {
+    poll(NULL, 0, AGAIN_MS);
     call = bus_history(on, channel, 10);
   }
   CU_ASSERT_EQUAL(call->err, WWR_OK);
+  CU_ASSERT_EQUAL(call->history.count, 0);
 }
 
 static void the_log_is_limited_by_age(void) {
