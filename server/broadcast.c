@@ -1,4 +1,4 @@
-/* One signal to every connection of the node.
+/* One signal to every connection of the node, or to all but one.
  *
  * With one I/O thread, and on it, the frame is queued at once. Otherwise it is
  * mailed to every shard under one lock, so that all connections see broadcasts
@@ -11,28 +11,36 @@ struct broadcast {
   struct wwri_mail mail;
   struct wwri_shard *shard;
   struct wwri_frame *frame; /* one reference */
+  uint64_t except;          /* id of a connection; 0: none */
 };
 
 /* Takes over one reference. */
-static void deliver(struct wwri_shard *shard, struct wwri_frame *frame) {
+static void deliver(struct wwri_shard *shard, struct wwri_frame *frame,
+                    uint64_t except) {
   size_t count = shard->own.conn_count;
+  size_t sent = count;
   if (count) wwri_frame_ref_n(frame, (unsigned)count);
   for (size_t i = 0; i < count; i++) {
-    struct wwri_pipe *pipe = shard->own.conns[i]->pipe;
-    (void)pipe->ops->send(pipe, frame);
+    const struct wwr_conn *conn = shard->own.conns[i];
+    if (except && conn->id == except) {
+      wwri_frame_unref(frame);
+      sent--;
+    } else {
+      (void)conn->pipe->ops->send(conn->pipe, frame);
+    }
   }
-  wwri_count(&shard->counters.signals_out, count);
+  wwri_count(&shard->counters.signals_out, sent);
   wwri_frame_unref(frame);
 }
 
 static void arrived(struct wwri_mail *mail) {
   struct broadcast *broadcast = WWRI_CONTAINER(mail, struct broadcast, mail);
-  deliver(broadcast->shard, broadcast->frame);
+  deliver(broadcast->shard, broadcast->frame, broadcast->except);
   free(broadcast);
 }
 
-static wwr_err post_to_all(struct wwr_server *server,
-                           struct wwri_frame *frame) {
+static wwr_err post_to_all(struct wwr_server *server, struct wwri_frame *frame,
+                           uint64_t except) {
   struct broadcast *mails[64];
   size_t count = server->shard_count;
   for (size_t i = 0; i < count; i++) {
@@ -45,7 +53,8 @@ static wwr_err post_to_all(struct wwr_server *server,
   wwri_frame_ref_n(frame, (unsigned)count);
   pthread_mutex_lock(&server->broadcast_lock);
   for (size_t i = 0; i < count; i++) {
-    *mails[i] = (struct broadcast){{.fn = arrived}, &server->shards[i], frame};
+    *mails[i] =
+        (struct broadcast){{.fn = arrived}, &server->shards[i], frame, except};
     wwri_loop_post(server->loops[i], &mails[i]->mail);
   }
   pthread_mutex_unlock(&server->broadcast_lock);
@@ -54,6 +63,13 @@ static wwr_err post_to_all(struct wwr_server *server,
 
 wwr_err wwr_server_broadcast(struct wwr_server *server, struct wwr_view name,
                              const struct wwr_payload *payload) {
+  return wwr_server_broadcast_except(server, NULL, name, payload);
+}
+
+wwr_err wwr_server_broadcast_except(struct wwr_server *server,
+                                    const struct wwr_conn *except,
+                                    struct wwr_view name,
+                                    const struct wwr_payload *payload) {
   static const struct wwr_payload none = {.encoding = WWR_BINARY};
   if (!payload) payload = &none;
   struct wwri_msg msg = {.type = wwri_signal_type(payload->encoding),
@@ -64,13 +80,14 @@ wwr_err wwr_server_broadcast(struct wwr_server *server, struct wwr_view name,
   wwr_err err =
       wwri_encode_frame(&msg, server->opts.message_buffer_bytes, &frame);
   if (err != WWR_OK) return err;
+  uint64_t except_id = except ? except->id : 0;
   struct wwri_loop *loop = server->loops[0];
   if (server->shard_count == 1 && wwri_loop_is_current(loop) &&
       !wwri_loop_has_mail(loop)) {
-    deliver(&server->shards[0], frame);
+    deliver(&server->shards[0], frame, except_id);
     return WWR_OK;
   }
-  err = post_to_all(server, frame);
+  err = post_to_all(server, frame, except_id);
   wwri_frame_unref(frame);
   return err;
 }

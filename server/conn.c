@@ -91,6 +91,11 @@ static bool on_upgrade(void *owner, size_t index, struct wwr_http *http,
     respond(http, 503, "shutting down\n");
     return false;
   }
+  const char *refusal = wwri_channels_refusal(server);
+  if (refusal) {
+    respond(http, 503, refusal);
+    return false;
+  }
   const struct wwr_server_hooks *hooks = &server->opts.hooks;
   if (hooks->on_upgrade && !hooks->on_upgrade(http, server->opts.user_data)) {
     return false;
@@ -137,13 +142,18 @@ static void on_opened(void *owner, size_t index, void *token,
 
 static void on_http(void *owner, size_t index, struct wwr_http *http) {
   struct wwr_server *server = owner;
+  char reason[256];
   (void)index;
   if (strcmp(wwr_http_method(http), "OPTIONS") != 0) {
     respond(http, 426, "this is a WebSocket server\n");
     (void)wwr_http_add_header(http, "Upgrade", "websocket");
     return;
   }
-  (void)wwr_http_respond(http, 200, NULL, (struct wwr_view){NULL, 0});
+  if (wwri_channels_ready(server, reason, sizeof reason)) {
+    (void)wwr_http_respond(http, 200, NULL, (struct wwr_view){NULL, 0});
+  } else {
+    respond(http, 503, reason);
+  }
   if (server->opts.hooks.on_options) {
     server->opts.hooks.on_options(http, server->opts.user_data);
   }
@@ -170,6 +180,25 @@ static void start_talking(struct wwr_conn *conn) {
   }
 }
 
+void wwri_conn_talk(struct wwr_conn *conn) {
+  if (!conn->channels.awaiting) return;
+  conn->channels.awaiting = false;
+  if (conn->state == WWRI_CONN_CONNECTING) start_talking(conn);
+}
+
+/* What on_connected subscribed is to stand before the client gets accept-conf;
+ * but a client must not wait for ever. */
+static void talk_soon(struct wwr_conn *conn) {
+  uint32_t wait = conn->server->opts.subscribe_wait_ms;
+  bool closing = atomic_load(&conn->server->closing_all) || conn->close_asked;
+  conn->channels.awaiting = true;
+  if (!conn->channels.holding || !wait || closing) {
+    wwri_conn_talk(conn);
+  } else {
+    wwri_loop_timer_set(conn->shard->loop, &conn->read_timer, wait);
+  }
+}
+
 void wwri_conn_hook_returned(struct wwr_conn *conn, enum wwri_work work) {
   if (work == WWRI_WORK_DISCONNECTED) {
     wwri_conn_finished(conn);
@@ -177,7 +206,7 @@ void wwri_conn_hook_returned(struct wwr_conn *conn, enum wwri_work work) {
   }
   wwr_conn_ref(conn);
   wwri_conn_work_end(conn);
-  if (conn->state == WWRI_CONN_CONNECTING) start_talking(conn);
+  if (conn->state == WWRI_CONN_CONNECTING) talk_soon(conn);
   wwr_conn_unref(conn);
 }
 
@@ -187,6 +216,7 @@ static void read_timer_fired(struct wwri_timer *timer) {
   struct wwr_conn *conn = WWRI_CONTAINER(timer, struct wwr_conn, read_timer);
   struct wwri_loop *loop = conn->shard->loop;
   uint64_t timeout = conn->server->opts.read_timeout_ms;
+  wwri_conn_talk(conn);
   if (conn->state != WWRI_CONN_OPEN) return;
   uint64_t now = wwri_loop_now_ms(loop);
   /* While messages wait for their turn it is us who are late. */
@@ -208,6 +238,7 @@ void wwri_conn_close_now(struct wwr_conn *conn, uint16_t code, wwr_err reason) {
   conn->reason = reason;
   atomic_store(&conn->closing, true);
   wwri_loop_timer_cancel(conn->shard->loop, &conn->read_timer);
+  wwri_channels_leave(conn);
   wwri_registry_leave(&conn->server->registry, conn);
   wwri_inbox_drop(conn);
   conn->pipe->ops->close(conn->pipe, code);
@@ -233,6 +264,7 @@ void wwri_conn_end(struct wwr_conn *conn, uint16_t code, wwr_err reason) {
 static void begin_close(struct wwr_conn *conn) {
   conn->close_asked = true;
   wwri_inbox_refuse(conn);
+  wwri_conn_talk(conn);
   wwri_conn_close_if_idle(conn);
 }
 
@@ -280,6 +312,7 @@ void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason) {
   atomic_store(&conn->gone, true);
   wwri_loop_timer_cancel(conn->shard->loop, &conn->read_timer);
   if (conn->slot != SIZE_MAX) wwri_shard_remove(conn->shard, conn);
+  wwri_channels_leave(conn);
   wwri_log(&conn->server->opts.log, WWR_LOG_DEBUG, conn->id, "disconnected",
            "reason", wwr_err_name(conn->reason), NULL);
   if (atomic_fetch_sub(&conn->server->live_pipes, 1) == 1) {

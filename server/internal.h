@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "channels.h"
 #include "codec.h"
 #include "http.h"
 #include "list.h"
@@ -61,6 +62,7 @@ struct wwri_shard {
   } own;
   struct wwri_mail relapse; /* see authority.c */
   atomic_uint relapses;
+  struct wwri_shard_channels channels;
 };
 
 /* Sessions with connections: key -> entry with its connections. The lock also
@@ -101,6 +103,7 @@ struct wwr_server {
   bool watching;                /* the store's events */
   atomic_ulong live_pipes;      /* until the pipe has died */
   atomic_ulong live_conns;      /* until on_disconnected has returned */
+  struct wwri_channels channels;
 
   struct { /* under `control.lock` */
     pthread_mutex_t lock;
@@ -201,6 +204,7 @@ struct wwr_conn {
                                   workers; NULL when hooks run inline */
   bool announced;              /* on_connected was (or would be) called */
   bool ended;                  /* so was on_disconnected */
+  struct wwri_conn_channels channels;
 };
 
 /* --- conn.c: life of a connection ---------------------------------------- */
@@ -222,6 +226,9 @@ void wwri_conn_reply_plain(struct wwr_conn *conn, enum wwri_msg_type type,
 static inline bool wwri_conn_refusing(const struct wwr_conn *conn) {
   return atomic_load(&conn->closing) || atomic_load(&conn->server->stopping);
 }
+
+/** If accept-conf waits for subscriptions, it waits no more. Loop thread. */
+void wwri_conn_talk(struct wwr_conn *conn);
 
 /** Close the pipe if a close or end waits for open work that is done. Loop
  * thread. */
@@ -481,6 +488,9 @@ bool wwri_keygen_random(char *out, size_t cap, void *user_data);
 wwr_err wwri_shard_add(struct wwri_shard *shard, struct wwr_conn *conn);
 void wwri_shard_remove(struct wwri_shard *shard, struct wwr_conn *conn);
 
+/** The shard on whose thread this is called, or NULL. */
+struct wwri_shard *wwri_shard_current(const struct wwr_server *server);
+
 /** True on any of the server's I/O threads. */
 bool wwri_on_io_thread(const struct wwr_server *server);
 
@@ -507,5 +517,9 @@ static inline void wwri_server_work_end(struct wwr_server *server) {
 /** Wait until no work is open, late work included, and no connection is left.
  */
 void wwri_shutdown_wait_idle(struct wwr_server *server);
+
+/** Then: close the bus, if the shutdown could not, and wait until every
+ * promised callback was called. */
+void wwri_shutdown_end_channels(struct wwr_server *server);
 
 #endif

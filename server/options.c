@@ -14,6 +14,8 @@ enum {
   MAX_BUFFER_BYTES = 64 << 20,
   MAX_IO_THREADS = 64,
   MAX_WORKERS = 1024,
+  MAX_CONN_CHANNELS = 65536,
+  MAX_SUBSCRIBE_WAIT_MS = 60000,
   ACCEPT_CONF_BYTES = 11,
   QUEUE_SPARE_BYTES = 1024 /* frame headers and the next small message */
 };
@@ -27,6 +29,8 @@ void wwr_server_opts_default(struct wwr_server_opts *opts) {
   opts->worker_threads = 64;
   opts->max_queued_bytes = 1 << 20;
   opts->max_pending_bytes = 64 << 10;
+  opts->max_conn_channels = 1000;
+  opts->subscribe_wait_ms = 2000;
   opts->ping_interval_ms = 25000;
   opts->shutdown_timeout_ms = 30000;
 }
@@ -69,6 +73,12 @@ static const char *bad_field(const struct wwr_server_opts *opts) {
     return "max_queued_bytes";
   }
   if (!opts->max_pending_bytes) return "max_pending_bytes";
+  if (!opts->max_conn_channels || opts->max_conn_channels > MAX_CONN_CHANNELS) {
+    return "max_conn_channels";
+  }
+  if (opts->subscribe_wait_ms > MAX_SUBSCRIBE_WAIT_MS) {
+    return "subscribe_wait_ms";
+  }
   return bad_subprotocol(opts);
 }
 

@@ -76,6 +76,7 @@ static struct loss take_off(struct wwri_registry *registry,
   assert(entry && entry->count > 0);
   wwri_list_remove(&conn->session_link);
   conn->session = NULL;
+  wwri_conn_session_changed(conn);
   conn->counted = false;
   conn->opening = NULL;
   loss.last = --entry->count == 0;
@@ -113,6 +114,7 @@ static wwr_err attach_locked(struct wwri_registry *registry,
   *left = take_off(registry, conn);
   wwri_list_append(&entry->conns, &conn->session_link);
   conn->session = session;
+  wwri_conn_session_changed(conn);
   conn->counted = registry->store && !created;
   conn->opening = registry->store ? created : NULL;
   return WWR_OK;

@@ -78,6 +78,7 @@ static void destroy(struct wwr_server *server) {
   for (size_t i = 0; i < server->shard_count; i++) {
     wwri_loop_stop(server->loops[i]);
   }
+  wwri_channels_deinit(server);
   for (size_t i = 0; i < server->shard_count; i++) {
     free_spares(&server->shards[i]);
     free(server->shards[i].own.conns);
@@ -109,6 +110,7 @@ wwr_err wwr_server_new(struct wwr_server **out,
   if (err == WWR_OK) err = make_notices(server);
   if (err == WWR_OK) err = make_shards(server);
   if (err == WWR_OK) err = make_pools(server);
+  if (err == WWR_OK) err = wwri_channels_init(server);
   if (err != WWR_OK) {
     destroy(server);
     return err;
@@ -126,6 +128,7 @@ void wwr_server_free(struct wwr_server *server) {
   if (!server) return;
   wwr_server_shutdown(server);
   wwri_shutdown_wait_idle(server);
+  wwri_shutdown_end_channels(server);
   if (server->control.has_thread) pthread_join(server->control.thread, NULL);
   struct wwr_transport *transport = server->transport;
   struct wwr_sessionstore *store = server->store;
@@ -164,17 +167,28 @@ static wwr_err start_transport(struct wwr_server *server) {
   return server->transport->ops->start(server->transport, &config);
 }
 
-static wwr_err start_all(struct wwr_server *server) {
-  wwr_err err = start_loops(server);
-  if (err == WWR_OK) err = start_transport(server);
-  if (err != WWR_OK) return err;
+static wwr_err start_control(struct wwr_server *server) {
   if (pthread_create(&server->control.thread, NULL, wwri_shutdown_thread,
                      server) != 0) {
-    server->transport->ops->stop(server->transport);
     return WWR_E_IO;
   }
   server->control.has_thread = true;
   return WWR_OK;
+}
+
+/* The bus is told where we listen, so it is opened after the transport; who
+ * connects in between gets 503. */
+static wwr_err start_all(struct wwr_server *server) {
+  wwr_err err = start_loops(server);
+  if (err == WWR_OK) err = start_transport(server);
+  if (err != WWR_OK) return err;
+  err = wwri_channels_open(server, wwr_server_address(server));
+  if (err == WWR_OK) err = start_control(server);
+  if (err != WWR_OK) {
+    server->transport->ops->stop(server->transport);
+    wwri_channels_close(server);
+  }
+  return err;
 }
 
 wwr_err wwr_server_start(struct wwr_server *server) {

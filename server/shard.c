@@ -29,11 +29,15 @@ void wwri_shard_remove(struct wwri_shard *shard, struct wwr_conn *conn) {
   moved->slot = conn->slot;
 }
 
-bool wwri_on_io_thread(const struct wwr_server *server) {
+struct wwri_shard *wwri_shard_current(const struct wwr_server *server) {
   for (size_t i = 0; i < server->shard_count; i++) {
-    if (wwri_loop_is_current(server->loops[i])) return true;
+    if (wwri_loop_is_current(server->loops[i])) return &server->shards[i];
   }
-  return false;
+  return NULL;
+}
+
+bool wwri_on_io_thread(const struct wwr_server *server) {
+  return wwri_shard_current(server) != NULL;
 }
 
 /* One errand over all shards, one after the other: the caller sleeps. */

@@ -3,8 +3,9 @@
  *
  * Happy path: refuse new connections and requests -> refuse what waits -> open
  * handlers finish and their replies are queued -> every connection is closed
- * with 1001 behind its last reply -> the transport stops. Each wait is bounded
- * by shutdown_timeout_ms and ended early by wwr_server_abort(). */
+ * with 1001 behind its last reply -> the transport stops -> the bus is closed,
+ * unless something is still open: then the server's end does it. Each wait is
+ * bounded by shutdown_timeout_ms and ended early by wwr_server_abort(). */
 #include <errno.h>
 #include <time.h>
 
@@ -74,8 +75,24 @@ void wwri_shutdown_wait_idle(struct wwr_server *server) {
 
 static void close_conn(struct wwr_conn *conn) {
   /* Still in on_connected: it is closed as soon as that has returned. */
-  if (conn->state == WWRI_CONN_CONNECTING) return;
+  if (conn->state == WWRI_CONN_CONNECTING && !conn->channels.awaiting) return;
   wwri_conn_close_now(conn, WWRI_CLOSE_GOING_AWAY, WWR_OK);
+}
+
+/* The connections are gone, which the bus is told before it is closed. */
+static void leave_bus(struct wwr_server *server) {
+  wwri_channels_settle(server);
+  (void)wait_for(server, wwri_channels_settled, WWRI_LEAVE_WAIT_MS);
+  wwri_channels_close(server);
+}
+
+void wwri_shutdown_end_channels(struct wwr_server *server) {
+  leave_bus(server);
+  pthread_mutex_lock(&server->control.lock);
+  while (!wwri_channels_quiet(server)) {
+    pthread_cond_wait(&server->control.changed, &server->control.lock);
+  }
+  pthread_mutex_unlock(&server->control.lock);
 }
 
 static void warn(struct wwr_server *server, const char *message) {
@@ -95,6 +112,7 @@ static void stop_gracefully(struct wwr_server *server) {
     warn(server, "shutdown: open connections are cut off");
   }
   server->transport->ops->stop(server->transport);
+  if (idle(server)) leave_bus(server);
 }
 
 static void set_stopped(struct wwr_server *server) {

@@ -8,6 +8,7 @@
 #ifndef WWR_SERVER_H
 #define WWR_SERVER_H
 
+#include "wwr_channel.h"
 #include "wwr_conn.h"
 #include "wwr_log.h"
 #include "wwr_sessionstore.h"
@@ -18,6 +19,7 @@ extern "C" {
 #endif
 
 struct wwr_server; /* opaque; freed by wwr_server_free() */
+struct wwr_bus;    /* what carries channels between nodes; opaque */
 
 /** What the application does. All optional; copied. Borrowed arguments are
  * valid until the hook returns. */
@@ -52,6 +54,21 @@ struct wwr_server_hooks {
    * hook every request gets reply-internal-error. */
   void (*on_request)(struct wwr_conn *conn, struct wwr_request *request,
                      const struct wwr_message *message, void *user_data);
+
+  /** A channel is used on this node for the first time (in a while): change in
+   * `opts` what differs from the defaults. On any thread: must not block. */
+  void (*on_channel)(struct wwr_view channel, struct wwr_channel_opts *opts,
+                     void *user_data);
+
+  /** Messages of a channel could not be repaired (docs/cluster.md); logged and
+   * counted in any case. On an I/O thread: must not block. */
+  void (*on_verdict)(struct wwr_server *server, struct wwr_view channel,
+                     const struct wwr_verdict *verdict, void *user_data);
+
+  /** The cluster's health as this node sees it changed. On an I/O thread: must
+   * not block. */
+  void (*on_health)(struct wwr_server *server, enum wwr_health health,
+                    void *user_data);
 };
 
 /** Where on_connected, on_disconnected, on_signal and on_request run. */
@@ -75,7 +92,10 @@ struct wwr_server_opts {
   struct wwr_transport *transport; /**< Required; the server takes it over. */
   struct wwr_sessionstore *store;  /**< Optional, taken over; NULL: sessions are
                                         disabled. */
-  struct wwr_log log;              /**< Default: silence. Copied. */
+  struct wwr_bus *bus; /**< Optional; default NULL: channels within this server.
+                            Not taken over: it outlives the server, which opens
+                            it at its start and closes it at its end. */
+  struct wwr_log log;  /**< Default: silence. Copied. */
 
   enum wwr_handlers handlers; /**< Default WWR_HANDLERS_BLOCKING. */
   int concurrency;            /**< Default limit of a connection, 0: see
@@ -100,6 +120,11 @@ struct wwr_server_opts {
                                      its concurrency limit before its socket is
                                      no longer read. Default 65536. */
   uint32_t max_connections;     /**< Default 0: as many as descriptors allow. */
+  uint32_t max_conn_channels;   /**< Channels per connection. Default 1000,
+                                     1..65536. */
+  uint32_t subscribe_wait_ms;   /**< How long accept-conf may wait for what
+                                     on_connected subscribes. Default 2000, up to
+                                     60000; 0: not at all. */
   uint32_t ping_interval_ms;    /**< Default 25000, 0: no pings. Jittered. */
   uint32_t shutdown_timeout_ms; /**< How long wwr_server_shutdown() waits for
                                      open handlers. Default 30000; 0: for
@@ -157,6 +182,12 @@ WWR_API const char *wwr_server_address(const struct wwr_server *server);
 WWR_API wwr_err wwr_server_broadcast(struct wwr_server *server,
                                      struct wwr_view name,
                                      const struct wwr_payload *payload);
+
+/** The same to all but one connection. */
+WWR_API wwr_err wwr_server_broadcast_except(struct wwr_server *server,
+                                            const struct wwr_conn *except,
+                                            struct wwr_view name,
+                                            const struct wwr_payload *payload);
 
 /** Number of sessions that have connections to this server. */
 WWR_API size_t wwr_server_sessions(const struct wwr_server *server);

@@ -71,7 +71,7 @@ arrows transport/websocket transport loop core
 arrows redis loop core
 arrows cluster protocol core
 arrows sessionstore session core
-arrows server transport sessionstore protocol session loop core
+arrows server transport sessionstore cluster protocol session loop core
 arrows client transport protocol session loop core
 # Examples and the load generator see what a user sees.
 arrows examples server/config

@@ -10,6 +10,7 @@ enum { WAIT_SECONDS = 30, BUFFER_BYTES = 64 << 20 };
 void *__real_realloc(void *memory, size_t size); /* see test_alloc.c */
 
 struct fixture fix;
+void (*fixture_end)(void);
 
 static struct {
   enum wwr_handlers handlers;
@@ -369,6 +370,7 @@ static void teardown(void) {
   traffic_stop();
   fixture_stop_peers();
   fixture_free_server();
+  if (fixture_end) fixture_end();
   if (fix.store.kept_count) fix.store.base.ops->free(&fix.store.base);
   for (int i = 0; i < fix.peer_count; i++) {
     free_frames(fix.peers[i].rx, fix.peers[i].rx_count);

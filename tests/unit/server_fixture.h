@@ -61,6 +61,8 @@ struct test_store {
 
 extern const struct wwr_sessionstore_ops test_store_ops[2]; /* [blocking] */
 
+struct test_bus; /* server_bus.h */
+
 struct fixture {
   pthread_mutex_t lock;
   pthread_cond_t changed; /* after every event */
@@ -71,7 +73,8 @@ struct fixture {
   struct test_store store;
   bool with_store; /* default true */
   bool store_blocks;
-  bool tolerant; /* allocations fail: peers may fail without a word */
+  struct test_bus *bus; /* NULL: the server's own */
+  bool tolerant;        /* allocations fail: peers may fail without a word */
 
   struct peer peers[PEERS_MAX];
   int peer_count;
@@ -112,6 +115,9 @@ void fixture_reset(void);
 
 /** End peers and server and check the promises; the teardown does it too. */
 void fixture_stop_peers(void);
+
+/** Frees what a suite has added to `fix`, after the server's end. */
+extern void (*fixture_end)(void);
 void fixture_free_server(void);
 
 /** Wait until `expr` (over what fix.lock guards) holds; assert that it does. */

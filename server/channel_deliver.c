@@ -1,0 +1,191 @@
+/* A message from the bus to the connections of a shard. It is encoded and
+ * framed once for all shards; every connection's queue holds a reference. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+struct delivery {
+  struct wwri_item item;
+  struct wwri_feed *feed;
+  struct wwri_frame *frame; /* one reference */
+  struct wwri_logid id;
+  uint64_t except; /* id of a connection; 0: none */
+  bool pressed;    /* the bus was told that too much waits here */
+};
+
+/* --- The frame ------------------------------------------------------------ */
+
+static bool is_same(const struct wwri_frame *frame,
+                    const struct wwri_msg *msg) {
+  struct wwri_msg have;
+  if (frame->message_len != wwri_encoded_len(msg)) return false;
+  if (wwri_decode(wwri_frame_view(frame), &have) != WWR_OK) return false;
+  return have.type == msg->type && wwr_view_equal(have.name, msg->name) &&
+         wwr_view_equal(have.payload.data, msg->payload.data);
+}
+
+/* With one reference. The other shards' receivers come right after the first,
+ * so the last frame is kept for them. */
+static wwr_err frame_of(struct wwr_server *server,
+                        const struct wwri_bus_message *message,
+                        struct wwri_frame **out) {
+  struct wwri_frame **kept = &server->channels.bus_thread.frame;
+  struct wwri_msg msg = {.type = wwri_signal_type(message->payload.encoding),
+                         .name = message->name,
+                         .payload = message->payload};
+  if (*kept && is_same(*kept, &msg)) {
+    *out = wwri_frame_ref(*kept);
+    return WWR_OK;
+  }
+  wwr_err err = wwri_encode_frame(&msg, server->opts.message_buffer_bytes, out);
+  if (err != WWR_OK || server->shard_count == 1) return err;
+  wwri_frame_unref(*kept);
+  *kept = wwri_frame_ref(*out);
+  return WWR_OK;
+}
+
+/* --- On the shard's loop -------------------------------------------------- */
+
+struct walk {
+  struct wwri_frame *frame;
+  struct wwri_logid id;
+  uint64_t except;
+  bool compare; /* some began after this message */
+  uint32_t half;
+  unsigned sent;
+  bool full;
+};
+
+static bool is_for(const struct walk *walk, const struct wwri_slot *slot) {
+  if (walk->except && slot->conn->id == walk->except) return false;
+  return !walk->compare || wwri_logid_compare(walk->id, slot->reader->from) > 0;
+}
+
+/* Consumes one reference. What the connection was sent on this loop and is
+ * still in its mail goes first. */
+static void give(struct walk *walk, struct wwr_conn *conn) {
+  struct wwri_pipe *pipe = conn->pipe;
+  if (conn->own_parcels) {
+    (void)wwri_conn_send(conn, walk->frame);
+    return;
+  }
+  (void)pipe->ops->send(pipe, walk->frame);
+  walk->sent++;
+  walk->full |= pipe->queued_bytes > walk->half;
+}
+
+/* Takes over one reference of the frame. */
+static void hand_out(struct wwri_feed *feed, struct wwri_frame *frame,
+                     struct wwri_logid id, uint64_t except) {
+  struct wwri_shard *shard = feed->shard;
+  size_t count = feed->count;
+  struct walk walk = {.frame = frame,
+                      .id = id,
+                      .except = except,
+                      .half = shard->server->opts.max_queued_bytes / 2};
+  if (!wwri_logid_none(id)) {
+    walk.compare = wwri_logid_compare(id, feed->newest) <= 0;
+    if (wwri_logid_compare(id, feed->last) > 0) feed->last = id;
+  }
+  if (count) {
+    wwri_shard_spend(shard, wwri_frame_wire_len(frame));
+    wwri_frame_ref_n(frame, (unsigned)count);
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (is_for(&walk, &feed->slots[i])) {
+      give(&walk, feed->slots[i].conn);
+    } else {
+      wwri_frame_unref(frame);
+    }
+  }
+  wwri_count(&shard->counters.signals_out, walk.sent);
+  wwri_frame_unref(frame);
+  if (walk.full) {
+    wwri_feed_press(feed);
+    wwri_feed_pace(feed);
+  }
+  if (!wwri_list_empty(&feed->held)) wwri_feed_release(feed, false);
+}
+
+static void delivery_run(struct wwri_item *item) {
+  struct delivery *delivery = WWRI_CONTAINER(item, struct delivery, item);
+  if (delivery->pressed) wwri_feed_pace(delivery->feed);
+  hand_out(delivery->feed, delivery->frame, delivery->id, delivery->except);
+  free(delivery);
+}
+
+/* --- On the bus's thread -------------------------------------------------- */
+
+static void lost_run(struct wwri_item *item) {
+  struct wwri_feed *feed = WWRI_CONTAINER(item, struct wwri_feed, lost.item);
+  struct wwr_server *server = feed->shard->server;
+  pthread_mutex_lock(&server->channels.lock);
+  struct wwri_verdict verdict = feed->lost.verdict;
+  feed->lost.posted = false;
+  pthread_mutex_unlock(&server->channels.lock);
+  wwri_feed_judge(feed, &verdict, true);
+}
+
+/* Several losses before the shard hears of the first are one. */
+static bool merge_loss(struct wwri_feed *feed, struct wwri_logid id) {
+  struct wwri_verdict *verdict = &feed->lost.verdict;
+  bool posted = feed->lost.posted;
+  feed->lost.posted = true;
+  if (!posted) *verdict = (struct wwri_verdict){.kind = WWRI_LOST, .from = id};
+  verdict->to = id;
+  verdict->count++;
+  return !posted;
+}
+
+void wwri_feed_lose(struct wwri_feed *feed, struct wwri_logid id) {
+  struct wwri_channels *channels = &feed->shard->server->channels;
+  atomic_fetch_add(&channels->lost, 1);
+  pthread_mutex_lock(&channels->lock);
+  bool fresh = merge_loss(feed, id);
+  pthread_mutex_unlock(&channels->lock);
+  if (!fresh) return;
+  feed->lost.item.shard = feed->shard;
+  feed->lost.item.run = lost_run;
+  wwri_item_send(&feed->lost.item);
+}
+
+/* Takes the frame over. False: it can't be queued. */
+static bool post(struct wwri_feed *feed, struct wwri_frame *frame,
+                 struct wwri_logid id, uint64_t except) {
+  struct wwri_shard *shard = feed->shard;
+  uint64_t waiting = atomic_load(&shard->channels.waiting);
+  size_t bytes = wwri_frame_wire_len(frame) + sizeof(struct delivery);
+  struct delivery *delivery = NULL;
+  if (waiting < WWRI_ITEMS_MAX) delivery = malloc(sizeof *delivery);
+  if (!delivery) {
+    wwri_frame_unref(frame);
+    return false;
+  }
+  *delivery = (struct delivery){
+      .feed = feed, .frame = frame, .id = id, .except = except};
+  delivery->item.shard = shard;
+  delivery->item.bytes = (uint32_t)bytes;
+  delivery->item.run = delivery_run;
+  delivery->pressed = waiting + bytes > shard->server->channels.press_bytes;
+  if (delivery->pressed) wwri_feed_press(feed);
+  wwri_item_send(&delivery->item);
+  return true;
+}
+
+void wwri_feed_deliver(struct wwri_bus_sub *sub,
+                       const struct wwri_bus_message *message) {
+  struct wwri_feed *feed = WWRI_CONTAINER(sub, struct wwri_feed, sub);
+  struct wwr_server *server = feed->shard->server;
+  struct wwri_frame *frame;
+  uint64_t except = 0;
+  if (message->sender.process == server->channels.process) {
+    except = message->sender.conn;
+  }
+  if (frame_of(server, message, &frame) != WWR_OK) {
+    wwri_feed_lose(feed, message->id);
+  } else if (wwri_shard_may_act(feed->shard)) {
+    hand_out(feed, frame, message->id, except);
+  } else if (!post(feed, frame, message->id, except)) {
+    wwri_feed_lose(feed, message->id);
+  }
+}

@@ -1,0 +1,92 @@
+/* What comes from the bus, in one order per shard.
+ *
+ * An item runs at once when the bus runs on the shard's own loop and nothing
+ * waits there that was posted before; else it goes by mail. Messages have a
+ * credit, which the next flush renews: whatever burst arrives in one pass of
+ * the loop, a connection that reads can't have its queue filled by it. What is
+ * over the credit waits in `inflow`, and everything behind it too. */
+#include "internal.h"
+
+/* Connections that one flush of a transport may leave for the next pass. */
+enum { CONNS_PER_FLUSH = 1000, FLUSHES_TO_FILL = 8 };
+
+static struct wwri_shard *shard_of(struct wwri_flusher *flusher) {
+  return WWRI_CONTAINER(flusher, struct wwri_shard, channels.flusher);
+}
+
+static int64_t full_credit(const struct wwri_shard *shard) {
+  int64_t bytes = shard->server->opts.max_queued_bytes / FLUSHES_TO_FILL;
+  return bytes / (1 + (int64_t)shard->own.conn_count / CONNS_PER_FLUSH) + 1;
+}
+
+static void take(struct wwri_item *item) {
+  atomic_fetch_sub(&item->shard->channels.waiting, item->bytes);
+  item->run(item);
+}
+
+static void on_flush(struct wwri_flusher *flusher) {
+  struct wwri_shard *shard = shard_of(flusher);
+  struct wwri_shard_channels *channels = &shard->channels;
+  struct wwri_list *node;
+  channels->credit = full_credit(shard);
+  while (channels->credit > 0 && (node = wwri_list_pop(&channels->inflow))) {
+    take(WWRI_CONTAINER(node, struct wwri_item, node));
+  }
+  if (!wwri_list_empty(&channels->inflow)) {
+    wwri_loop_flush_later(shard->loop, flusher);
+  }
+}
+
+void wwri_shard_channels_init(struct wwri_shard *shard) {
+  struct wwri_shard_channels *channels = &shard->channels;
+  wwri_map_init(&channels->feeds);
+  wwri_list_init(&channels->inflow);
+  wwri_flusher_init(&channels->flusher, on_flush);
+  channels->credit = 1;
+}
+
+void wwri_shard_spend(struct wwri_shard *shard, size_t bytes) {
+  shard->channels.credit -= (int64_t)bytes;
+  wwri_loop_flush_later(shard->loop, &shard->channels.flusher);
+}
+
+static void put_off(struct wwri_item *item) {
+  struct wwri_shard *shard = item->shard;
+  wwri_list_append(&shard->channels.inflow, &item->node);
+  wwri_loop_flush_later(shard->loop, &shard->channels.flusher);
+}
+
+static bool may_take(const struct wwri_shard *shard, uint32_t bytes) {
+  if (!wwri_list_empty(&shard->channels.inflow)) return false;
+  return !bytes || shard->channels.credit > 0;
+}
+
+static void item_arrived(struct wwri_mail *mail) {
+  struct wwri_item *item = WWRI_CONTAINER(mail, struct wwri_item, mail);
+  if (may_take(item->shard, item->bytes)) {
+    take(item);
+  } else {
+    put_off(item);
+  }
+}
+
+static bool nothing_before(const struct wwri_shard *shard) {
+  return wwri_loop_is_current(shard->loop) && !wwri_loop_has_mail(shard->loop);
+}
+
+bool wwri_shard_may_act(struct wwri_shard *shard) {
+  return nothing_before(shard) && may_take(shard, 1);
+}
+
+void wwri_item_send(struct wwri_item *item) {
+  struct wwri_shard *shard = item->shard;
+  atomic_fetch_add(&shard->channels.waiting, item->bytes);
+  if (!nothing_before(shard)) {
+    item->mail.fn = item_arrived;
+    wwri_loop_post(shard->loop, &item->mail);
+  } else if (may_take(shard, item->bytes)) {
+    take(item);
+  } else {
+    put_off(item);
+  }
+}

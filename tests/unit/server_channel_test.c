@@ -1,0 +1,516 @@
+/* Channels: subscribing, publishing, history, presence, as one server shows
+ * them, whatever its bus. */
+#include <string.h>
+
+#include "server_channel_common.h"
+
+/* --- Subscribing and publishing --------------------------------------------
+ */
+
+static void a_message_reaches_its_subscribers(void) {
+  channel_start();
+  struct peer *a = connect_to("room");
+  struct peer *b = connect_to("room");
+  struct peer *other = connect_to("other");
+  struct answer first = publish("room", "1");
+  struct answer second = publish("room", "2");
+  CU_ASSERT_EQUAL(first.err, WWR_OK);
+  CU_ASSERT_EQUAL(first.id.epoch, second.id.epoch);
+  CU_ASSERT_EQUAL(first.id.offset + 1, second.id.offset);
+  expect_message(a, "1");
+  expect_message(a, "2");
+  expect_message(b, "1");
+  expect_message(b, "2");
+  peer_expect_nothing(other);
+  struct wwr_cluster_state state;
+  wwr_server_cluster(fix.server, &state);
+  CU_ASSERT_EQUAL(state.health, WWR_HEALTH_READY);
+  CU_ASSERT_EQUAL(state.published, 2);
+  CU_ASSERT_EQUAL(state.verdicts[WWR_VERDICT_LOST], 0);
+}
+
+static void nobody_listens(void) {
+  channel_start();
+  CU_ASSERT_EQUAL(publish("empty", "x").err, WWR_OK);
+  struct wwr_payload text = wwr_payload_text("y");
+  CU_ASSERT_EQUAL(
+      wwr_server_publish(fix.server, wwr_view_str("empty"), wwr_view_str("m"),
+                         &text, NULL, NULL, NULL),
+      WWR_OK);
+  struct answer history = ask_history("empty", 10);
+  CU_ASSERT_STRING_EQUAL(history.texts, "x y");
+}
+
+static void the_sender_is_left_out(void) {
+  struct wwr_conn *conn;
+  channel_start();
+  struct peer *other = connect_to("room");
+  struct peer *sender = peer_connect_conn(&conn);
+  (void)subscribe(conn, "room", 0);
+  (void)publish_except("room", "1", conn);
+  (void)publish("room", "2");
+  expect_message(other, "1");
+  expect_message(other, "2");
+  expect_message(sender, "2");
+}
+
+static void signals_keep_their_encoding(void) {
+  channel_start();
+  struct peer *peer = connect_to("room");
+  struct wwr_payload binary = wwr_payload_binary("\0\1", 2);
+  struct wwr_payload wide = {WWR_UTF16, {(const uint8_t *)"a\0", 2}};
+  struct wwr_view room = wwr_view_str("room");
+  CU_ASSERT_EQUAL(wwr_server_publish(fix.server, room, wwr_view_str("b"),
+                                     &binary, NULL, NULL, NULL),
+                  WWR_OK);
+  CU_ASSERT_EQUAL(wwr_server_publish(fix.server, room, wwr_view_str("w"), &wide,
+                                     NULL, NULL, NULL),
+                  WWR_OK);
+  CU_ASSERT_EQUAL(wwr_server_publish(fix.server, room, wwr_view_str("none"),
+                                     NULL, NULL, NULL, NULL),
+                  WWR_OK);
+  struct wwri_msg msg = peer_expect(peer, WWRI_SIGNAL_BINARY);
+  CU_ASSERT_EQUAL(msg.payload.data.len, 2);
+  msg = peer_expect(peer, WWRI_SIGNAL_UTF16);
+  CU_ASSERT_TRUE(wwr_view_equal(msg.payload.data, wide.data));
+  msg = peer_expect(peer, WWRI_SIGNAL_BINARY);
+  CU_ASSERT_TRUE(view_is(msg.name, "none"));
+}
+
+/* `done` is first, what it sends next, then what came later. */
+static void history_and_what_follows(void) {
+  struct wwr_conn *conn;
+  channel_start();
+  for (int i = 0; i < 5; i++) {
+    char text[2] = {(char)('0' + i), '\0'};
+    (void)publish("room", text);
+  }
+  struct peer *peer = peer_connect_conn(&conn);
+  struct answer answer = {.signal = conn};
+  CU_ASSERT_EQUAL(
+      wwr_conn_subscribe(conn, wwr_view_str("room"), 3, on_subscribed, &answer),
+      WWR_OK);
+  WAIT(answer.calls == 1);
+  CU_ASSERT_STRING_EQUAL(answer.texts, "2 3 4");
+  (void)publish("room", "5");
+  struct wwri_msg msg = peer_expect(peer, WWRI_SIGNAL_BINARY);
+  CU_ASSERT_TRUE(view_is(msg.name, "done"));
+  expect_message(peer, "5");
+  CU_ASSERT_STRING_EQUAL(ask_history("room", 256).texts, "0 1 2 3 4 5");
+  CU_ASSERT_STRING_EQUAL(ask_history("room", 2).texts, "4 5");
+  CU_ASSERT_EQUAL(ask_history("room", 0).count, 0);
+  CU_ASSERT_EQUAL(ask_history("unknown", 9).count, 0);
+}
+
+static void subscribing_again_changes_nothing(void) {
+  struct wwr_conn *conn;
+  channel_start();
+  struct peer *peer = peer_connect_conn(&conn);
+  (void)subscribe(conn, "room", 0);
+  (void)publish("room", "1");
+  struct answer again = subscribe(conn, "room", 5);
+  CU_ASSERT_EQUAL(again.err, WWR_OK);
+  CU_ASSERT_STRING_EQUAL(again.texts, "1");
+  CU_ASSERT_EQUAL(wwr_conn_channels(conn), 1);
+  (void)publish("room", "2");
+  expect_message(peer, "1");
+  expect_message(peer, "2");
+  peer_expect_nothing(peer);
+  CU_ASSERT_EQUAL(ask_subscribers("room"), 1);
+}
+
+static void nothing_after_unsubscribe(void) {
+  struct wwr_conn *conn;
+  channel_start();
+  struct peer *stays = connect_to("room");
+  struct peer *peer = peer_connect_conn(&conn);
+  (void)subscribe(conn, "room", 0);
+  (void)publish("room", "1");
+  expect_message(peer, "1");
+  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, wwr_view_str("room")), WWR_OK);
+  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, wwr_view_str("room")), WWR_OK);
+  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, wwr_view_str("x")), WWR_OK);
+  settle();
+  (void)publish("room", "2");
+  expect_message(stays, "1");
+  expect_message(stays, "2");
+  peer_expect_nothing(peer);
+  CU_ASSERT_EQUAL(wwr_conn_channels(conn), 0);
+  CU_ASSERT_EQUAL(ask_subscribers("room"), 1);
+}
+
+static void who_leaves_is_unsubscribed(void) {
+  channel_start();
+  struct peer *stays = connect_to("room");
+  struct peer *closes = connect_to("room");
+  struct peer *breaks = connect_to("room");
+  wait_subscribers("room", 3);
+  peer_close(closes);
+  peer_abort(breaks);
+  wait_subscribers("room", 1);
+  (void)publish("room", "1");
+  expect_message(stays, "1");
+}
+
+static wwr_err try_publish(const char *channel, struct wwr_view name,
+                           const struct wwr_payload *payload) {
+  return wwr_server_publish(fix.server, wwr_view_str(channel), name, payload,
+                            NULL, on_published, NULL);
+}
+
+static wwr_err try_subscribe(struct wwr_conn *conn, struct wwr_view channel,
+                             uint32_t history) {
+  return wwr_conn_subscribe(conn, channel, history, on_subscribed, NULL);
+}
+
+static void bad_calls_are_refused(void) {
+  char name[300];
+  struct wwr_conn *conn;
+  memset(name, 'x', sizeof name);
+  struct wwr_view empty = {NULL, 0}, long_name = {(uint8_t *)name, 201},
+                  room = wwr_view_str("room");
+  fix.opts.message_buffer_bytes = 64;
+  CU_ASSERT_EQUAL_FATAL(fixture_new(), WWR_OK);
+  struct wwr_payload text = wwr_payload_text("x");
+  CU_ASSERT_EQUAL(try_publish("room", empty, &text), WWR_E_CLOSED);
+  CU_ASSERT_EQUAL_FATAL(wwr_server_start(fix.server), WWR_OK);
+  (void)peer_connect_conn(&conn);
+  CU_ASSERT_EQUAL(try_publish("", empty, &text), WWR_E_INVALID);
+  CU_ASSERT_EQUAL(try_publish("!ctl", empty, &text), WWR_E_INVALID);
+  CU_ASSERT_EQUAL(try_publish("tab\t", empty, &text), WWR_E_INVALID);
+  CU_ASSERT_EQUAL(try_publish("room", empty, NULL), WWR_E_PROTOCOL);
+  CU_ASSERT_EQUAL(try_publish("room", wwr_view_str("\n"), &text),
+                  WWR_E_PROTOCOL);
+  text.data = (struct wwr_view){(uint8_t *)name, 63};
+  CU_ASSERT_EQUAL(try_publish("room", empty, &text), WWR_E_BUFFER_OVERFLOW);
+  CU_ASSERT_EQUAL(try_subscribe(conn, empty, 0), WWR_E_INVALID);
+  CU_ASSERT_EQUAL(try_subscribe(conn, long_name, 0), WWR_E_INVALID);
+  CU_ASSERT_EQUAL(try_subscribe(conn, room, 257), WWR_E_INVALID);
+  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, long_name), WWR_E_INVALID);
+  CU_ASSERT_EQUAL(wwr_server_history(fix.server, room, 257, on_history, NULL),
+                  WWR_E_INVALID);
+  CU_ASSERT_EQUAL(wwr_server_presence(fix.server, empty, on_members, NULL),
+                  WWR_E_INVALID);
+  CU_ASSERT_EQUAL(wwr_server_subscribers(fix.server, empty, on_count, NULL),
+                  WWR_E_INVALID);
+  wwr_server_shutdown(fix.server);
+  text.data.len = 1;
+  CU_ASSERT_EQUAL(try_publish("room", empty, &text), WWR_E_CLOSED);
+  CU_ASSERT_EQUAL(try_subscribe(conn, room, 0), WWR_E_CLOSED);
+  CU_ASSERT_EQUAL(wwr_server_subscribers(fix.server, room, on_count, NULL),
+                  WWR_E_CLOSED);
+  CU_ASSERT_EQUAL(wwr_server_nodes(fix.server, NULL, NULL), WWR_E_CLOSED);
+}
+
+static void so_many_channels_and_no_more(void) {
+  struct wwr_conn *conn;
+  fix.opts.max_conn_channels = 3;
+  channel_start();
+  (void)peer_connect_conn(&conn);
+  CU_ASSERT_EQUAL(subscribe(conn, "c", 0).err, WWR_OK);
+  CU_ASSERT_EQUAL(subscribe(conn, "a", 0).err, WWR_OK);
+  CU_ASSERT_EQUAL(subscribe(conn, "b", 0).err, WWR_OK);
+  CU_ASSERT_EQUAL(subscribe(conn, "d", 0).err, WWR_E_LIMIT);
+  CU_ASSERT_EQUAL(subscribe(conn, "a", 0).err, WWR_OK);
+  CU_ASSERT_EQUAL(wwr_conn_channels(conn), 3);
+  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, wwr_view_str("a")), WWR_OK);
+  CU_ASSERT_EQUAL(subscribe(conn, "d", 0).err, WWR_OK);
+}
+
+/* --- In hooks ---------------------------------------------------------------
+ */
+
+static void subscribe_first(struct wwr_conn *conn, void *user_data) {
+  (void)user_data;
+  if (wwr_conn_subscribe(conn, wwr_view_str("room"), 0, NULL, NULL)) {
+    note(&fix.broken);
+  }
+}
+
+/* Whoever has received accept-conf gets what is published from then on. */
+static void accept_conf_comes_after_the_subscription(void) {
+  fix.override.on_connected = subscribe_first;
+  channel_start();
+  for (int i = 0; i < 20; i++) {
+    struct peer *peer = peer_connect();
+    struct wwr_payload text = wwr_payload_text("x");
+    CU_ASSERT_EQUAL(
+        wwr_server_publish(fix.server, wwr_view_str("room"), wwr_view_str("m"),
+                           &text, NULL, NULL, NULL),
+        WWR_OK);
+    expect_message(peer, "x");
+    peer_close(peer);
+  }
+}
+
+/* Requests "sub", "unsub", "pub": the payload is "channel" or, for "pub", a
+ * text for the room. */
+static void reply_subscribed(struct wwr_conn *conn, wwr_err err,
+                             const struct wwr_channel_message *history,
+                             size_t count, void *user_data) {
+  (void)conn;
+  (void)history;
+  (void)count;
+  reply_text(user_data, wwr_err_name(err));
+}
+
+static void reply_published(const struct wwr_publish_result *result,
+                            void *user_data) {
+  reply_text(user_data, wwr_err_name(result->err));
+}
+
+static void on_request(struct wwr_conn *conn, struct wwr_request *request,
+                       const struct wwr_message *message, void *user_data) {
+  struct wwr_view arg = message->payload.data;
+  wwr_err err = WWR_OK;
+  (void)user_data;
+  if (view_is(message->name, "sub")) {
+    err = wwr_conn_subscribe(conn, arg, 0, reply_subscribed, request);
+  } else if (view_is(message->name, "pub")) {
+    err =
+        wwr_server_publish(fix.server, wwr_view_str("room"), wwr_view_str("m"),
+                           &message->payload, NULL, reply_published, request);
+  } else {
+    err = wwr_conn_unsubscribe(conn, arg);
+    reply_text(request, wwr_err_name(err));
+    return;
+  }
+  if (err != WWR_OK) reply_text(request, wwr_err_name(err));
+}
+
+static void calls_in_hooks(void) {
+  fix.override.on_request = on_request;
+  fix.opts.max_conn_channels = 2;
+  channel_start();
+  struct peer *peer = peer_connect();
+  for (uint64_t i = 0; i < 10; i++) {
+    peer_request(peer, 1, "sub", "room");
+    peer_expect_text(peer, 1, "ok");
+    peer_request(peer, 2, "sub", "b");
+    peer_expect_text(peer, 2, "ok");
+    peer_request(peer, 3, "sub", "c");
+    peer_expect_text(peer, 3, "limit");
+    peer_request(peer, 4, "sub", "");
+    peer_expect_text(peer, 4, "invalid");
+    peer_request(peer, 5, "unsub", "room");
+    peer_expect_text(peer, 5, "ok");
+    peer_request(peer, 6, "unsub", "b");
+    peer_expect_text(peer, 6, "ok");
+  }
+}
+
+/* The publisher's own message comes before the reply to its request. */
+static void each_its_own_message_before_the_reply(void) {
+  fix.override.on_request = on_request;
+  fix.opts.concurrency = 1;
+  channel_start();
+  struct peer *peer = connect_to("room");
+  for (uint64_t i = 0; i < 50; i++) {
+    peer_request(peer, i, "pub", "own");
+    if (is_blocking()) {
+      /* `done` may run on another I/O thread than the connection's. */
+      struct wwri_msg a = peer_next(peer), b = peer_next(peer);
+      CU_ASSERT_TRUE(a.type == WWRI_SIGNAL_UTF8 || b.type == WWRI_SIGNAL_UTF8);
+      continue;
+    }
+    expect_message(peer, "own");
+    peer_expect_text(peer, i, "ok");
+  }
+}
+
+/* --- Order ------------------------------------------------------------------
+ */
+
+enum { MESSAGES = 300, WATCHERS = 4 };
+
+static void *publish_many(void *arg) {
+  struct wwr_payload who = wwr_payload_text(arg);
+  for (int i = 0; i < MESSAGES; i++) {
+    if (wwr_server_publish(fix.server, wwr_view_str("room"), wwr_view_str("m"),
+                           &who, NULL, NULL, NULL)) {
+      note(&fix.broken);
+    }
+  }
+  return NULL;
+}
+
+static void publish_signal(struct wwr_conn *conn,
+                           const struct wwr_message *message, void *user_data) {
+  (void)conn;
+  (void)user_data;
+  if (wwr_server_publish(fix.server, wwr_view_str("room"), message->name,
+                         &message->payload, NULL, NULL, NULL)) {
+    note(&fix.broken);
+  }
+}
+
+/* From two threads and from hooks: all see the same sequence. */
+static void all_see_one_order(void) {
+  fix.override.on_signal = publish_signal;
+  channel_start();
+  static char texts[2][2] = {"x", "y"};
+  pthread_t threads[2];
+  struct peer *peers[WATCHERS];
+  for (int i = 0; i < WATCHERS; i++) peers[i] = connect_to("room");
+  for (int i = 0; i < MESSAGES; i++) stage_signal(peers[0], "m", "0");
+  for (int i = 0; i < MESSAGES; i++) stage_signal(peers[1], "m", "1");
+  for (int t = 0; t < 2; t++) {
+    pthread_create(&threads[t], NULL, publish_many, texts[t]);
+  }
+  (void)peer_flush(peers[0]);
+  (void)peer_flush(peers[1]);
+  for (int t = 0; t < 2; t++) pthread_join(threads[t], NULL);
+  int differ = 0;
+  for (int i = 0; i < 4 * MESSAGES; i++) {
+    struct wwr_view first = peer_next(peers[0]).payload.data;
+    for (int p = 1; p < WATCHERS; p++) {
+      differ += !wwr_view_equal(first, peer_next(peers[p]).payload.data);
+    }
+  }
+  CU_ASSERT_EQUAL(differ, 0);
+}
+
+static void all_see_one_order_in_traffic(void) {
+  channel_start();
+  static char text[] = "x";
+  struct peer *a = connect_to("room");
+  struct peer *b = connect_to("room");
+  traffic_start();
+  (void)publish_many(text);
+  for (int i = 0; i < 10; i++) {
+    char number[2] = {(char)('0' + i), '\0'};
+    (void)publish("room", number);
+  }
+  traffic_stop();
+  for (int i = 0; i < MESSAGES; i++) {
+    expect_message(a, "x");
+    expect_message(b, "x");
+  }
+  for (int i = 0; i < 10; i++) {
+    char number[2] = {(char)('0' + i), '\0'};
+    expect_message(a, number);
+    expect_message(b, number);
+  }
+}
+
+/* What one thread sends and then publishes arrives in that order. */
+static void signals_and_messages_of_one_thread(void) {
+  struct wwr_conn *conn;
+  channel_start();
+  struct peer *peer = peer_connect_conn(&conn);
+  (void)subscribe(conn, "room", 0);
+  for (int i = 0; i < 100; i++) {
+    struct wwr_payload text = wwr_payload_text("p");
+    CU_ASSERT_EQUAL(wwr_conn_signal(conn, wwr_view_str("s"), NULL), WWR_OK);
+    CU_ASSERT_EQUAL(
+        wwr_server_publish(fix.server, wwr_view_str("room"), wwr_view_str("m"),
+                           &text, NULL, NULL, NULL),
+        WWR_OK);
+  }
+  int signals = 0, messages = 0, early = 0;
+  for (int i = 0; i < 200; i++) {
+    struct wwri_msg msg = peer_next(peer);
+    signals += view_is(msg.name, "s");
+    messages += view_is(msg.name, "m");
+    early += messages > signals;
+  }
+  CU_ASSERT_EQUAL(messages, 100);
+  CU_ASSERT_EQUAL(early, 0);
+}
+
+/* --- Much at once -----------------------------------------------------------
+ */
+
+enum { BIG = 4000, BURST = 25, FLOOD = 100, QUEUE = 128 * 1024 };
+
+static uint8_t big[BIG];
+
+static void publish_big(void) {
+  struct wwr_payload payload = wwr_payload_binary(big, sizeof big);
+  if (wwr_server_publish(fix.server, wwr_view_str("room"), wwr_view_str("m"),
+                         &payload, NULL, NULL, NULL)) {
+    note(&fix.broken);
+  }
+}
+
+static struct {
+  struct wwri_mail mail;
+  struct wwr_conn *conn;
+  uint32_t queued;
+  int done;
+} probe;
+
+static void look(struct wwri_mail *mail) {
+  (void)mail;
+  probe.queued = probe.conn->pipe->queued_bytes;
+  note(&probe.done);
+}
+
+/* The look comes behind the run of the bus, before anything is flushed. */
+static void burst_here(void *arg) {
+  (void)arg;
+  for (int i = 0; i < BURST; i++) publish_big();
+  probe.mail.fn = look;
+  wwri_loop_post(probe.conn->shard->loop, &probe.mail);
+}
+
+/* What arrives in one pass of the loop does not fill the queues at once. */
+static void a_burst_is_spread(void) {
+  fix.opts.max_queued_bytes = QUEUE;
+  channel_start();
+  struct peer *peer = peer_connect_conn(&probe.conn);
+  (void)subscribe(probe.conn, "room", 0);
+  probe.done = 0;
+  run_on(probe.conn->shard->loop, burst_here, NULL);
+  WAIT(probe.done == 1);
+  CU_ASSERT_TRUE(probe.queued <= QUEUE / 8 + 2 * BIG);
+  for (int i = 0; i < BURST; i++) {
+    CU_ASSERT_EQUAL(peer_expect(peer, WWRI_SIGNAL_BINARY).payload.data.len,
+                    BIG);
+  }
+  peer_expect_nothing(peer);
+}
+
+/* One who does not read is cut off; the others notice nothing. */
+static void a_slow_consumer_is_cut_off_alone(void) {
+  fix.opts.max_queued_bytes = QUEUE;
+  channel_start();
+  struct peer *slow = connect_to("room");
+  struct peer *fast = connect_to("room");
+  peer_pause(slow, true);
+  for (int i = 0; i < FLOOD; i++) {
+    publish_big();
+    CU_ASSERT_EQUAL_FATAL(peer_next(fast).type, WWRI_SIGNAL_BINARY);
+  }
+  peer_pause(slow, false);
+  peer_wait_closed(slow);
+  wait_subscribers("room", 1);
+  CU_ASSERT_EQUAL(LOCKED(fix.reason), WWR_E_SLOW_CONSUMER);
+}
+
+static CU_TestInfo tests[] = {
+    {"a message reaches its subscribers", a_message_reaches_its_subscribers},
+    {"nobody listens", nobody_listens},
+    {"the sender is left out", the_sender_is_left_out},
+    {"signals keep their encoding", signals_keep_their_encoding},
+    {"history, and what follows", history_and_what_follows},
+    {"subscribing again changes nothing", subscribing_again_changes_nothing},
+    {"nothing after unsubscribe", nothing_after_unsubscribe},
+    {"who leaves is unsubscribed", who_leaves_is_unsubscribed},
+    {"bad calls are refused", bad_calls_are_refused},
+    {"so many channels and no more", so_many_channels_and_no_more},
+    {"accept-conf comes after the subscription",
+     accept_conf_comes_after_the_subscription},
+    {"calls in hooks", calls_in_hooks},
+    {"each its own message before the reply",
+     each_its_own_message_before_the_reply},
+    {"all see one order", all_see_one_order},
+    {"all see one order in traffic", all_see_one_order_in_traffic},
+    {"signals and messages of one thread", signals_and_messages_of_one_thread},
+    {"a burst is spread", a_burst_is_spread},
+    {"a slow consumer is cut off alone", a_slow_consumer_is_cut_off_alone},
+    CU_TEST_INFO_NULL};
+
+int main(int argc, char **argv) {
+  return channel_main(argc, argv, tests);
+}
