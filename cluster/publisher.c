@@ -235,6 +235,8 @@ static void put_back(struct wwri_publisher *publisher,
                      struct wwri_publish *publish) {
   static const struct wwri_logid none = {0};
   publish->in_flight = false;
+  publish->sure =
+      false; /* where that put it, or what came before it, is unknown */
   publish->retry = is_logged(publish);
   if (!is_logged(publish) && publish->unanswered) {
     end(publisher, publish, WWRI_UNKNOWN, none); /* at most once */
@@ -280,7 +282,8 @@ static struct wwri_publish *next_of(struct wwri_publisher *publisher) {
   if (node) {
     struct wwri_publish *acked = publish_of(node);
     publisher->acked_bytes -= size_of(acked);
-    acked->retry = acked->deep = true;
+    acked->retry = true;
+    acked->deep = !acked->sure;
     return acked;
   }
   node = wwri_list_pop(&publisher->waiting);
@@ -320,8 +323,11 @@ static void accepted(struct wwri_publisher *publisher,
                      uint64_t now_ms) {
   if (!publish->acked_ms) {
     if (is_logged(publish)) supersede(publisher, publish);
+    publish->sure = !publish->unanswered;
     publisher->waiting_bytes -= size_of(publish);
     end(publisher, publish, WWRI_ACKED, id);
+  } else if (!wwri_logid_equal(publish->hint, id)) {
+    publish->sure = false; /* another branch may come back that has it too */
   }
   if (!is_logged(publish)) {
     free(publish);

@@ -72,7 +72,9 @@ struct wwri_publish {
   struct wwr_view data;
   struct wwri_log_limit limit; /* entries 0: sent at most once, not logged */
   bool retry;                  /* send with the retry flag */
-  bool deep; /* the generation is not the hint's: read 1000 entries */
+  bool deep; /* acknowledged in another generation: read 1000 entries */
+  bool sure; /* likewise, but it was appended only once: if it is there, it is
+                at the hint */
   bool in_flight;
   bool unanswered; /* some attempt may have been executed */
   bool given_up;   /* the caller was told; an answer is still under way */

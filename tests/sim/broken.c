@@ -36,7 +36,7 @@ static void lose(struct node *node, enum wwri_pair_side side) {
 }
 
 static void say_again(struct node *node) {
-  for (unsigned i = 0; i < CHANNELS; i++) {
+  for (unsigned i = 0; i < STREAMS; i++) {
     const char name[] = {'c', (char)('0' + i), '\0'};
     if (!node->link.wanted[i]) continue;
     if (!node->link.conns[WWRI_PAIR_SUBSCRIBER].takes[i]) continue;
@@ -105,7 +105,7 @@ static void answered(struct node *node, const struct answer *answer) {
   } else {
     link->unanswered--;
     if (link->ignored == 0) {
-      wwri_node_reply(&node->core, &answer->reply, now_of(node));
+      link_answered(node, answer);
     } else {
       link->ignored--;
     }

@@ -120,6 +120,7 @@ static void restart(struct world *world, enum fault fault) {
     keep = keep > lose ? keep - lose : 0;
   }
   server_truncate(server, keep, limit);
+  sessions_data_changed(world);
   heal_later(world, FAULT_RESTART, 50 + world_below(world, 4000),
              server->index);
 }
@@ -127,7 +128,7 @@ static void restart(struct world *world, enum fault fault) {
 static void evict(struct world *world) {
   struct server *server = master_of(world);
   struct op op = {.at_ms = world->now_ms};
-  op.channel = (unsigned)world_below(world, CHANNELS);
+  op.channel = (unsigned)world_below(world, STREAMS);
   uint64_t what = world_below(world, 4);
   if (!server->up) return;
   if (what == 0 || what == 2) {
@@ -151,6 +152,7 @@ static void promote(struct world *world, unsigned index) {
   server->master = true;
   server_new_id(&world->model, server);
   world->master = index;
+  sessions_data_changed(world);
   detach_replicas(world);
 }
 

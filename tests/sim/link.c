@@ -32,6 +32,7 @@ static void fill_publish(struct node *node, struct request *request,
   request->from = publish->hint;
   request->retry = publish->retry;
   request->deep = publish->deep;
+  request->sure = publish->retry && publish->sure;
   request->data = (struct wwr_view){record->data, sizeof record->data};
 }
 
@@ -109,6 +110,7 @@ static void out_event(struct wwri_node *core, enum wwri_node_event event) {
   struct node *node = world_node_of(core);
   struct world *world = node->world;
   oracle_trace(&world->oracle, "node %u: %s", node->proc, names[event]);
+  sessions_node_event(node, event);
   if (event != WWRI_NODE_UNCERTAIN) return;
   for (unsigned i = 0; i < CHANNELS; i++) {
     struct wwri_verdict verdict = {.kind = WWRI_UNCERTAIN};
@@ -130,6 +132,17 @@ const struct wwri_node_out link_out = {out_call, out_subscribe, out_drop,
 void link_send_step(struct node *node, enum wwri_pair_side side,
                     enum wwri_pair_step step) {
   net_send(node, side, (struct event){.kind = EVENT_STEP, .step = step});
+}
+
+void link_send_session(struct node *node,
+                       const struct session_request *request) {
+  struct event event = {.kind = EVENT_REQUEST};
+  event.request = (struct request){.kind = REQUEST_SESSION,
+                                   .boot = node->core.boot,
+                                   .connection = node->core.connection,
+                                   .session = request};
+  node->link.unanswered++;
+  net_send(node, WWRI_PAIR_COMMANDS, event);
 }
 
 void link_send_beat(struct node *node, uint64_t token) {
@@ -330,9 +343,17 @@ static void beat_answer(struct node *node, const struct answer *answer) {
   }
 }
 
+void link_answered(struct node *node, const struct answer *answer) {
+  if (answer->kind == REQUEST_SESSION) {
+    sessions_answer(node, answer);
+  } else {
+    wwri_node_reply(&node->core, &answer->reply, node->world->now_ms);
+  }
+}
+
 static void call_answer(struct node *node, const struct answer *answer) {
   node->link.unanswered--;
-  wwri_node_reply(&node->core, &answer->reply, node->world->now_ms);
+  link_answered(node, answer);
   if (answer->reply.status == WWRI_REPLY_NOT_MASTER) {
     fault(node, WWRI_CAUSE_DEMOTED);
   }

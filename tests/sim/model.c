@@ -1,6 +1,6 @@
 /* model.c - the data set of a server, and the scripts that read and write it.
  * See CLUSTER.md section 3 for what each script does. */
-#include "model.h"
+#include "model_impl.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -38,8 +38,7 @@ static void stream_add(struct stream *stream, const struct wwri_entry *entry,
   }
 }
 
-/* Its place among the beats; SIZE_MAX: it never beat. */
-static size_t find_boot(const struct server *server, struct wwri_boot boot) {
+size_t server_find_boot(const struct server *server, struct wwri_boot boot) {
   for (size_t i = 0; i < server->beat_count; i++) {
     if (wwri_boot_equal(server->beats[i].boot, boot)) return i;
   }
@@ -47,7 +46,7 @@ static size_t find_boot(const struct server *server, struct wwri_boot boot) {
 }
 
 static void set_beat(struct server *server, const struct op *op) {
-  size_t i = find_boot(server, op->boot);
+  size_t i = server_find_boot(server, op->boot);
   if (i == SIZE_MAX) {
     i = server->beat_count++;
     assert(i < BOOTS);
@@ -101,10 +100,13 @@ static void apply(struct server *server, const struct op *op, size_t limit) {
       set_beat(server, op);
       break;
     case OP_FENCE:
-      server->beats[find_boot(server, op->boot)].connection = FENCED;
+      server->beats[server_find_boot(server, op->boot)].connection = FENCED;
       break;
     case OP_GRACE:
       server->grace_ms = op->a;
+      break;
+    case OP_SESSION:
+      server->sessions[op->a] = op->row;
       break;
     case OP_PUBLISH:
     case OP_PUBLISH_BEAT:
@@ -131,7 +133,8 @@ void model_write(struct model *model, struct server *server,
 }
 
 static void clear_data(struct server *server) {
-  for (unsigned i = 0; i < CHANNELS; i++) stream_clear(&server->streams[i]);
+  for (unsigned i = 0; i < STREAMS; i++) stream_clear(&server->streams[i]);
+  memset(server->sessions, 0, sizeof server->sessions);
   memset(&server->generation, 0, sizeof server->generation);
   server->beat_count = 0;
   server->grace_ms = 0;
@@ -207,17 +210,7 @@ void model_free(struct model *model) {
 
 /* --- scripts --- */
 
-/* One script under way. */
-struct script {
-  struct model *model;
-  struct server *server;
-  const struct request *request;
-  uint64_t now_ms;  /* of the world */
-  uint64_t time_us; /* of the server */
-  struct answer *answer;
-};
-
-static void write_op(struct script *script, struct op op) {
+void script_write(struct script *script, struct op op) {
   op.at_ms = script->now_ms;
   model_write(script->model, script->server, &op);
 }
@@ -245,12 +238,13 @@ static void ensure_generation(struct script *script) {
   uint64_t born = server->generation.exists ? server->generation.born
                                             : rng_next(script->model->rng);
   uint64_t n = next_number(script, server->generation.n);
-  write_op(script,
-           (struct op){
-               .kind = OP_GENERATION, .a = n, .b = server->replid, .c = born});
+  script_write(
+      script,
+      (struct op){
+          .kind = OP_GENERATION, .a = n, .b = server->replid, .c = born});
 }
 
-static uint64_t newest_beat(const struct server *server) {
+uint64_t server_newest_beat(const struct server *server) {
   uint64_t newest = 0;
   for (size_t i = 0; i < server->beat_count; i++) {
     newest = greater(newest, server->beats[i].ms);
@@ -258,11 +252,11 @@ static uint64_t newest_beat(const struct server *server) {
   return newest;
 }
 
-/* Silent for a lease while others were heard, or taken for that before. */
-static bool is_dead(const struct script *script, size_t at) {
+bool script_is_dead(const struct script *script, size_t at) {
   const struct server *server = script->server;
   uint64_t time_ms = script->time_us / 1000;
   if (server->beats[at].connection == FENCED) return true;
+  if (script->model->config.no_grace) return false; /* just late */
   return server->beats[at].ms + script->model->config.lease_ms < time_ms &&
          server->grace_ms < time_ms;
 }
@@ -273,7 +267,7 @@ static void beat(struct script *script) {
   struct wwri_beat_answer *answer = &script->answer->beat;
   uint64_t lease = script->model->config.lease_ms;
   uint64_t time_ms = script->time_us / 1000;
-  size_t own = find_boot(server, request->boot);
+  size_t own = server_find_boot(server, request->boot);
   if (own != SIZE_MAX && request->n <= server->beats[own].n) {
     answer->status = WWRI_REPLY_CLONE;
     return;
@@ -282,34 +276,33 @@ static void beat(struct script *script) {
   ensure_generation(script);
   answer->generation = server->generation.n;
   answer->born = server->generation.born;
-  if (time_ms > newest_beat(server) + lease / 2 ||
+  if (time_ms > server_newest_beat(server) + lease / 2 ||
       before != server->generation.n) {
-    write_op(script, (struct op){.kind = OP_GRACE, .a = time_ms + lease});
+    script_write(script, (struct op){.kind = OP_GRACE, .a = time_ms + lease});
   }
-  if (own != SIZE_MAX && is_dead(script, own)) {
+  if (own != SIZE_MAX && script_is_dead(script, own)) {
     /* Its commands that are still on their way must not count either. */
-    write_op(script, (struct op){.kind = OP_FENCE, .boot = request->boot});
+    script_write(script, (struct op){.kind = OP_FENCE, .boot = request->boot});
     answer->status = WWRI_REPLY_FENCED;
     return;
   }
-  write_op(script, (struct op){.kind = OP_BEAT,
-                               .boot = request->boot,
-                               .a = time_ms,
-                               .b = request->n,
-                               .c = request->connection});
-  write_op(script, (struct op){.kind = OP_PUBLISH_BEAT,
-                               .boot = request->boot,
-                               .a = request->token,
-                               .b = server->generation.n});
+  script_write(script, (struct op){.kind = OP_BEAT,
+                                   .boot = request->boot,
+                                   .a = time_ms,
+                                   .b = request->n,
+                                   .c = request->connection});
+  script_write(script, (struct op){.kind = OP_PUBLISH_BEAT,
+                                   .boot = request->boot,
+                                   .a = request->token,
+                                   .b = server->generation.n});
+  script->model->beaten(script->model, server, request->boot);
 }
 
-/* A script that writes: there is a generation, and the boot's last beat was of
- * this connection. */
-static bool is_current(const struct script *script) {
+bool script_is_current(const struct script *script) {
   const struct server *server = script->server;
   if (!server->generation.exists) return false;
   if (script->model->config.no_fence) return true;
-  size_t at = find_boot(server, script->request->boot);
+  size_t at = server_find_boot(server, script->request->boot);
   return at != SIZE_MAX &&
          server->beats[at].connection == script->request->connection;
 }
@@ -318,17 +311,17 @@ static bool has_log(const struct stream *stream) {
   return stream->log;
 }
 
-static struct wwri_logid add(struct script *script, struct wwri_entry entry) {
-  unsigned channel = script->request->channel;
-  write_op(script,
-           (struct op){.kind = OP_ADD, .channel = channel, .entry = entry});
+static struct wwri_logid add(struct script *script, unsigned channel,
+                             struct wwri_entry entry) {
+  script_write(script,
+               (struct op){.kind = OP_ADD, .channel = channel, .entry = entry});
   script->model->added(script->model, script->server, channel, &entry);
   return entry.pos.id;
 }
 
 /* The channel has an epoch of this generation, perhaps a new one. */
-static void ensure_epoch(struct script *script) {
-  struct stream *stream = &script->server->streams[script->request->channel];
+static void ensure_epoch(struct script *script, unsigned channel) {
+  struct stream *stream = &script->server->streams[channel];
   uint64_t generation = script->server->generation.n;
   if (stream->meta && has_log(stream) && stream->born_in == generation) return;
   uint64_t before = stream->last.epoch;
@@ -338,18 +331,33 @@ static void ensure_epoch(struct script *script) {
   fork.time_ms = script->time_us / 1000;
   if (!has_log(stream)) fork.parent = (struct wwri_logid){0};
   fork.pos.id.epoch = epoch;
-  write_op(script, (struct op){.kind = OP_META,
-                               .channel = script->request->channel,
-                               .a = epoch,
-                               .b = generation});
-  add(script, fork);
+  script_write(
+      script,
+      (struct op){
+          .kind = OP_META, .channel = channel, .a = epoch, .b = generation});
+  add(script, channel, fork);
 }
 
 static void renew(struct script *script, unsigned channel) {
-  write_op(script,
-           (struct op){.kind = OP_EXPIRE,
-                       .channel = channel,
-                       .a = script->now_ms + script->model->config.ttl_ms});
+  script_write(script,
+               (struct op){.kind = OP_EXPIRE,
+                           .channel = channel,
+                           .a = script->now_ms + script->model->config.ttl_ms});
+}
+
+struct wwri_logid script_append(struct script *script, unsigned channel,
+                                struct wwri_entry entry) {
+  const struct stream *stream = &script->server->streams[channel];
+  ensure_epoch(script, channel);
+  entry.time_ms = script->time_us / 1000;
+  entry.pos.id = stream->last;
+  entry.pos.id.offset++;
+  add(script, channel, entry);
+  renew(script, channel);
+  script_write(
+      script,
+      (struct op){.kind = OP_PUBLISH, .channel = channel, .entry = entry});
+  return entry.pos.id;
 }
 
 static bool is_own(const struct request *request, const struct wwri_pos *pos) {
@@ -394,8 +402,16 @@ static bool reaches_back(const struct script *script,
 static bool was_trimmed(const struct stream *stream,
                         const struct request *request) {
   const struct wwri_logid first = stream->entries[stream->first].pos.id;
-  return request->deep && first.epoch == request->from.epoch &&
+  bool acked = request->deep || request->sure;
+  return acked && first.epoch == request->from.epoch &&
          first.offset > request->from.offset;
+}
+
+/* The log begins before the place of the hint. */
+static bool reaches_hint(const struct stream *stream,
+                         const struct request *request) {
+  return wwri_logid_compare(stream->entries[stream->first].pos.id,
+                            request->from) <= 0;
 }
 
 /* Forward from the hint when the log holds that very entry, else backward from
@@ -404,7 +420,8 @@ static enum wwri_answer look_for(struct script *script,
                                  const struct stream *stream,
                                  struct wwri_logid *id) {
   const struct request *request = script->request;
-  size_t at = 0, most = request->deep ? 1000 : 256;
+  bool acked = request->deep || request->sure;
+  size_t at = 0, most = acked ? 1000 : 256;
   if (!stream->log || !stream->count) return WWRI_ANSWER_OK;
   if (was_trimmed(stream, request)) {
     *id = request->from;
@@ -415,6 +432,12 @@ static enum wwri_answer look_for(struct script *script,
                            request->from)) {
     at++;
   }
+  const struct wwri_pos *there = &stream->entries[stream->first + at].pos;
+  if (at < stream->count && is_own(request, there)) {
+    *id = there->id;
+    return WWRI_ANSWER_DUP;
+  }
+  if (request->sure && reaches_hint(stream, request)) return WWRI_ANSWER_OK;
   if (at < stream->count) {
     size_t end = stream->count - at > most ? at + most : stream->count;
     enum wwri_answer found = scan(stream, request, at, end, id);
@@ -432,7 +455,7 @@ static void publish(struct script *script) {
   const struct request *request = script->request;
   struct wwri_reply *reply = &script->answer->reply;
   struct stream *stream = &server->streams[request->channel];
-  if (!is_current(script)) {
+  if (!script_is_current(script)) {
     reply->status = WWRI_REPLY_NO_GENERATION;
     return;
   }
@@ -441,16 +464,10 @@ static void publish(struct script *script) {
     reply->answer = look_for(script, stream, &reply->pos.id);
   }
   if (reply->answer != WWRI_ANSWER_OK) return;
-  ensure_epoch(script);
-  struct wwri_entry entry = {.data = request->data,
-                             .time_ms = script->time_us / 1000};
-  entry.pos = (struct wwri_pos){stream->last, request->author, request->seq};
-  entry.pos.id.offset++;
-  reply->pos.id = add(script, entry);
-  renew(script, request->channel);
-  write_op(script, (struct op){.kind = OP_PUBLISH,
-                               .channel = request->channel,
-                               .entry = entry});
+  struct wwri_entry entry = {.data = request->data};
+  entry.pos.boot = request->author;
+  entry.pos.seq = request->seq;
+  reply->pos.id = script_append(script, request->channel, entry);
 }
 
 static const struct wwri_entry *last_of(const struct stream *stream) {
@@ -475,11 +492,11 @@ static void copy_entries(struct script *script, const struct stream *stream,
 static void open_channel(struct script *script) {
   const struct request *request = script->request;
   struct stream *stream = &script->server->streams[request->channel];
-  if (!is_current(script)) {
+  if (!script_is_current(script)) {
     script->answer->reply.status = WWRI_REPLY_NO_GENERATION;
     return;
   }
-  ensure_epoch(script);
+  ensure_epoch(script, script->request->channel);
   renew(script, request->channel);
   size_t count = request->count;
   if (count > stream->count) count = stream->count;
@@ -517,12 +534,13 @@ static void tops(struct script *script) {
 
 static void expire_keys(struct script *script) {
   if (!script->server->master) return;
-  for (unsigned i = 0; i < CHANNELS; i++) {
+  script_expire_sessions(script);
+  for (unsigned i = 0; i < STREAMS; i++) {
     struct stream *stream = &script->server->streams[i];
     if (!stream->expires_ms || stream->expires_ms > script->now_ms) continue;
-    write_op(script, (struct op){.kind = OP_EXPIRE, .channel = i});
-    write_op(script, (struct op){.kind = OP_DROP_META, .channel = i});
-    write_op(script, (struct op){.kind = OP_DROP_LOG, .channel = i});
+    script_write(script, (struct op){.kind = OP_EXPIRE, .channel = i});
+    script_write(script, (struct op){.kind = OP_DROP_META, .channel = i});
+    script_write(script, (struct op){.kind = OP_DROP_LOG, .channel = i});
   }
 }
 
@@ -551,12 +569,19 @@ struct answer *model_execute(struct model *model, struct server *server,
   script.answer = calloc(1, sizeof *script.answer);
   assert(script.answer);
   script.answer->kind = request->kind;
+  if (request->session) {
+    script.answer->session.slot = request->session->slot;
+    script.answer->session.word = WWRI_WORD_UNAVAILABLE;
+  }
   expire_keys(&script);
   if (!refuse(&script)) {
     switch (request->kind) {
       case REQUEST_BEAT:
         beat(&script);
         script.answer->reply.status = script.answer->beat.status;
+        break;
+      case REQUEST_SESSION:
+        script_session(&script);
         break;
       case WWRI_CALL_PUBLISH:
         publish(&script);

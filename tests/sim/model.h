@@ -5,14 +5,73 @@
 #ifndef WWR_SIM_MODEL_H
 #define WWR_SIM_MODEL_H
 
+#include "keeper.h"
 #include "node.h"
 #include "pair.h"
 #include "rng.h"
 
-enum { CHANNELS = 3, SERVERS = 3, BOOTS = 64, TOPS_MAX = CHANNELS };
+enum {
+  CHANNELS = 3,
+  CONTROL = CHANNELS, /* notices about sessions */
+  STREAMS,
+  SERVERS = 3,
+  BOOTS = 64,
+  TOPS_MAX = STREAMS,
+  KEYS = 48, /* sessions of one run; each has one incarnation */
+  COUNTS_MAX = 32
+};
 
 /* Beyond enum wwri_call_kind. */
-enum { REQUEST_BEAT = WWRI_CALL_TOPS + 1 };
+enum { REQUEST_BEAT = WWRI_CALL_TOPS + 1, REQUEST_SESSION };
+
+/* A session in Redis; never changed, each write makes another. */
+struct session_row {
+  bool exists;
+  uint64_t v;
+  uint32_t max;
+  uint64_t expires_ms;
+  struct {
+    struct wwri_boot boot;
+    uint32_t n;
+  } counts[COUNTS_MAX];
+  unsigned count_count;
+  uint64_t tomb; /* incarnation that was destroyed lately; 0: none */
+  uint64_t tomb_until_ms;
+};
+
+struct session_touch {
+  unsigned key;
+  uint64_t v;
+  uint32_t count;
+  uint32_t base; /* mutant R11: what the node believes is stored */
+};
+
+/* A call of the keeper, copied. */
+struct session_request {
+  unsigned slot;
+  enum wwri_keeper_kind kind;
+  unsigned key;
+  uint64_t v;
+  uint32_t count, had, max, base;
+  bool whole, max_known, any, force;
+  uint64_t pen_seq; /* of the notice, if it writes one */
+  size_t touch_count;
+  struct session_touch touches[];
+};
+
+struct session_answer {
+  unsigned slot;
+  enum wwri_keeper_word word;
+  uint64_t v;
+  uint32_t count;
+  bool gone[KEYS];
+};
+
+/* What a notice carries. */
+struct notice {
+  unsigned key;
+  uint64_t v;
+};
 
 /* The connection of a boot that may not come back. */
 #define FENCED UINT64_MAX
@@ -30,6 +89,7 @@ struct op {
     OP_BEAT,
     OP_FENCE,
     OP_GRACE,
+    OP_SESSION,
     OP_PUBLISH,
     OP_PUBLISH_BEAT
   } kind;
@@ -37,6 +97,7 @@ struct op {
   struct wwri_entry entry; /* ADD, PUBLISH */
   uint64_t a, b, c, d;     /* by kind */
   struct wwri_boot boot;
+  const struct session_row *row; /* SESSION; a is the key */
   uint64_t at_ms;
 };
 
@@ -73,7 +134,8 @@ struct server {
     bool exists;
     uint64_t n, replid, born;
   } generation;
-  struct stream streams[CHANNELS];
+  struct stream streams[STREAMS];
+  const struct session_row *sessions[KEYS]; /* NULL: nothing */
   struct {
     struct wwri_boot boot;
     uint64_t ms, n;
@@ -86,9 +148,12 @@ struct server {
 struct model_config {
   bool no_generation; /* mutant R1 */
   bool no_fence;      /* mutant: late commands are executed */
+  bool increments;    /* mutant R11 */
+  bool no_grace;      /* mutant R12 */
   size_t limit;       /* entries of a log */
   uint64_t lease_ms;
   uint64_t ttl_ms; /* of a log and its meta */
+  uint64_t session_ttl_ms;
 };
 
 /* What a node asks, with everything copied. */
@@ -103,11 +168,12 @@ struct request {
   struct wwri_logid from; /* RANGE; PUBLISH: hint */
   uint32_t count;
   uint64_t seq;
-  bool retry, deep, touch;
+  bool retry, deep, sure, touch;
   uint64_t age_ms;
   struct wwr_view data; /* points to what outlives the run */
   unsigned channels[TOPS_MAX];
   size_t channel_count;
+  const struct session_request *session; /* SESSION */
 };
 
 /* The answer with its arrays; freed as one. */
@@ -115,6 +181,7 @@ struct answer {
   unsigned kind; /* of the request */
   struct wwri_reply reply;
   struct wwri_beat_answer beat; /* BEAT; its status counts */
+  struct session_answer session;
   struct wwri_top tops[TOPS_MAX];
   struct wwri_entry entries[];
 };
@@ -130,6 +197,17 @@ struct model {
   /** A master numbered an entry. */
   void (*added)(struct model *model, struct server *server, unsigned channel,
                 const struct wwri_entry *entry);
+  /** A script about a session was executed, one of a touch too. */
+  void (*session)(struct model *model, struct server *server,
+                  const struct request *request, unsigned key,
+                  const struct session_row *before,
+                  const struct session_row *after,
+                  const struct session_answer *answer);
+  /** A beat was accepted, in this generation. */
+  void (*beaten)(struct model *model, struct server *server,
+                 struct wwri_boot boot);
+  /** Memory that lives until the run ends. */
+  void *(*alloc)(struct model *model, size_t size);
 };
 
 void model_init(struct model *model, const struct model_config *config,
@@ -160,5 +238,8 @@ void server_info(const struct server *server, struct wwri_redis_info *out);
 /** True when the channel's log on this server holds the publish. */
 bool server_find(const struct server *server, unsigned channel,
                  struct wwri_boot boot, uint64_t seq, struct wwri_logid *id);
+
+/** The connections that a row counts for a boot. */
+uint32_t session_count(const struct session_row *row, struct wwri_boot boot);
 
 #endif

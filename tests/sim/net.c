@@ -70,7 +70,8 @@ void net_close(struct node *node, enum wwri_pair_side side) {
   struct conn *conn = &node->link.conns[side];
   struct closed *closed = &world->closed[conn->id % CLOSED_MAX];
   if (conn->id == 0) return;
-  *closed = (struct closed){conn->id, UINT64_MAX, conn->demotions};
+  *closed =
+      (struct closed){conn->id, UINT64_MAX, conn->demotions, conn->held_ms};
   if (!conn->cut && world_chance(world, 50)) {
     uint64_t late = world_chance(world, 50) ? 0 : world_below(world, LATE_MS);
     closed->arrives_ms = world->now_ms + late;
@@ -157,35 +158,66 @@ static void step_at_server(struct world *world, struct event *event) {
   to_node(world, &world->nodes[event->node], event->side, reply);
 }
 
-/* When what was sent on a connection that its node closed arrives. A server
- * that was demoted and promoted meanwhile, and that nobody beat on since, still
- * has the old generation: CLUSTER.md's row 5, which no rule covers (Sentinel
- * kills the connections of whom it demotes). */
-static uint64_t arrival(struct world *world, const struct event *event) {
-  const struct closed *closed = &world->closed[event->connection % CLOSED_MAX];
-  if (event->kind != EVENT_REQUEST) return UINT64_MAX;
-  if (closed->demotions != server_of(world, event->server)->demotions) {
-    return UINT64_MAX;
-  }
-  return closed->id == event->connection ? closed->arrives_ms : UINT64_MAX;
+static struct closed *closed_of(struct world *world,
+                                const struct event *event) {
+  struct closed *closed = &world->closed[event->connection % CLOSED_MAX];
+  return closed->id == event->connection ? closed : NULL;
 }
 
-/* False: it never arrives here, or not yet. */
-static bool arrives(struct world *world, struct event *event) {
-  struct node *node = &world->nodes[event->node];
-  struct server *server = server_of(world, event->server);
-  uint64_t at = world->now_ms;
-  if (event->life != server->lives || !server->up) return false;
+/* A server that was demoted and promoted since, and that nobody beat on yet,
+ * still has the old generation: CLUSTER.md's row 5, which no rule covers. So
+ * this ends its connections (Sentinel does: it kills the clients of whom it
+ * demotes); those of replicas stay open. */
+static bool is_killed(const struct server *server, unsigned demotions) {
+  return server->master && server->demotions != demotions;
+}
+
+/* When what was sent on a connection that its node closed arrives. */
+static uint64_t arrival(struct world *world, const struct event *event) {
+  const struct closed *closed = closed_of(world, event);
+  const struct server *server = server_of(world, event->server);
+  if (event->kind != EVENT_REQUEST || !closed) return UINT64_MAX;
+  if (is_killed(server, closed->demotions)) return UINT64_MAX;
+  return closed->arrives_ms;
+}
+
+/* When it may arrive at the earliest; UINT64_MAX: never. */
+static uint64_t when(struct world *world, const struct event *event) {
+  const struct node *node = &world->nodes[event->node];
+  const struct server *server = server_of(world, event->server);
+  const struct conn *conn = conn_of(world, event);
   bool current = is_current(node, event);
-  if (current && conn_of(world, event)->cut) return false;
-  if (!current) at = arrival(world, event);
-  if (at == UINT64_MAX) return false;
-  if (current && conn_of(world, event)->blackhole) at = world->now_ms + POLL_MS;
-  if (at <= world->now_ms && !reachable(world, node, event->server)) {
-    at = world->now_ms + POLL_MS;
+  uint64_t at = current ? conn->held_ms : arrival(world, event);
+  if (event->life != server->lives || !server->up) return UINT64_MAX;
+  if (current && conn->cut) return UINT64_MAX;
+  if (at == UINT64_MAX) return at;
+  if (!current && at < closed_of(world, event)->held_ms) {
+    at = closed_of(world, event)->held_ms;
   }
   if (at < server->paused_until) at = server->paused_until;
+  if (at > world->now_ms) return at;
+  bool carries =
+      reachable(world, node, event->server) && !(current && conn->blackhole);
+  return world->now_ms + (carries ? 0 : POLL_MS);
+}
+
+/* False: it never arrives here, or not yet; what was sent behind it waits. */
+static bool arrives(struct world *world, struct event *event) {
+  struct node *node = &world->nodes[event->node];
+  uint64_t at = when(world, event);
+  if (at <= world->now_ms && is_current(node, event) &&
+      is_killed(server_of(world, event->server),
+                conn_of(world, event)->demotions)) {
+    net_cut(world, node, event->side);
+    return false;
+  }
+  if (at == UINT64_MAX) return false;
   if (at <= world->now_ms) return true;
+  if (is_current(node, event)) {
+    conn_of(world, event)->held_ms = at;
+  } else {
+    closed_of(world, event)->held_ms = at;
+  }
   world_push(world, at, *event);
   return false;
 }

@@ -1,10 +1,11 @@
 # The cluster on virtual time: seeds that must pass, and mutants that must not.
 #   bin/sim --from 1 --seeds 10000
 add_executable(sim sim/sim_main.c sim/world.c sim/link.c sim/broken.c
-                   sim/net.c sim/faults.c sim/oracle.c sim/model.c)
+                   sim/net.c sim/faults.c sim/oracle.c sim/model.c
+                   sim/sessions.c sim/sessions_model.c sim/sessions_oracle.c)
 target_include_directories(sim PRIVATE unit)
-target_link_libraries(sim PRIVATE wwr_cluster wwr_redis wwr_protocol wwr_core
-                                  wwr_flags)
+target_link_libraries(sim PRIVATE wwr_cluster wwr_redis wwr_keeper wwr_protocol
+                                  wwr_core wwr_flags)
 if(WWR_SANITIZE)
   set(sim_seeds 150)
 elseif(CMAKE_BUILD_TYPE STREQUAL "Debug")
@@ -27,3 +28,5 @@ sim_mutant(R4 demote,partition,cut,blackhole)
 sim_mutant(R7 cut,blackhole,isolate)
 sim_mutant(R8 failover,truncate)
 sim_mutant(fence cut,blackhole,isolate,pause)
+sim_mutant(R11 cut,blackhole,isolate)
+sim_mutant(R12 pause,restart)

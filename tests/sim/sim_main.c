@@ -1,6 +1,7 @@
 /* sim_main.c - run seeds of the simulation.
  *
- *   sim [--from S] [--seeds N] [--faults a,b] [--mutant R] [--trace]
+ *   sim [--from S] [--seeds N] [--faults a,b] [--mutant R] [--sessions]
+ * [--trace]
  *
  * Without --mutant every seed must pass; the first that does not is printed
  * with how to run it again. With --mutant R1, R3, R4, R7, R8 or fence that rule
@@ -19,7 +20,7 @@ struct options {
 };
 
 struct totals {
-  uint64_t runs, steps, calls, acked, deliveries, late;
+  uint64_t runs, steps, calls, acked, deliveries, late, sessions;
   uint64_t verdicts[4];
   uint64_t faults[FAULTS];
 };
@@ -36,6 +37,12 @@ static bool set_mutant(struct options *options, const char *rule) {
   if (strcmp(rule, "R4") == 0) return options->params.no_pair = true;
   if (strcmp(rule, "R7") == 0) return rules->no_retry_flag = true;
   if (strcmp(rule, "R8") == 0) return rules->no_replay = true;
+  if (strcmp(rule, "R11") == 0 || strcmp(rule, "R12") == 0) {
+    options->params.sessions = true;
+    options->params.increments = strcmp(rule, "R11") == 0;
+    options->params.no_grace = strcmp(rule, "R12") == 0;
+    return true;
+  }
   if (strcmp(rule, "fence") == 0) return options->params.no_fence = true;
   return false;
 }
@@ -55,6 +62,10 @@ static bool parse(int argc, char **argv, struct options *options) {
     const char *value = i + 1 < argc ? argv[i + 1] : "";
     if (strcmp(argv[i], "--trace") == 0) {
       options->params.trace = stdout;
+      continue;
+    }
+    if (strcmp(argv[i], "--sessions") == 0) {
+      options->params.sessions = true;
       continue;
     }
     if (strcmp(argv[i], "--verbose") == 0) {
@@ -83,6 +94,7 @@ static void add(struct totals *totals, const struct result *result) {
   totals->acked += result->acked;
   totals->deliveries += result->deliveries;
   totals->late += result->late;
+  totals->sessions += result->sessions;
   for (int i = 0; i < 4; i++) totals->verdicts[i] += result->verdicts[i];
   for (int i = 0; i < FAULTS; i++) totals->faults[i] += result->faults[i];
 }
@@ -90,9 +102,10 @@ static void add(struct totals *totals, const struct result *result) {
 static void print(const struct totals *totals, double seconds) {
   printf(
       "%llu runs in %.1f s: %llu events, %llu publishes, %llu acknowledged, "
-      "%llu deliveries, %llu late commands\n",
+      "%llu deliveries, %llu late commands, %llu session calls\n",
       ull(totals->runs), seconds, ull(totals->steps), ull(totals->calls),
-      ull(totals->acked), ull(totals->deliveries), ull(totals->late));
+      ull(totals->acked), ull(totals->deliveries), ull(totals->late),
+      ull(totals->sessions));
   printf("verdicts: lost %llu, diverged %llu, reset %llu, uncertain %llu\n",
          ull(totals->verdicts[0]), ull(totals->verdicts[1]),
          ull(totals->verdicts[2]), ull(totals->verdicts[3]));

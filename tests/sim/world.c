@@ -81,6 +81,40 @@ static bool pop(struct world *world, struct event *event) {
   }
 }
 
+/* --- memory --- */
+
+enum { CHUNK = 256 * 1024 };
+
+struct chunk {
+  struct chunk *next;
+  size_t used;
+  _Alignas(16) uint8_t bytes[CHUNK];
+};
+
+void *world_alloc(struct world *world, size_t size) {
+  struct chunk *chunk = world->chunks;
+  size = (size + 15) / 16 * 16;
+  assert(size <= CHUNK);
+  if (!chunk || chunk->used + size > CHUNK) {
+    chunk = malloc(sizeof *chunk);
+    assert(chunk);
+    chunk->next = world->chunks;
+    chunk->used = 0;
+    world->chunks = chunk;
+  }
+  void *memory = chunk->bytes + chunk->used;
+  chunk->used += size;
+  return memory;
+}
+
+static void free_memory(struct world *world) {
+  while (world->chunks) {
+    struct chunk *chunk = world->chunks;
+    world->chunks = chunk->next;
+    free(chunk);
+  }
+}
+
 /* --- nodes --- */
 
 struct node *world_node_of(const struct wwri_node *core) {
@@ -100,6 +134,10 @@ static unsigned index_of_channel(const struct wwri_channel *channel) {
 static void on_deliver(struct wwri_channel *channel, struct wwri_sub *sub,
                        const struct wwri_entry *entry) {
   struct sub *owner = sub->user;
+  if (index_of_channel(channel) == CONTROL) {
+    sessions_notice(node_of_channel(channel), entry);
+    return;
+  }
   oracle_delivered(&node_of_channel(channel)->world->oracle, owner->receiver,
                    entry);
 }
@@ -109,6 +147,7 @@ static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
                       size_t count) {
   struct sub *owner = join->user;
   struct world *world = node_of_channel(channel)->world;
+  if (index_of_channel(channel) == CONTROL) return;
   oracle_joined(&world->oracle, owner->receiver, from, history, count,
                 !owner->receiver->joined);
   owner->joining = false;
@@ -117,6 +156,10 @@ static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
 static void on_verdict(struct wwri_channel *channel,
                        const struct wwri_verdict *verdict) {
   struct node *node = node_of_channel(channel);
+  if (index_of_channel(channel) == CONTROL) {
+    sessions_doubt(node);
+    return;
+  }
   oracle_verdict(&node->world->oracle, node->proc, index_of_channel(channel),
                  &node->world->model.servers[node->link.conns[0].server],
                  verdict);
@@ -143,6 +186,16 @@ static void on_lost(struct wwri_publisher *publisher, struct wwr_view channel,
 static const struct wwri_channel_sink sink = {on_deliver, on_joined,
                                               on_verdict};
 
+/* To the control channel. */
+static void listen(struct node *node) {
+  wwri_list_init(&node->control.node);
+  wwri_list_init(&node->control_join.node);
+  node->control_join.sub = &node->control;
+  wwr_err err =
+      wwri_node_join(&node->core, wwr_view_str("c3"), &node->control_join);
+  assert(err == WWR_OK);
+}
+
 void world_start_node(struct world *world, unsigned index) {
   struct node *node = &world->nodes[index];
   struct wwri_node_config config;
@@ -166,6 +219,8 @@ void world_start_node(struct world *world, unsigned index) {
   struct wwri_boot boot = {node->proc, 1};
   wwri_node_init(&node->core, &config, boot, node, world->now_ms);
   node->tick_at = UINT64_MAX;
+  sessions_node_up(node);
+  if (node->keeper) listen(node);
   link_start(node);
 }
 
@@ -178,6 +233,7 @@ void world_kill_node(struct world *world, unsigned index) {
   }
   world->oracle.killed[node->proc] = true;
   oracle_trace(&world->oracle, "node %u: killed", node->proc);
+  sessions_node_down(node);
   node->alive = false;
   link_end(node);
   wwri_node_deinit(&node->core);
@@ -186,10 +242,12 @@ void world_kill_node(struct world *world, unsigned index) {
 void world_run_node(struct node *node) {
   struct world *world = node->world;
   wwri_node_run(&node->core, world->now_ms);
+  sessions_run(node);
   link_flush(node);
   uint64_t at = wwri_node_deadline(&node->core);
-  uint64_t due = link_due(node);
-  if (due < at) at = due > world->now_ms ? due : world->now_ms;
+  if (link_due(node) < at) at = link_due(node);
+  if (sessions_deadline(node) < at) at = sessions_deadline(node);
+  if (at < world->now_ms) at = world->now_ms;
   if (at >= node->tick_at) return;
   node->tick_at = at;
   struct event event = {.kind = EVENT_TICK, .node = node->index};
@@ -244,7 +302,7 @@ static void leave(struct world *world, struct sub *sub) {
                   &sub->sub, world->now_ms);
 }
 
-static struct node *random_awake(struct world *world) {
+struct node *world_random_awake(struct world *world) {
   unsigned first = (unsigned)world_below(world, world->node_count);
   for (unsigned i = 0; i < world->node_count; i++) {
     struct node *node = &world->nodes[(first + i) % world->node_count];
@@ -254,7 +312,7 @@ static struct node *random_awake(struct world *world) {
 }
 
 static void publish(struct world *world) {
-  struct node *node = random_awake(world);
+  struct node *node = world_random_awake(world);
   unsigned channel = (unsigned)world_below(world, CHANNELS);
   unsigned burst = world_chance(world, 5) ? 30 : 1;
   for (unsigned i = 0; node && i < burst; i++) {
@@ -277,7 +335,7 @@ static void publish(struct world *world) {
 }
 
 static void flap(struct world *world) {
-  struct node *node = random_awake(world);
+  struct node *node = world_random_awake(world);
   if (node) {
     struct sub *victim = &world->subs[world_below(world, SUBS_MAX)];
     if (victim->used && victim->node->paused_until <= world->now_ms) {
@@ -293,6 +351,26 @@ static void flap(struct world *world) {
     world_push(world, world->now_ms + 100 + world_below(world, 2000),
                (struct event){.kind = EVENT_FLAP});
   }
+}
+
+static void act(struct world *world) {
+  bool calm = world->now_ms >= world->end_of_faults_ms;
+  uint64_t next = world->now_ms + 10 + world_below(world, calm ? 1000 : 200);
+  sessions_act(world);
+  if (next < world->end_of_faults_ms + PROMPT_MS) {
+    world_push(world, next, (struct event){.kind = EVENT_SESSION});
+  }
+}
+
+static void tell(struct world *world, const struct event *event) {
+  struct node *node = &world->nodes[event->node];
+  if (!node->alive || node->proc != event->connection) return;
+  if (node->paused_until > world->now_ms) {
+    world_push(world, node->paused_until, *event);
+    return;
+  }
+  sessions_tell(world, node);
+  world_run_node(node);
 }
 
 static void replicate(struct world *world) {
@@ -330,12 +408,19 @@ static void begin(struct world *world, const struct params *params) {
   struct model_config config = {
       .no_generation = params->no_generation,
       .no_fence = params->no_fence,
+      .increments = params->increments,
+      .no_grace = params->no_grace,
+      .session_ttl_ms = 60000,
       .limit = world_chance(world, 80) ? 900 : 40,
       .lease_ms = 10000,
       .ttl_ms = world_chance(world, 80) ? 600000 : 8000};
   model_init(&world->model, &config, &world->rng, world);
   world->model.published = net_published;
   world->model.added = added;
+  sessions_watch(&world->model);
+  if (params->sessions) {
+    world->sessions = sessions_new(world);
+  }
   for (unsigned i = 0; i < world->servers; i++) {
     world->model.servers[i].up = true;
     if (world_chance(world, 20)) {
@@ -358,6 +443,9 @@ static void populate(struct world *world) {
   }
   world_push(world, 500, (struct event){.kind = EVENT_PUBLISH});
   world_push(world, 20, (struct event){.kind = EVENT_REPLICATE});
+  if (world->sessions) {
+    world_push(world, 300, (struct event){.kind = EVENT_SESSION});
+  }
   if (world->faults >> FAULT_FLAP & 1) {
     world_push(world, 1000, (struct event){.kind = EVENT_FLAP});
   }
@@ -377,6 +465,12 @@ static void handle(struct world *world, struct event *event) {
     case EVENT_FLAP:
       flap(world);
       break;
+    case EVENT_SESSION:
+      act(world);
+      break;
+    case EVENT_DETACH:
+      tell(world, event);
+      break;
     case EVENT_FAULT:
     case EVENT_HEAL:
       faults_event(world, event);
@@ -391,10 +485,13 @@ static void handle(struct world *world, struct event *event) {
 static void finish(struct world *world, struct result *result) {
   struct oracle *oracle = &world->oracle;
   oracle_end(oracle, &world->model.servers[world->master]);
+  sessions_end(world);
+  result->sessions = sessions_count(world->sessions);
   for (unsigned i = 0; i < world->node_count; i++) {
     struct node *node = &world->nodes[i];
     if (!node->alive) continue;
     oracle->repaired += node->core.stats.differences;
+    sessions_node_down(node);
     link_end(node);
     wwri_node_deinit(&node->core);
   }
@@ -404,6 +501,8 @@ static void finish(struct world *world, struct result *result) {
   }
   free(world->heap);
   free(world->events);
+  sessions_free(world->sessions);
+  free_memory(world);
   model_free(&world->model);
   result->violations = oracle->violations;
   memcpy(result->first, oracle->first, sizeof result->first);

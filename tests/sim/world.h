@@ -5,6 +5,7 @@
 #define WWR_SIM_WORLD_H
 
 #include "oracle.h"
+#include "sessions.h"
 #include "subs.h"
 
 enum { NODES = 4, NAMES_LEN = 8 };
@@ -35,9 +36,12 @@ struct params {
   uint64_t seed;
   uint32_t faults; /* bits of enum fault; 0: drawn from the seed */
   struct wwri_rules rules;
+  bool sessions;
   bool no_generation; /* mutant R1, of the model */
   bool no_pair;       /* mutant R4, of the link */
   bool no_fence;      /* mutant: late commands, of the model */
+  bool increments;    /* mutant R11, of the model */
+  bool no_grace;      /* mutant R12, of the model */
   FILE *trace;
 };
 
@@ -49,9 +53,10 @@ struct conn {
   unsigned demotions; /* ... until it was opened */
   bool blackhole; /* carries nothing until it is closed; then perhaps late */
   bool cut;       /* closed by the other side */
-  bool takes[CHANNELS];       /* subscriptions at the server */
+  bool takes[STREAMS];        /* subscriptions at the server */
   bool listens;               /* ... to our beats */
   uint64_t last_out, last_in; /* times: what is sent arrives in order */
+  uint64_t held_ms;           /* ... also what waits on the way until then */
 };
 
 /* A node's link: the state machine and the subscriptions of redis/link.c, over
@@ -59,7 +64,7 @@ struct conn {
 struct link {
   struct wwri_pair pair;
   struct wwri_subs subs;
-  struct wwri_redis_sub *wanted[CHANNELS];
+  struct wwri_redis_sub *wanted[STREAMS];
   struct conn conns[WWRI_PAIR_SIDES];
   const char *drop; /* the node wants it to end; why */
   uint64_t beat_at; /* mutant R4: the next one */
@@ -83,6 +88,11 @@ struct node {
   uint64_t tick_at;
   struct link link;
   struct wwri_node core;
+  struct wwri_keeper *keeper; /* NULL: a run without sessions */
+  struct wwri_sub control;
+  struct wwri_join control_join;
+  const struct session_request *asked[WWRI_KEEPER_CALLS];
+  uint32_t stored[KEYS];
 };
 
 struct event;
@@ -104,6 +114,7 @@ struct closed {
   uint64_t id;
   uint64_t arrives_ms; /* UINT64_MAX: never */
   unsigned demotions;
+  uint64_t held_ms;
 };
 
 struct due {
@@ -117,6 +128,8 @@ struct world {
   uint64_t now_ms;
   struct model model;
   struct oracle oracle;
+  struct sessions *sessions; /* NULL: a run without */
+  struct chunk *chunks;      /* of world_alloc() */
   struct node nodes[NODES];
   unsigned node_count;
   unsigned procs;
@@ -144,7 +157,7 @@ struct world {
 struct result {
   unsigned violations;
   char first[256];
-  uint64_t steps, calls, acked, deliveries, repaired, late;
+  uint64_t steps, calls, acked, deliveries, repaired, late, sessions;
   unsigned verdicts[4];
   unsigned faults[FAULTS];
 };
@@ -172,7 +185,9 @@ enum event_kind {
   EVENT_PUBLISH, /* the application */
   EVENT_FAULT,
   EVENT_HEAL,
-  EVENT_FLAP
+  EVENT_FLAP,
+  EVENT_SESSION, /* the application */
+  EVENT_DETACH   /* node */
 };
 
 struct event {
@@ -199,6 +214,10 @@ struct event {
 void world_push(struct world *world, uint64_t at_ms, struct event event);
 uint64_t world_below(struct world *world, uint64_t n);
 bool world_chance(struct world *world, unsigned percent);
+
+/** Memory that lives until the run ends. */
+void *world_alloc(struct world *world, size_t size);
+struct node *world_random_awake(struct world *world);
 
 /** Run the core of a node and plan its next tick. */
 void world_run_node(struct node *node);
@@ -228,7 +247,10 @@ uint64_t broken_due(const struct node *node);
 /* ... and what both do */
 void link_send_step(struct node *node, enum wwri_pair_side side,
                     enum wwri_pair_step step);
+void link_send_session(struct node *node,
+                       const struct session_request *request);
 void link_send_beat(struct node *node, uint64_t token);
+void link_answered(struct node *node, const struct answer *answer);
 void link_confirmed(struct node *node, const struct event *event);
 void link_hint(struct node *node, const struct event *event);
 

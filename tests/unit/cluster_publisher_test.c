@@ -299,6 +299,61 @@ static void deadlines_are_those_of_the_oldest(void) {
   end(&f);
 }
 
+static void again(struct fixture *f, uint64_t generation) {
+  wwri_publisher_link_down(&f->publisher);
+  wwri_publisher_link_up(&f->publisher, generation);
+}
+
+static void expect_next(struct fixture *f, bool sure, bool deep) {
+  const struct wwri_publish *next = wwri_publisher_next(&f->publisher, 1000);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(next);
+  CU_ASSERT_TRUE(next->retry);
+  CU_ASSERT_EQUAL(next->sure, sure);
+  CU_ASSERT_EQUAL(next->deep, deep);
+}
+
+static void what_was_appended_once_is_only_in_one_place(void) {
+  struct fixture f;
+  begin(&f);
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  send_all(&f, 0);
+  answer(&f, WWRI_ANSWER_OK, 1);
+  again(&f, 2);
+  expect_next(&f, true, false);
+  answer(&f, WWRI_ANSWER_DUP, 1); /* where it was */
+  again(&f, 3);
+  expect_next(&f, true, false);
+  answer(&f, WWRI_ANSWER_OK, 2); /* in another place */
+  again(&f, 4);
+  expect_next(&f, false, true);
+  answer(&f, WWRI_ANSWER_DUP, 2);
+  again(&f, 5);
+  expect_next(&f, false, true);
+  expect(&f, "1 1=acked ");
+  end(&f);
+}
+
+static void what_got_no_answer_may_be_anywhere(void) {
+  struct fixture f;
+  begin(&f);
+  CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
+  CU_ASSERT_EQUAL(publish(&f, "a", 2), WWR_OK);
+  send_all(&f, 0);
+  answer(&f, WWRI_ANSWER_OK, 1);
+  again(&f, 2); /* 2 got no answer */
+  expect_next(&f, true, false);
+  expect_next(&f, false, false); /* not acknowledged yet */
+  answer(&f, WWRI_ANSWER_DUP, 1);
+  answer(&f, WWRI_ANSWER_OK, 2);
+  again(&f, 3);
+  expect_next(&f, true, false);
+  expect_next(&f, false, true);
+  again(&f, 3); /* ... nor these */
+  expect_next(&f, false, true);
+  expect_next(&f, false, true);
+  end(&f);
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"no_answer_means_again_and_first", no_answer_means_again_and_first},
@@ -316,6 +371,10 @@ int main(int argc, char **argv) {
       {"what_is_not_logged_is_sent_at_most_once",
        what_is_not_logged_is_sent_at_most_once},
       {"ceilings_hold", ceilings_hold},
+      {"what_was_appended_once_is_only_in_one_place",
+       what_was_appended_once_is_only_in_one_place},
+      {"what_got_no_answer_may_be_anywhere",
+       what_got_no_answer_may_be_anywhere},
       {"the_end_tells_what_is_certain", the_end_tells_what_is_certain},
       {"deadlines_are_those_of_the_oldest", deadlines_are_those_of_the_oldest},
       CU_TEST_INFO_NULL};
