@@ -2,14 +2,18 @@
  * lines are sent one after the other, each when the one before was answered,
  * and after the last one the program ends.
  *
- * Messages appear on stdout as "name: text", everything else on stderr. */
+ * Messages appear on stdout as "name: text" when they are said, everything else
+ * on stderr: notices, and what was said earlier. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "display.h"
+
+#define LAST_MESSAGES "10" /* shown at the start */
 
 struct chat {
   struct example_client common;
@@ -24,16 +28,23 @@ static void report(const char *what, const struct wwr_reply *reply) {
   display_notice(what, refused ? reply->error_code : wwr_err_text(reply->err));
 }
 
-static bool request(const struct chat *chat, const char *name, const char *text,
-                    const char *failure) {
+/* `show` (may be NULL) gets the reply's payload. */
+static bool ask(const struct chat *chat, const char *name, const char *text,
+                const char *failure, void (*show)(struct wwr_view payload)) {
   const struct wwr_payload payload = wwr_payload_text(text);
   struct wwr_reply reply = {.err = WWR_OK};
   wwr_err err = wwr_client_request_wait(chat->client, wwr_view_str(name),
                                         &payload, 0, &reply);
   reply.err = err;
-  if (err != WWR_OK) report(failure, &reply);
+  if (err != WWR_OK && failure) report(failure, &reply);
+  if (err == WWR_OK && show) show(reply.payload.data);
   wwr_reply_deinit(&reply);
   return err == WWR_OK;
+}
+
+static bool request(const struct chat *chat, const char *name, const char *text,
+                    const char *failure) {
+  return ask(chat, name, text, failure, NULL);
 }
 
 static bool log_in(const struct chat *chat, const char *name,
@@ -88,13 +99,18 @@ static bool obey(const struct chat *chat, char *line) {
     login_command(chat, words);
   } else if (strcmp(line, ":logout") == 0) {
     logout_command(chat);
+  } else if (strcmp(line, ":history") == 0) {
+    ask(chat, "history", words ? words : "", "no history", display_history);
+  } else if (strcmp(line, ":who") == 0) {
+    ask(chat, "who", "", "not known who is here", display_who);
   } else if (strcmp(line, ":connect") == 0) {
     connect_command(chat);
   } else if (strcmp(line, ":disconnect") == 0) {
     wwr_client_close(chat->client);
   } else {
     display_notice("commands",
-                   ":login NAME PASSWORD, :logout, :connect, :disconnect, :x");
+                   ":login NAME PASSWORD, :logout, :history [COUNT], :who, "
+                   ":connect, :disconnect, :x");
   }
   return true;
 }
@@ -132,6 +148,9 @@ static int run(struct chat *chat, char **args) {
   if (!chat->client) return WWR_EXIT_FAILED;
   display_notice("connected", NULL);
   bool good = !chat->name || log_in(chat, chat->name, chat->pass);
+  /* A person wants to know what the talk is about; older servers don't say. */
+  if (good && isatty(STDERR_FILENO))
+    ask(chat, "history", LAST_MESSAGES, NULL, display_history);
   if (good) talk(chat);
   wwr_client_free(chat->client);
   return good ? WWR_EXIT_OK : WWR_EXIT_FAILED;
@@ -151,8 +170,9 @@ int main(int argc, char **argv) {
       .usage = "[OPTION...] [URL]",
       .summary =
           "Talk in a chat room. Lines are sent; those that begin with a colon\n"
-          "are commands: :login NAME PASSWORD, :logout, :connect, :disconnect,"
-          "\nand :x to leave. URL is ws://127.0.0.1:9090 by default.",
+          "are commands: :login NAME PASSWORD, :logout, :history [COUNT],"
+          " :who,\n:connect, :disconnect, and :x to leave."
+          " URL is ws://127.0.0.1:9090 by default.",
       .options = rows,
       .option_count = EXAMPLE_CLIENT_OPTIONS + 2,
       .max_args = 1};

@@ -36,6 +36,54 @@ static void on_signal(const struct wwr_message *message, void *user_data) {
   json_decref(json);
 }
 
+/* --- Replies -------------------------------------------------------------- */
+
+static void print_text(const json_t *text) {
+  if (!json_is_string(text)) return;
+  example_print_harmless(stderr, json_string_value(text),
+                         json_string_length(text));
+}
+
+void display_history(struct wwr_view json) {
+  size_t i;
+  json_t *entry;
+  json_t *list =
+      json_loadb((const char *)json.data, json.len, JSON_ALLOW_NUL, NULL);
+  flockfile(stderr);
+  json_array_foreach(list, i, entry) {
+    fputs("* ", stderr);
+    print_text(json_object_get(entry, "time"));
+    fputc(' ', stderr);
+    print_text(json_object_get(entry, "user"));
+    fputs(": ", stderr);
+    print_text(json_object_get(entry, "msg"));
+    fputc('\n', stderr);
+  }
+  funlockfile(stderr);
+  json_decref(list);
+}
+
+void display_who(struct wwr_view json) {
+  size_t i;
+  json_t *entry;
+  json_t *list =
+      json_loadb((const char *)json.data, json.len, JSON_ALLOW_NUL, NULL);
+  flockfile(stderr);
+  fputs("* here:", stderr);
+  json_array_foreach(list, i, entry) {
+    fputs(i > 0 ? ", " : " ", stderr);
+    print_text(json_object_get(entry, "user"));
+    fprintf(
+        stderr, " (%lld)",
+        (long long)json_integer_value(json_object_get(entry, "connections")));
+  }
+  fputc('\n', stderr);
+  funlockfile(stderr);
+  json_decref(list);
+}
+
+/* --- Hooks ---------------------------------------------------------------- */
+
 static void on_disconnected(wwr_err reason, void *user_data) {
   (void)user_data;
   display_notice("disconnected", reason ? wwr_err_text(reason) : NULL);

@@ -8,6 +8,11 @@
 /** Set the hooks in `opts`. */
 void display_hooks(struct wwr_client_opts *opts);
 
+/** Print the replies to "history" and "who" as notices; what is none of these
+ * is not printed. */
+void display_history(struct wwr_view json);
+void display_who(struct wwr_view json);
+
 /** Print a notice line "* what: more"; `more` may be NULL. */
 void display_notice(const char *what, const char *more);
 

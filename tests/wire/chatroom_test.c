@@ -1,6 +1,6 @@
 /* chatroom-server: its requests as existing clients expect them. Run with one
  * I/O thread and with three, because order between threads is part of it. */
-#include "wire.h"
+#include "room.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +281,39 @@ static void any_origin_may_connect(void) {
   rawws_free(ws);
 }
 
+/* --- history, who ------------------------------------------------------- */
+
+static void what_was_said(void) {
+  char key[65], json[ROOM_MAX_TEXT], texts[256][64];
+  CU_ASSERT_TRUE(wire_ask(one, "msg", "first", json, sizeof json));
+  CU_ASSERT_TRUE_FATAL(wire_log_in(one, "Frodo", "frodo1234", key));
+  CU_ASSERT_TRUE(wire_ask(one, "msg", "\\ \x01", json, sizeof json));
+  CU_ASSERT_TRUE(wire_ask(two, "history", "2", json, sizeof json));
+  CU_ASSERT_EQUAL_FATAL(room_parse_history(json, texts, 256), 2);
+  CU_ASSERT_STRING_EQUAL(texts[0], "Anonymous: first");
+  CU_ASSERT_STRING_EQUAL(texts[1], "Frodo: \\\\ \\u0001");
+  CU_ASSERT_TRUE(wire_ask(two, "history", NULL, json, sizeof json));
+  CU_ASSERT_TRUE(room_parse_history(json, texts, 256) >= 2);
+  CU_ASSERT_TRUE(wire_ask(two, "history", "256", json, sizeof json));
+  CU_ASSERT_TRUE(room_parse_history(json, texts, 256) >= 2);
+  CU_ASSERT_FALSE(wire_ask(two, "history", "257", json, sizeof json));
+  CU_ASSERT_STRING_EQUAL(json, "BAD_REQUEST");
+  CU_ASSERT_FALSE(wire_ask(two, "history", "0", json, sizeof json));
+  CU_ASSERT_STRING_EQUAL(json, "BAD_REQUEST");
+}
+
+static void who_is_here(void) {
+  char key[65];
+  CU_ASSERT_TRUE(room_lists(one, "Anonymous", 2));
+  CU_ASSERT_TRUE_FATAL(wire_log_in(one, "Frodo", "frodo1234", key));
+  CU_ASSERT_TRUE(room_lists(two, "Frodo", 1));
+  CU_ASSERT_TRUE(room_lists(two, "Anonymous", 1));
+  CU_ASSERT_TRUE(wire_send(one, wire_with_id(CLOSE_SESSION, NULL, 0)));
+  CU_ASSERT_TRUE(wire_expect_empty(one));
+  CU_ASSERT_TRUE(room_lists(two, "Frodo", 0));
+  CU_ASSERT_TRUE(room_lists(one, "Anonymous", 2));
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"accept-conf", accept_conf},
@@ -295,6 +328,8 @@ int main(int argc, char **argv) {
       {"login in other encodings", login_in_other_encodings},
       {"all built-in accounts", all_built_in_accounts},
       {"any origin may connect", any_origin_may_connect},
+      {"what was said", what_was_said},
+      {"who is here", who_is_here},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {
       {"one thread", begin_alone, end, connect_clients, drop_clients, tests},

@@ -81,6 +81,17 @@ static void chat_options(void) {
       prints("chatroom-client", bad, "axe\n", 1, "", "WRONG_PASSWORD"));
 }
 
+static void chat_asks(void) {
+  const char *const args[] = {room_url, NULL};
+  CU_ASSERT_TRUE(prints("chatroom-client", args,
+                        ":login Gimli gimli1234\naxe\n:history 1\n", 0,
+                        "Gimli: axe\n", "Z Gimli: axe\n"));
+  CU_ASSERT_TRUE(
+      prints("chatroom-client", args, ":who\n", 0, "", "* here: Anonymous ("));
+  CU_ASSERT_TRUE(prints("chatroom-client", args, ":history 0\n", 0, "",
+                        "* no history: BAD_REQUEST"));
+}
+
 static void chat_reconnects_with_its_session(void) {
   const char *const args[] = {room_url, NULL};
   CU_ASSERT_TRUE(prints("chatroom-client", args,
@@ -186,6 +197,7 @@ int main(int argc, char **argv) {
       {"echo: too long", echo_too_long},
       {"chat: a script", chat_script},
       {"chat: options", chat_options},
+      {"chat: asks", chat_asks},
       {"chat: reconnects with its session", chat_reconnects_with_its_session},
       {"chat: commands that fail", chat_commands_that_fail},
       {"chat: strangers' text is harmless", strangers_text_is_harmless},

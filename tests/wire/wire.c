@@ -1,10 +1,11 @@
 #include "wire.h"
 
-#include <dirent.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ID_BYTES = 8, KEY_CHARS = 64 };
@@ -16,26 +17,15 @@ bool wire_dir_make(struct wire_dir *dir) {
   return mkdtemp(dir->path) != NULL;
 }
 
-static void remove_files(const char *path) {
-  char file[512];
-  DIR *list = opendir(path);
-  const struct dirent *entry;
-  while (list && (entry = readdir(list))) {
-    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-      continue;
-    snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-    unlink(file);
-  }
-  if (list) closedir(list);
+static int remove_entry(const char *path, const struct stat *info, int type,
+                        struct FTW *walk) {
+  (void)info, (void)type, (void)walk;
+  return remove(path);
 }
 
 void wire_dir_remove(struct wire_dir *dir) {
   if (!*dir->path) return;
-  const char *sessions = wire_path(dir, "sessions");
-  remove_files(sessions);
-  rmdir(sessions);
-  remove_files(dir->path);
-  rmdir(dir->path);
+  nftw(dir->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
   *dir->path = '\0';
 }
 
@@ -203,6 +193,28 @@ bool wire_expect_signal(struct rawws *ws, const char *text) {
 
 bool wire_expect_empty(struct rawws *ws) {
   return wire_expect(ws, wire_with_id(REPLY_BINARY, NULL, 0));
+}
+
+bool wire_ask(struct rawws *ws, const char *name, const char *text, char *out,
+              size_t cap) {
+  struct rawws_message got;
+  snprintf(out, cap, "no reply");
+  if (!wire_request(ws, name, text)) return false;
+  do {
+    if (rawws_recv_message(ws, &got, WIRE_MS) != RAWWS_OK) return false;
+  } while (got.len > 0 && got.payload[0] >= SIGNAL_BINARY &&
+           got.payload[0] <= SIGNAL_UTF16);
+  if (got.len < 1 + ID_BYTES || memcmp(got.payload + 1, WIRE_ID, ID_BYTES) != 0)
+    return false;
+  const char *rest = (const char *)got.payload + 1 + ID_BYTES;
+  size_t len = got.len - 1 - ID_BYTES;
+  bool good = got.payload[0] == REPLY_UTF8 || got.payload[0] == REPLY_BINARY;
+  if (!good && got.payload[0] == REPLY_ERROR && len > 0) {
+    len = (uint8_t)rest[0] < len ? (uint8_t)rest[0] : len - 1;
+    rest++;
+  }
+  snprintf(out, cap, "%.*s", (int)len, rest);
+  return good;
 }
 
 /* A member's text in JSON that we know the shape of. */

@@ -2,7 +2,8 @@
 # programs.
 if(TARGET echo-server)
   function(wire_test name)
-    wwr_test(wire_${name} SOURCES wire/${name}_test.c wire/wire.c TIMEOUT 120
+    wwr_test(wire_${name} SOURCES wire/${name}_test.c wire/wire.c wire/room.c
+             TIMEOUT 120
              LABELS wire)
     target_compile_definitions(wire_${name} PRIVATE
       PROGRAMS="$<TARGET_FILE_DIR:echo-server>")

@@ -106,6 +106,11 @@ bool wire_expect_signal(struct rawws *ws, const char *text);
 /** The next message is an empty binary reply. */
 bool wire_expect_empty(struct rawws *ws);
 
+/** Send a named request and wait for its reply, skipping signals; its text to
+ * `out`. False when it is an error, which then is `out`: the code. */
+bool wire_ask(struct rawws *ws, const char *name, const char *text, char *out,
+              size_t cap);
+
 /** Log in to the chat room; the session key (64 characters) to `key`. */
 bool wire_log_in(struct rawws *ws, const char *name, const char *pass,
                  char key[65]);
