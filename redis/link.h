@@ -62,7 +62,7 @@ WWR_MUST_CHECK wwr_err wwri_redis_new(struct wwri_redis **out,
                                       const struct wwri_redis_opts *opts,
                                       const char **why);
 
-enum { WWRI_REDIS_MAX_SCRIPTS = 32, WWRI_REDIS_MAX_ARGS = 16 };
+enum { WWRI_REDIS_MAX_SCRIPTS = 32, WWRI_REDIS_MAX_ARGS = 24 };
 
 /** Register a Lua script (static text, borrowed); its number for
  * wwri_redis_eval(). It is loaded on every connect before the first call. At

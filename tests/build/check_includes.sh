@@ -40,6 +40,8 @@ arrows() {
     case $header in webwire/*) continue ;; esac
     # Configuration knows everything, and only the programs know it.
     case $file in server/config*) continue ;; esac
+    # What speaks to Redis stands above the folder that it is in.
+    case $file in "$folder"/redis/*) continue ;; esac
     case $folder in
       bench | examples) [ -z "$(find "$folder" -path "*/$header")" ] || continue ;;
     esac
@@ -70,6 +72,7 @@ arrows transport/memory transport loop core
 arrows transport/websocket transport loop core
 arrows redis loop core
 arrows cluster protocol core
+arrows cluster/redis cluster redis loop protocol core
 arrows sessionstore session core
 arrows server transport sessionstore cluster protocol session loop core
 arrows client transport protocol session loop core
