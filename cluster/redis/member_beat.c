@@ -79,6 +79,7 @@ static size_t make_beat(struct wwr_view token, struct wwr_view *argv,
   argv[n++] = wwr_view_str(text->channel);
   argv[n++] = token;
   argv[n++] = wwr_view_str(text->boot);
+  argv[n++] = wwr_view_str(member->connection);
   argv[n++] = number(text->n, sizeof text->n, beat.n);
   argv[n++] = number(text->lease, sizeof text->lease, member->opts.lease_ms);
   argv[n++] = wwr_view_str(WWRI_LAYOUT);
@@ -176,6 +177,7 @@ void wwri_member_beat_init(struct wwri_member *member) {
   it->publish = wwri_member_script(member, wwri_script_publish);
   it->publish_unlogged =
       wwri_member_script(member, wwri_script_publish_unlogged);
+  it->range = wwri_member_script(member, wwri_script_range);
   it->open = wwri_member_script(member, wwri_script_open);
   it->tops = wwri_member_script(member, wwri_script_tops);
   it->tops_touch = wwri_member_script(member, wwri_script_tops_touch);
@@ -330,16 +332,17 @@ static void on_bye(struct wwri_redis_call *call,
 }
 
 void wwri_member_bye(struct wwri_member *member, void (*done)(void *user)) {
-  char node[WWRI_KEY_NAME_MAX];
+  char node[WWRI_KEY_NAME_MAX], lease[24];
   struct wwr_view boot = wwr_view_str(member->boot_hex);
-  const struct wwr_view argv[] = {wwri_member_nodes_key(member),
-                                  wwri_member_key(member, node, "node", boot),
-                                  boot};
+  const struct wwr_view argv[] = {
+      wwri_member_gen_key(member), wwri_member_nodes_key(member),
+      wwri_member_key(member, node, "node", boot), boot,
+      number(lease, sizeof lease, member->opts.lease_ms)};
   member->bye = (struct wwri_redis_call){.done = on_bye};
   member->bye_done = done;
   if (!member->node.live ||
-      wwri_redis_eval(member->link, &member->bye, member->scripts.bye, argv, 3,
-                      2, MEMBER_BYE_MS)) {
+      wwri_redis_eval(member->link, &member->bye, member->scripts.bye, argv, 5,
+                      3, MEMBER_BYE_MS)) {
     done(member);
   }
 }

@@ -15,7 +15,7 @@
 #include "log.h"
 #include "member_impl.h"
 
-enum { LOG_PAUSE_MS = 1000 };
+enum { LOG_PAUSE_MS = 1000, AGE_ROOM_MS = 60000 };
 enum class { CLASS_OK, CLASS_NOT_NOW, CLASS_NEVER, CLASS_PERHAPS };
 
 static void on_done(struct wwri_redis_call *base,
@@ -39,12 +39,12 @@ void wwri_member_calls_deinit(struct wwri_member *member) {
 
 /* Keys and arguments, with the memory that they point to. */
 struct command {
-  struct wwr_view argv[16];
+  struct wwr_view argv[20];
   size_t argc;
   size_t name_count;
   size_t text_count;
   char names[3][WWRI_KEY_NAME_MAX];
-  char texts[8][WWRI_LOGID_TEXT_MAX];
+  char texts[12][WWRI_LOGID_TEXT_MAX];
 };
 
 /* Not zeroed: it is large, and made for every publish. */
@@ -77,6 +77,13 @@ static void add_boot(struct command *it, struct wwri_boot boot) {
   add(it, (struct wwr_view){(const uint8_t *)out, WWRI_BOOT_HEX});
 }
 
+/* Who writes: what was written to a connection before this one and comes late
+ * does nothing. */
+static void add_writer(struct command *it, const struct wwri_call *call) {
+  add_boot(it, call->boot);
+  add_number(it, call->connection);
+}
+
 /* Take the next place of the ring and send. The core never has more calls than
  * places; when the link can't take one more, the order is lost with it, so the
  * link goes. */
@@ -88,8 +95,7 @@ static void send(struct wwri_member *member, const struct wwri_call *call,
   *slot = (struct member_call){.base = {.done = on_done},
                                .member = member,
                                .kind = call->kind,
-                               .channel_count = call->channel_count,
-                               .count = call->count};
+                               .channel_count = call->channel_count};
   wwr_err err = script < 0
                     ? wwri_redis_call(member->link, &slot->base, argv, argc, 0)
                     : wwri_redis_eval(member->link, &slot->base, script, argv,
@@ -99,6 +105,17 @@ static void send(struct wwri_member *member, const struct wwri_call *call,
   } else if (err != WWR_E_DISCONNECTED) {
     wwri_redis_drop(member->link, "a command could not be queued");
   }
+}
+
+static uint64_t expiry_ms(const struct wwri_member *member) {
+  return 4 * (uint64_t)member->node.config.touch_ms;
+}
+
+static uint64_t publish_expiry_ms(const struct wwri_member *member,
+                                  const struct wwri_log_limit *limit) {
+  uint64_t least = expiry_ms(member);
+  uint64_t age = (uint64_t)limit->age_ms + AGE_ROOM_MS;
+  return age > least ? age : least;
 }
 
 static uint32_t slot_of(struct wwr_view name) {
@@ -117,7 +134,7 @@ static bool is_touch(struct wwri_member *member,
   uint32_t hash = slot_of(publish->channel);
   struct member_touch *it = &member->touches[hash % MEMBER_TOUCHES];
   uint64_t now = member->node.run_ms;
-  uint64_t quarter = ((uint64_t)publish->limit.age_ms + 60000) / 4;
+  uint64_t quarter = publish_expiry_ms(member, &publish->limit) / 4;
   if (it->hash == hash && it->age_ms == publish->limit.age_ms &&
       it->generation == member->node.generation && now < it->at_ms + quarter) {
     return false;
@@ -136,6 +153,7 @@ static void send_unlogged(struct wwri_member *member,
   begin(&it);
   add(&it, wwri_member_gen_key(member));
   add_key(&it, member, "c", publish->channel);
+  add_writer(&it, call);
   add_boot(&it, publish->boot);
   add_number(&it, publish->seq);
   add(&it, publish->data);
@@ -158,21 +176,19 @@ static void send_publish(struct wwri_member *member,
   add_key(&it, member, "l", publish->channel);
   add(&it, wwri_member_gen_key(member));
   add_key(&it, member, "c", publish->channel);
+  add_writer(&it, call);
   add_boot(&it, publish->boot);
   add_number(&it, publish->seq);
   add(&it, publish->data);
   add_number(&it, publish->limit.entries);
   add_number(&it, publish->limit.age_ms);
+  add_number(&it, publish_expiry_ms(member, &publish->limit));
   add(&it, wwr_view_str(flags));
   if (publish->retry) {
     add_id(&it, publish->hint);
     add_number(&it, call->age_ms);
   }
   send(member, call, member->scripts.publish, it.argv, it.argc, 3);
-}
-
-static uint64_t expiry_ms(const struct wwri_member *member) {
-  return 4 * (uint64_t)member->node.config.touch_ms;
 }
 
 static void send_open(struct wwri_member *member,
@@ -182,8 +198,10 @@ static void send_open(struct wwri_member *member,
   add_key(&it, member, "m", call->channel);
   add_key(&it, member, "l", call->channel);
   add(&it, wwri_member_gen_key(member));
+  add_writer(&it, call);
   add_number(&it, expiry_ms(member));
   add_number(&it, call->count);
+  add_number(&it, MEMBER_REPLY_BYTES);
   send(member, call, member->scripts.open, it.argv, it.argc, 3);
 }
 
@@ -191,13 +209,11 @@ static void send_range(struct wwri_member *member,
                        const struct wwri_call *call) {
   struct command it;
   begin(&it);
-  add(&it, wwr_view_str("XRANGE"));
   add_key(&it, member, "l", call->channel);
   add_id(&it, call->from);
-  add(&it, wwr_view_str("+"));
-  add(&it, wwr_view_str("COUNT"));
   add_number(&it, call->count);
-  send(member, call, -1, it.argv, it.argc, 0);
+  add_number(&it, MEMBER_REPLY_BYTES);
+  send(member, call, member->scripts.range, it.argv, it.argc, 1);
 }
 
 /* Up to 512 keys: too much for the stack. */
@@ -305,16 +321,13 @@ static bool read_open(struct wwri_member *member,
                            MEMBER_ENTRIES, &out->count);
 }
 
-static bool read_range(struct wwri_member *member, uint32_t asked,
+static bool read_range(struct wwri_member *member,
                        const struct wwri_redis_reply *reply,
                        struct wwri_reply *out) {
   out->entries = member->entries;
-  if (!wwri_read_entries(reply, false, member->entries, MEMBER_ENTRIES,
-                         &out->count)) {
-    return false;
-  }
-  out->more = wwri_redis_reply_count(reply) >= asked;
-  return true;
+  out->more = wwri_redis_reply_int(wwri_redis_reply_at(reply, 1)) != 0;
+  return wwri_read_entries(wwri_redis_reply_at(reply, 2), false,
+                           member->entries, MEMBER_ENTRIES, &out->count);
 }
 
 static bool read_tops(struct wwri_member *member, size_t count,
@@ -325,7 +338,7 @@ static bool read_tops(struct wwri_member *member, size_t count,
     struct wwri_top *top = &member->tops[i];
     if (!wwri_read_top(reply, 1 + 3 * i, &top->pos, &top->exists)) return false;
   }
-  return wwri_redis_reply_is(wwri_redis_reply_at(reply, 0), "ok");
+  return true;
 }
 
 static bool read_reply(struct wwri_member *member,
@@ -333,22 +346,20 @@ static bool read_reply(struct wwri_member *member,
                        const struct wwri_redis_reply *reply,
                        struct wwri_reply *out) {
   const struct wwri_redis_reply *word = wwri_redis_reply_at(reply, 0);
-  bool of_script = call->kind != WWRI_CALL_RANGE;
-  if (of_script && wwri_redis_reply_is(word, "nogen")) {
+  if (wwri_redis_reply_is(word, "nogen")) {
     out->status = WWRI_REPLY_NO_GENERATION;
     return true;
   }
+  if (call->kind == WWRI_CALL_PUBLISH) return read_publish(reply, out);
+  if (!wwri_redis_reply_is(word, "ok")) return false;
   switch (call->kind) {
-    case WWRI_CALL_PUBLISH:
-      return read_publish(reply, out);
     case WWRI_CALL_OPEN:
-      return wwri_redis_reply_is(word, "ok") && read_open(member, reply, out);
+      return read_open(member, reply, out);
     case WWRI_CALL_RANGE:
-      return read_range(member, call->count, reply, out);
-    case WWRI_CALL_TOPS:
+      return read_range(member, reply, out);
+    default:
       return read_tops(member, call->channel_count, reply, out);
   }
-  return false;
 }
 
 /* A publish that was perhaps done ends as unknown; what only reads is asked

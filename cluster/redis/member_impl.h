@@ -52,12 +52,11 @@ struct member_call {
   struct wwri_member *member;
   enum wwri_call_kind kind;
   size_t channel_count; /* TOPS */
-  uint32_t count;       /* RANGE */
 };
 
 /** Numbers of the scripts. */
 struct wwri_member_scripts {
-  int beat, bye, publish, publish_unlogged, open, tops, tops_touch;
+  int beat, bye, publish, publish_unlogged, open, range, tops, tops_touch;
 };
 
 /** What the arguments of a beat point to. */

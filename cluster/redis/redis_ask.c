@@ -32,7 +32,7 @@ struct question {
   size_t argc;
   size_t keys;
   char names[3][WWRI_KEY_NAME_MAX + 1];
-  char texts[3][24];
+  char texts[3][WWRI_BOOT_HEX + 1];
 };
 
 static void add(struct question *it, struct wwr_view arg) {
@@ -56,14 +56,12 @@ static void add_head(struct question *it, const struct redis_bus *bus,
 static void make_history(struct question *it, const struct redis_bus *bus,
                          const struct wwri_bus_op *op) {
   struct wwr_view channel = bus_work_of((struct wwri_bus_op *)op)->channel;
-  const struct wwri_node *node = wwri_member_node(bus->member);
-  it->script = bus->member->scripts.open;
+  it->script = bus->scripts.history;
   add(it, wwri_member_key(bus->member, it->names[1], "m", channel));
   add(it, wwri_member_key(bus->member, it->names[2], "l", channel));
-  add(it, wwri_member_gen_key(bus->member));
   it->keys = it->argc;
-  add_number(it, 0, 4 * (uint64_t)node->config.touch_ms);
-  add_number(it, 1, op->count);
+  add_number(it, 0, op->count);
+  add_number(it, 1, MEMBER_REPLY_BYTES);
 }
 
 static void make_members(struct question *it, const struct redis_bus *bus,
@@ -90,11 +88,13 @@ static void make_nodes(struct question *it, const struct redis_bus *bus) {
 
 static void make_send(struct question *it, const struct redis_bus *bus,
                       const struct bus_work *work) {
-  char boot[WWRI_BOOT_HEX + 1];
+  char *boot = it->texts[1];
   wwri_write_boot(work->u.ask.node, boot);
   it->script = bus->scripts.direct;
-  add(it, wwri_member_gen_key(bus->member));
+  add(it, wwri_member_nodes_key(bus->member));
   it->keys = it->argc;
+  add_number(it, 0, wwri_member_opts(bus->member)->lease_ms);
+  add(it, wwr_view_str(boot));
   add(it, wwri_member_key(bus->member, it->names[0], "n", wwr_view_str(boot)));
   add(it, work->u.ask.data);
 }
@@ -151,6 +151,7 @@ static void on_retry(struct wwri_timer *timer) {
 
 void wwri_rbus_asks_init(struct redis_bus *bus) {
   bus->scripts.direct = wwri_member_script(bus->member, wwri_script_direct);
+  bus->scripts.history = wwri_member_script(bus->member, wwri_script_history);
   bus->scripts.nodes = wwri_member_script(bus->member, wwri_script_nodes);
   bus->scripts.presence_list =
       wwri_member_script(bus->member, wwri_script_presence_list);
@@ -180,7 +181,7 @@ static bool end_history(struct redis_bus *bus, struct wwri_bus_op *op,
   struct wwri_pos top;
   bool exists;
   size_t count;
-  if (!wwri_read_top(reply, 1, &top, &exists) || !exists ||
+  if (!wwri_read_top(reply, 1, &top, &exists) ||
       !wwri_read_entries(wwri_redis_reply_at(reply, 4), true, entries,
                          MEMBER_ENTRIES, &count)) {
     return false;
@@ -309,7 +310,12 @@ static bool end_send(struct redis_bus *bus, struct wwri_bus_op *op,
 
 static bool end_well(struct redis_bus *bus, struct wwri_bus_op *op,
                      const struct wwri_redis_reply *reply) {
-  if (!wwri_redis_reply_is(wwri_redis_reply_at(reply, 0), "ok")) return false;
+  const struct wwri_redis_reply *word = wwri_redis_reply_at(reply, 0);
+  if (op->kind == BUS_SEND && wwri_redis_reply_is(word, "dead")) {
+    wwri_rbus_fail(bus, op, WWR_E_REFUSED, true);
+    return true;
+  }
+  if (!wwri_redis_reply_is(word, "ok")) return false;
   switch ((enum bus_kind)op->kind) {
     case BUS_HISTORY:
       return end_history(bus, op, reply);
@@ -322,10 +328,6 @@ static bool end_well(struct redis_bus *bus, struct wwri_bus_op *op,
     default:
       return end_send(bus, op, reply);
   }
-}
-
-static bool is_nogen(const struct wwri_redis_reply *reply) {
-  return wwri_redis_reply_is(wwri_redis_reply_at(reply, 0), "nogen");
 }
 
 /* Asked again when the link is next live, or after a while. */
@@ -343,8 +345,7 @@ static void on_done(struct wwri_redis_call *call,
   struct bus_work *work = WWRI_CONTAINER(call, struct bus_work, u.ask.call);
   struct redis_bus *bus = work->bus;
   struct wwri_bus_op *op = work->op;
-  if (result->outcome == WWRI_CALL_UNAVAILABLE ||
-      (result->outcome == WWRI_CALL_OK && is_nogen(result->reply))) {
+  if (result->outcome == WWRI_CALL_UNAVAILABLE) {
     not_now(bus, op, result);
   } else if (result->outcome != WWRI_CALL_OK) {
     wwri_member_complain(bus->member, "redis refuses a question",

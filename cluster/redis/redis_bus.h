@@ -85,7 +85,7 @@ struct redis_bus {
   struct wwri_bus_config config; /* set by open */
   bool opened;                   /* the owner's */
   struct {
-    int direct, nodes, presence_set, presence_renew, presence_list;
+    int direct, history, nodes, presence_set, presence_renew, presence_list;
   } scripts;
 
   struct {
@@ -115,7 +115,7 @@ struct redis_bus {
     struct wwri_map by_name;
     struct wwri_list channels;
     struct wwri_list ready; /* to be written */
-    unsigned writing;       /* under way */
+    unsigned passes;        /* under way */
     struct wwri_timer renew_timer;
     struct wwri_list renewals; /* to be asked */
     bool renewing;

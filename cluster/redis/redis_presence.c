@@ -7,8 +7,9 @@
  *
  * What can go wrong: a write is not done: its row is dirty again, for the next
  * pass. Redis forgot something (a new generation), or this node has a new boot
- * id: all rows are written anew, behind a DEL, because a row that was taken
- * away may be back. So a channel is remembered for a while when it is empty. */
+ * id: all rows are written anew and replace what is there, for a row that was
+ * taken away may be back. So a channel is remembered for a while when it is
+ * empty. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,14 +21,14 @@ enum {
   PASS_MS = 1000,
   BURST_MS = 2000, /* a quiet channel's first changes are written at once */
   PASSES_MAX = 64,
+  ROWS_MAX = 200, /* of one write */
   RENEW_MAX = 128,
   RENEWS_PER_LEASE = 3
 };
 
 struct row {
   struct wwri_list node;  /* channel->rows */
-  struct wwri_list dirty; /* channel->dirty */
-  struct wwri_redis_call call;
+  struct wwri_list dirty; /* channel->dirty or ->writing */
   struct presence_channel *channel;
   uint32_t connections;
   size_t info_len;
@@ -45,15 +46,15 @@ struct presence_channel {
   struct wwri_map by_member;
   struct wwri_list rows;
   struct wwri_list dirty;
+  struct wwri_list writing; /* rows of the write under way */
   struct wwri_list waiting; /* operations for the next pass */
   struct wwri_list sent;    /* ... of the pass under way */
   uint64_t total;
   uint64_t pass_at_ms; /* not before */
-  struct wwri_redis_call clear, nobody;
-  unsigned calls;    /* of the pass under way */
+  struct wwri_redis_call call;
+  bool in_pass;
+  bool again;        /* write all rows, and these replace what is there */
   unsigned renewals; /* under way */
-  bool again;        /* all rows, behind a DEL */
-  bool failed;       /* the pass, in part */
   size_t name_len;
   uint8_t name[];
 };
@@ -97,7 +98,7 @@ static struct row *row_new(struct presence_channel *channel,
 }
 
 static void make_dirty(struct row *row) {
-  if (!wwri_list_empty(&row->dirty)) return;
+  wwri_list_remove(&row->dirty);
   wwri_list_append(&row->channel->dirty, &row->dirty);
 }
 
@@ -147,6 +148,7 @@ static struct presence_channel *channel_new(struct redis_bus *bus,
   wwri_list_init(&channel->renew);
   wwri_list_init(&channel->rows);
   wwri_list_init(&channel->dirty);
+  wwri_list_init(&channel->writing);
   wwri_list_init(&channel->waiting);
   wwri_list_init(&channel->sent);
   wwri_timer_init(&channel->timer, on_timer);
@@ -183,16 +185,18 @@ static bool is_due(const struct presence_channel *channel) {
 /* Have it written when its time has come. */
 static void schedule(struct presence_channel *channel) {
   uint64_t now = wwri_member_now();
-  if (channel->calls || !is_due(channel)) return;
+  if (channel->in_pass || !is_due(channel)) return;
   set_timer(channel, channel->pass_at_ms > now ? channel->pass_at_ms - now : 0);
 }
 
 /* --- a pass --- */
 
+/* Keys and arguments, with the memory that they point to. */
 struct write {
-  struct wwr_view argv[8];
+  struct wwr_view argv[8 + 3 * ROWS_MAX];
+  size_t argc;
   char rows[WWRI_KEY_NAME_MAX], index[WWRI_KEY_NAME_MAX];
-  char count[24], total[24], expiry[24];
+  char connection[24], total[24], expiry[24], counts[ROWS_MAX][12];
 };
 
 static struct wwr_view rows_key(const struct presence_channel *channel,
@@ -216,87 +220,79 @@ static uint64_t expiry_ms(const struct redis_bus *bus) {
   return 2 * (uint64_t)wwri_member_opts(bus->member)->lease_ms;
 }
 
-static bool send_row(struct presence_channel *channel,
-                     struct wwri_redis_call *call, struct wwr_view member,
-                     uint32_t connections, struct wwr_view info) {
-  struct redis_bus *bus = channel->bus;
-  struct write it;
-  it.argv[0] = rows_key(channel, it.rows);
-  it.argv[1] = wwri_member_key(bus->member, it.index, "pi", name_of(channel));
-  it.argv[2] = wwr_view_str(wwri_member_boot_hex(bus->member));
-  it.argv[3] = member;
-  it.argv[4] = number(it.count, connections);
-  it.argv[5] = info;
-  it.argv[6] = number(it.total, channel->total);
-  it.argv[7] = number(it.expiry, expiry_ms(bus));
-  if (wwri_redis_eval(wwri_member_link(bus->member), call,
-                      bus->scripts.presence_set, it.argv, 8, 2, 0)) {
-    return false;
-  }
-  channel->calls++;
-  return true;
+static void add(struct write *it, struct wwr_view arg) {
+  it->argv[it->argc++] = arg;
 }
 
-static void on_cleared(struct wwri_redis_call *call,
-                       const struct wwri_redis_result *result);
-static void on_emptied(struct wwri_redis_call *call,
-                       const struct wwri_redis_result *result);
+static void add_head(struct write *it, const struct presence_channel *channel) {
+  const struct wwri_member *member = channel->bus->member;
+  it->argc = 0;
+  add(it, wwri_member_gen_key(member));
+  add(it, rows_key(channel, it->rows));
+  add(it, wwri_member_key(member, it->index, "pi", name_of(channel)));
+  add(it, wwr_view_str(wwri_member_boot_hex(member)));
+  add(it, number(it->connection, wwri_member_connection(member)));
+  add(it, number(it->total, channel->total));
+  add(it, number(it->expiry, expiry_ms(channel->bus)));
+  add(it, wwr_view_str(channel->again ? "1" : "0"));
+}
+
+/* What is dirty is being written now. */
+static void add_rows(struct write *it, struct presence_channel *channel) {
+  for (size_t i = 0; i < ROWS_MAX && !wwri_list_empty(&channel->dirty); i++) {
+    struct row *row = WWRI_CONTAINER(channel->dirty.next, struct row, dirty);
+    wwri_list_remove(&row->dirty);
+    wwri_list_append(&channel->writing, &row->dirty);
+    snprintf(it->counts[i], sizeof it->counts[i], "%" PRIu32, row->connections);
+    add(it, member_of(row));
+    add(it, wwr_view_str(it->counts[i]));
+    add(it, info_of(row));
+  }
+}
+
 static void on_written(struct wwri_redis_call *call,
                        const struct wwri_redis_result *result);
 
-static bool send_clear(struct presence_channel *channel) {
-  char rows[WWRI_KEY_NAME_MAX];
-  const struct wwr_view argv[] = {wwr_view_str("DEL"), rows_key(channel, rows)};
-  channel->clear = (struct wwri_redis_call){.done = on_cleared};
-  if (wwri_redis_call(wwri_member_link(channel->bus->member), &channel->clear,
-                      argv, 2, 0)) {
-    return false;
+/* False: not now; nothing was sent. */
+static bool send_some(struct presence_channel *channel) {
+  struct redis_bus *bus = channel->bus;
+  struct write *it = malloc(sizeof *it);
+  if (!it) return false;
+  add_head(it, channel);
+  add_rows(it, channel);
+  channel->call = (struct wwri_redis_call){.done = on_written};
+  wwr_err err =
+      wwri_redis_eval(wwri_member_link(bus->member), &channel->call,
+                      bus->scripts.presence_set, it->argv, it->argc, 3, 0);
+  free(it);
+  if (err == WWR_OK) {
+    channel->again = false;
+  } else {
+    wwri_list_splice(&channel->dirty, &channel->writing);
   }
-  channel->calls++;
-  return true;
+  return err == WWR_OK;
 }
 
-/* All rows anew; that nobody is here must be said too. */
-static bool send_again(struct presence_channel *channel) {
-  static const struct wwr_view none;
-  struct wwri_list *at = channel->rows.next;
-  for (; at != &channel->rows; at = at->next) {
-    make_dirty(WWRI_CONTAINER(at, struct row, node));
-  }
-  if (!send_clear(channel)) return false;
-  if (!wwri_list_empty(&channel->rows)) return true;
-  channel->nobody = (struct wwri_redis_call){.done = on_emptied};
-  return send_row(channel, &channel->nobody, none, 0, none);
-}
-
-static void send_pass(struct presence_channel *channel) {
-  bool good = !channel->again || send_again(channel);
-  channel->again = !good;
-  while (good && !wwri_list_empty(&channel->dirty)) {
-    struct row *row = WWRI_CONTAINER(channel->dirty.next, struct row, dirty);
-    row->call = (struct wwri_redis_call){.done = on_written};
-    good = send_row(channel, &row->call, member_of(row), row->connections,
-                    info_of(row));
-    if (good) wwri_list_remove(&row->dirty);
-  }
-  channel->failed = !good;
-}
-
-static void end_pass(struct presence_channel *channel);
+static void end_pass(struct presence_channel *channel, bool good);
 static void pump(struct redis_bus *bus);
 
 static void begin_pass(struct presence_channel *channel) {
   struct redis_bus *bus = channel->bus;
-  bus->presence.writing++;
   uint64_t now = wwri_member_now();
-  if (channel->pass_at_ms + BURST_MS < now)
+  bus->presence.passes++;
+  if (channel->pass_at_ms + BURST_MS < now) {
     channel->pass_at_ms = now - BURST_MS;
+  }
   channel->pass_at_ms += PASS_MS;
   wwri_list_splice(&channel->sent, &channel->waiting);
-  channel->calls++; /* ours, until all are sent */
-  send_pass(channel);
-  channel->calls--;
-  if (channel->calls == 0) end_pass(channel);
+  channel->in_pass = true;
+  if (channel->again) {
+    struct wwri_list *at = channel->rows.next;
+    for (; at != &channel->rows; at = at->next) {
+      make_dirty(WWRI_CONTAINER(at, struct row, node));
+    }
+  }
+  if (!send_some(channel)) end_pass(channel, false);
 }
 
 static struct wwri_bus_op *op_of(struct wwri_list *node) {
@@ -312,14 +308,15 @@ static void end_ops(struct redis_bus *bus, struct wwri_list *list,
   }
 }
 
-static void end_pass(struct presence_channel *channel) {
+static void end_pass(struct presence_channel *channel, bool good) {
   struct redis_bus *bus = channel->bus;
-  bus->presence.writing--;
-  if (channel->failed) {
+  bus->presence.passes--;
+  channel->in_pass = false;
+  if (good) {
+    end_ops(bus, &channel->sent, WWR_OK);
+  } else { /* before those that came later */
     wwri_list_splice(&channel->sent, &channel->waiting);
     wwri_list_splice(&channel->waiting, &channel->sent);
-  } else {
-    end_ops(bus, &channel->sent, WWR_OK);
   }
   if (!is_due(channel)) {
     end_ops(bus, &channel->waiting, WWR_OK);
@@ -331,49 +328,33 @@ static void end_pass(struct presence_channel *channel) {
   pump(bus);
 }
 
-static void answered(struct presence_channel *channel,
-                     const struct wwri_redis_result *result, bool good) {
-  if (!good) channel->failed = true;
-  if (!good && result->outcome != WWRI_CALL_UNAVAILABLE) {
+static void rows_written(struct presence_channel *channel) {
+  struct wwri_list *at;
+  while ((at = wwri_list_pop(&channel->writing))) {
+    struct row *row = WWRI_CONTAINER(at, struct row, dirty);
+    if (row->connections == 0) row_free(row);
+  }
+}
+
+/* "nogen": the link is about to go. */
+static void on_written(struct wwri_redis_call *call,
+                       const struct wwri_redis_result *result) {
+  struct presence_channel *channel =
+      WWRI_CONTAINER(call, struct presence_channel, call);
+  if (result->outcome == WWRI_CALL_OK &&
+      wwri_redis_reply_is(wwri_redis_reply_at(result->reply, 0), "ok")) {
+    rows_written(channel);
+    bool more = !wwri_list_empty(&channel->dirty);
+    if (!more || !send_some(channel)) end_pass(channel, !more);
+    return;
+  }
+  if (result->outcome != WWRI_CALL_UNAVAILABLE) {
     wwri_member_complain(channel->bus->member, "redis refuses presence",
                          wwri_redis_reply_text(result->reply));
   }
-  if (--channel->calls == 0) end_pass(channel);
-}
-
-static void on_cleared(struct wwri_redis_call *call,
-                       const struct wwri_redis_result *result) {
-  struct presence_channel *channel =
-      WWRI_CONTAINER(call, struct presence_channel, clear);
-  bool good = result->outcome == WWRI_CALL_OK;
-  if (!good) channel->again = true;
-  answered(channel, result, good);
-}
-
-static bool is_ok(const struct wwri_redis_result *result) {
-  return result->outcome == WWRI_CALL_OK &&
-         wwri_redis_reply_is(wwri_redis_reply_at(result->reply, 0), "ok");
-}
-
-static void on_emptied(struct wwri_redis_call *call,
-                       const struct wwri_redis_result *result) {
-  struct presence_channel *channel =
-      WWRI_CONTAINER(call, struct presence_channel, nobody);
-  if (!is_ok(result)) channel->again = true;
-  answered(channel, result, is_ok(result));
-}
-
-static void on_written(struct wwri_redis_call *call,
-                       const struct wwri_redis_result *result) {
-  struct row *row = WWRI_CONTAINER(call, struct row, call);
-  struct presence_channel *channel = row->channel;
-  bool good = is_ok(result);
-  if (!good) {
-    make_dirty(row);
-  } else if (row->connections == 0 && wwri_list_empty(&row->dirty)) {
-    row_free(row);
-  }
-  answered(channel, result, good);
+  channel->again = true;
+  wwri_list_splice(&channel->dirty, &channel->writing);
+  end_pass(channel, false);
 }
 
 /* --- which channel, and when --- */
@@ -381,7 +362,7 @@ static void on_written(struct wwri_redis_call *call,
 static void pump(struct redis_bus *bus) {
   struct wwri_list *node;
   if (bus->stopping || !wwri_member_is_live(bus->member)) return;
-  while (bus->presence.writing < PASSES_MAX &&
+  while (bus->presence.passes < PASSES_MAX &&
          (node = wwri_list_pop(&bus->presence.ready))) {
     begin_pass(WWRI_CONTAINER(node, struct presence_channel, ready));
   }
@@ -389,7 +370,7 @@ static void pump(struct redis_bus *bus) {
 
 static bool is_unused(const struct presence_channel *channel) {
   return wwri_list_empty(&channel->rows) && !is_due(channel) &&
-         !channel->calls && !channel->renewals &&
+         !channel->in_pass && !channel->renewals &&
          wwri_list_empty(&channel->waiting);
 }
 
@@ -401,7 +382,7 @@ static void on_timer(struct wwri_timer *timer) {
     channel_free(channel);
     return;
   }
-  if (channel->calls || !is_due(channel)) return;
+  if (channel->in_pass || !is_due(channel)) return;
   wwri_list_remove(&channel->ready);
   wwri_list_append(&bus->presence.ready, &channel->ready);
   pump(bus);
@@ -428,7 +409,7 @@ void wwri_rbus_presence_set(struct redis_bus *bus, struct wwri_bus_op *op) {
   wwri_rbus_wait(bus, op);
   if (is_due(channel)) {
     schedule(channel);
-  } else if (!channel->calls) { /* nobody was there, nobody is */
+  } else if (!channel->in_pass) { /* nobody was there, nobody is */
     end_ops(bus, &channel->waiting, WWR_OK);
   }
 }
@@ -472,7 +453,7 @@ static void on_renewed(struct wwri_redis_call *call,
     int64_t at = wwri_redis_reply_int(wwri_redis_reply_at(result->reply, i));
     if (at < 1 || (uint64_t)at > it->count) continue;
     struct presence_channel *channel = it->channels[at - 1];
-    if (channel->calls || is_due(channel)) continue; /* about to be written */
+    if (channel->in_pass || is_due(channel)) continue; /* about to be written */
     channel->again = true;
     schedule(channel);
   }
