@@ -167,9 +167,11 @@ static void send_publish(struct wwri_member *member,
     send_unlogged(member, call);
     return;
   }
-  char flags[4];
-  snprintf(flags, sizeof flags, "%s%s%s", is_touch(member, publish) ? "t" : "",
-           publish->retry ? "r" : "", publish->deep ? "d" : "");
+  char flags[8];
+  snprintf(flags, sizeof flags, "%s%s%s%s",
+           is_touch(member, publish) ? "t" : "", publish->retry ? "r" : "",
+           publish->deep ? "d" : "",
+           publish->retry && publish->sure ? "a" : "");
   struct command it;
   begin(&it);
   add_key(&it, member, "m", publish->channel);

@@ -22,19 +22,28 @@ static const char *key(struct texts *texts, size_t i, const char *kind,
   return texts->text[i];
 }
 
+static const char *or_else(const char *text, const char *other) {
+  return text ? text : other;
+}
+
+static unsigned or_number(unsigned number, unsigned other) {
+  return number ? number : other;
+}
+
 const struct sr_answer *sr_beat_as(struct sr *sr, const struct sr_beat *beat) {
   struct texts t;
   return sr_eval(
       sr, wwri_script_beat,
       LIST("w:{0}:gen", "w:{0}:nodes", key(&t, 0, "node", beat->boot)),
-      LIST("beats", "token.1", beat->boot, number(&t, 1, beat->n),
-           number(&t, 2, beat->lease), beat->layout, beat->fingerprint, "node",
-           "127.0.0.1:80", "1.0", "1700000000000", "7", "0"));
+      LIST("beats", "token.1", beat->boot, or_else(beat->connection, "1"),
+           number(&t, 1, beat->n),
+           number(&t, 2, or_number(beat->lease, SR_LEASE_MS)),
+           or_else(beat->layout, "1"), or_else(beat->fingerprint, "a=1\nb=2"),
+           "node", "127.0.0.1:80", "1.0", "1700000000000", "7", "0"));
 }
 
 const struct sr_answer *sr_beat(struct sr *sr, const char *boot, unsigned n) {
-  return sr_beat_as(sr,
-                    &(struct sr_beat){boot, n, SR_LEASE_MS, "1", "a=1\nb=2"});
+  return sr_beat_as(sr, &(struct sr_beat){.boot = boot, .n = n});
 }
 
 const struct sr_answer *sr_publish_as(struct sr *sr,
@@ -46,19 +55,21 @@ const struct sr_answer *sr_publish_as(struct sr *sr,
       sr, wwri_script_publish,
       LIST(key(&t, 0, "m", publish->channel), key(&t, 1, "l", publish->channel),
            "w:{0}:gen"),
-      LIST(key(&t, 2, "c", publish->channel), publish->boot,
-           number(&t, 3, publish->seq), publish->data ? publish->data : data,
-           number(&t, 4, publish->limit ? publish->limit : 1000),
-           number(&t, 5, publish->age ? publish->age : 60000),
-           publish->flags ? publish->flags : "",
-           publish->hint ? publish->hint : "0-0",
-           number(&t, 6, publish->tried_ms)));
+      LIST(key(&t, 2, "c", publish->channel), or_else(publish->node, BOOT_A),
+           or_else(publish->connection, "1"), publish->author,
+           number(&t, 3, publish->seq), or_else(publish->data, data),
+           number(&t, 4, or_number(publish->limit, 1000)),
+           number(&t, 5, or_number(publish->age, 60000)),
+           number(&t, 6, or_number(publish->expiry, 120000)),
+           or_else(publish->flags, ""), or_else(publish->hint, "0-0"),
+           number(&t, 7, publish->tried_ms)));
 }
 
 const struct sr_answer *sr_publish(struct sr *sr, const char *channel,
-                                   const char *boot, unsigned seq) {
+                                   const char *author, unsigned seq) {
   return sr_publish_as(
-      sr, &(struct sr_publish){.channel = channel, .boot = boot, .seq = seq});
+      sr,
+      &(struct sr_publish){.channel = channel, .author = author, .seq = seq});
 }
 
 const struct sr_answer *sr_open(struct sr *sr, const char *channel,
@@ -67,7 +78,7 @@ const struct sr_answer *sr_open(struct sr *sr, const char *channel,
   return sr_eval(
       sr, wwri_script_open,
       LIST(key(&t, 0, "m", channel), key(&t, 1, "l", channel), "w:{0}:gen"),
-      LIST("120000", number(&t, 2, count)));
+      LIST(BOOT_A, "1", "120000", number(&t, 2, count), "1000000"));
 }
 
 /* Flat entries have nine values. */

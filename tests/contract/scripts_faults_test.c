@@ -66,8 +66,11 @@ static void publish(struct sr *sr, unsigned first, unsigned last,
 }
 
 static struct sr_publish ring(unsigned seq, const char *hint) {
-  return (struct sr_publish){
-      .channel = "ch", .boot = BOOT_A, .seq = seq, .flags = "rd", .hint = hint};
+  return (struct sr_publish){.channel = "ch",
+                             .author = BOOT_A,
+                             .seq = seq,
+                             .flags = "rd",
+                             .hint = hint};
 }
 
 /* --- failover ----------------------------------------------------------- */
@@ -271,18 +274,26 @@ static void test_restart_without_data(void) {
 /* Make every script with arguments that would work. */
 static const struct sr_answer *run(struct sr *sr, const char *text) {
   const char *const log[] = {"w:{0}:m:ch", "w:{0}:l:ch", "w:{0}:gen", NULL};
-  const char *const rows[] = {"w:{0}:pr:ch:" BOOT_A, "w:{0}:pi:ch", NULL};
+  const char *const rows[] = {"w:{0}:gen", ("w:{0}:pr:ch:" BOOT_A),
+                              "w:{0}:pi:ch", NULL};
   if (text == wwri_script_beat) return sr_beat(sr, BOOT_A, 100);
   if (text == wwri_script_publish) return sr_publish(sr, "ch", BOOT_A, 9);
   if (text == wwri_script_open) {
-    return sr_eval(sr, text, log, LIST("120000", "1"));
+    return sr_eval(sr, text, log, LIST(BOOT_A, "1", "120000", "1", "1000"));
+  }
+  if (text == wwri_script_history) {
+    return sr_eval(sr, text, LIST(log[0], log[1]), LIST("5", "1000"));
+  }
+  if (text == wwri_script_range) {
+    return sr_eval(sr, text, LIST(log[1]), LIST("1-1", "5", "1000"));
   }
   if (text == wwri_script_publish_unlogged) {
     return sr_eval(sr, text, LIST("w:{0}:gen"),
-                   LIST("w:{0}:c:ch", BOOT_A, "9", "d"));
+                   LIST("w:{0}:c:ch", BOOT_A, "1", BOOT_A, "9", "d"));
   }
   if (text == wwri_script_direct) {
-    return sr_eval(sr, text, LIST("w:{0}:gen"), LIST("w:{0}:c:ch", "d"));
+    return sr_eval(sr, text, LIST("w:{0}:nodes"),
+                   LIST("30000", BOOT_A, "w:{0}:c:ch", "d"));
   }
   if (text == wwri_script_tops) {
     return sr_eval(sr, text, LIST("w:{0}:l:ch"), LIST(NULL));
@@ -295,17 +306,19 @@ static const struct sr_answer *run(struct sr *sr, const char *text) {
                    LIST("w:{0}:node:", "30000", "9"));
   }
   if (text == wwri_script_presence_set) {
-    return sr_eval(sr, text, rows, LIST(BOOT_A, "ann", "1", "", "1", "60000"));
+    return sr_eval(sr, text, rows,
+                   LIST(BOOT_A, "1", "1", "60000", "0", "ann", "1", "x"));
   }
   if (text == wwri_script_presence_renew) {
-    return sr_eval(sr, text, rows, LIST(BOOT_A, "60000", "1"));
+    return sr_eval(sr, text, rows + 1, LIST(BOOT_A, "60000", "1"));
   }
   if (text == wwri_script_presence_list) {
     return sr_eval(sr, text, LIST("w:{0}:nodes", "w:{0}:pi:ch"),
                    LIST("w:{0}:pr:ch:", "30000", "9"));
   }
-  return sr_eval(sr, wwri_script_bye, LIST("w:{0}:nodes", "w:{0}:node:" BOOT_B),
-                 LIST(BOOT_B));
+  return sr_eval(sr, wwri_script_bye,
+                 LIST("w:{0}:gen", "w:{0}:nodes", "w:{0}:node:" BOOT_B),
+                 LIST(BOOT_B, "30000"));
 }
 
 static bool is_in(const char *text, const char *const *list) {
@@ -314,11 +327,14 @@ static bool is_in(const char *text, const char *const *list) {
 }
 
 static const char *const readers[] = {wwri_script_tops, wwri_script_nodes,
+                                      wwri_script_range, wwri_script_history,
                                       NULL};
 static const char *const even_out_of_memory[] = {wwri_script_beat,
                                                  wwri_script_bye,
                                                  wwri_script_tops,
                                                  wwri_script_tops_touch,
+                                                 wwri_script_range,
+                                                 wwri_script_history,
                                                  wwri_script_nodes,
                                                  wwri_script_presence_set,
                                                  wwri_script_presence_renew,
@@ -410,7 +426,7 @@ static void test_on_a_writable_replica(void) {
  * loads it, the second is executed. */
 static void test_no_script_between_two(void) {
   char sha[48];
-  const char *args[13];
+  const char *args[16];
   size_t argc = 0;
   beat(&one, BOOT_A, 1);
   redisContext *raw = one.raw;
@@ -420,10 +436,11 @@ static void test_no_script_between_two(void) {
   sr_ask(&one, "SCRIPT FLUSH");
   for (const char *seq = "5"; seq; seq = seq[0] == '5' ? "6" : NULL) {
     const char *const words[] = {
-        "EVALSHA",   sha,          "3",    "w:{0}:m:ch", "w:{0}:l:ch",
-        "w:{0}:gen", "w:{0}:c:ch", BOOT_A, seq,          seq,
-        "100",       "60000",      ""};
-    for (argc = 0; argc < 13; argc++) args[argc] = words[argc];
+        "EVALSHA",    sha,         "3",          "w:{0}:m:ch",
+        "w:{0}:l:ch", "w:{0}:gen", "w:{0}:c:ch", BOOT_A,
+        "1",          BOOT_A,      seq,          seq,
+        "100",        "60000",     "120000",     ""};
+    for (argc = 0; argc < 16; argc++) args[argc] = words[argc];
     redisAppendCommandArgv(raw, (int)argc, args, NULL);
     if (seq[0] == '5') {
       redisAppendCommand(raw, "SCRIPT LOAD %s", wwri_script_publish);
@@ -439,7 +456,7 @@ static void test_no_script_between_two(void) {
     freeReplyObject(reply);
   }
   const struct sr_publish again = {
-      .channel = "ch", .boot = BOOT_A, .seq = 5, .flags = "r"};
+      .channel = "ch", .author = BOOT_A, .seq = 5, .flags = "r"};
   CU_ASSERT_TRUE(sr_is(sr_publish_as(&one, &again), "superseded"));
   CU_ASSERT_STRING_EQUAL(sr_log(&one, "ch"), "!new 1:6");
 }

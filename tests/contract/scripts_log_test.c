@@ -75,19 +75,26 @@ static void test_hint(void) {
   char expected[200], data[4];
   void *listener = sr_listen(&sr, "w:{0}:c:ch");
   memcpy(data, "\0 \xff\n", 4);
-  const struct wwr_view argv[] = {
-      wwr_view_str("w:{0}:m:ch"), wwr_view_str("w:{0}:l:ch"),
-      wwr_view_str("w:{0}:gen"),  wwr_view_str("w:{0}:c:ch"),
-      wwr_view_str(BOOT_A),       wwr_view_str("9007199254740991"),
-      {(uint8_t *)data, 4},       wwr_view_str("10"),
-      wwr_view_str("1000"),       wwr_view_str("")};
-  CU_ASSERT_TRUE(answered(sr_eval_views(&sr, wwri_script_publish, argv, 10, 3),
+  const struct wwr_view argv[] = {wwr_view_str("w:{0}:m:ch"),
+                                  wwr_view_str("w:{0}:l:ch"),
+                                  wwr_view_str("w:{0}:gen"),
+                                  wwr_view_str("w:{0}:c:ch"),
+                                  wwr_view_str(BOOT_A),
+                                  wwr_view_str("1"),
+                                  wwr_view_str(BOOT_B),
+                                  wwr_view_str("9007199254740991"),
+                                  {(uint8_t *)data, 4},
+                                  wwr_view_str("10"),
+                                  wwr_view_str("1000"),
+                                  wwr_view_str("90000"),
+                                  wwr_view_str("")};
+  CU_ASSERT_TRUE(answered(sr_eval_views(&sr, wwri_script_publish, argv, 13, 3),
                           "ok", "1"));
   sr_ask(&sr, "XREVRANGE w:{0}:l:ch + - COUNT 1");
   CU_ASSERT_EQUAL(sr.answer.values[8].len, 4);
   CU_ASSERT_EQUAL(memcmp(sr.answer.values[8].data, data, 4), 0);
   int len = snprintf(expected, sizeof(expected), "%s %s %s %s ",
-                     sr_text(&sr.answer, 0), BOOT_A, "9007199254740991",
+                     sr_text(&sr.answer, 0), BOOT_B, "9007199254740991",
                      sr_text(&sr.answer, 6));
   memcpy(expected + len, data, 4);
   struct wwr_view heard = sr_heard(listener);
@@ -112,7 +119,7 @@ static void test_limit(void) {
   for (unsigned i = 1; i <= 20; i++) {
     sr_publish_as(&sr,
                   &(struct sr_publish){
-                      .channel = "ch", .boot = BOOT_A, .seq = i, .limit = 5});
+                      .channel = "ch", .author = BOOT_A, .seq = i, .limit = 5});
   }
   CU_ASSERT_STRING_EQUAL(sr_log(&sr, "ch"),
                          "16:d16 17:d17 18:d18 19:d19 "
@@ -133,7 +140,7 @@ static bool lives(const char *key, int64_t ms) {
 
 static void test_expiry(void) {
   struct sr_publish publish = {
-      .channel = "ch", .boot = BOOT_A, .seq = 1, .age = 600000};
+      .channel = "ch", .author = BOOT_A, .seq = 1, .expiry = 660000};
   sr_publish_as(&sr, &publish);
   CU_ASSERT_TRUE(lives("w:{0}:m:ch", 660000) && lives("w:{0}:l:ch", 660000));
   sr_ask(&sr, "PEXPIRE w:{0}:m:ch 100000");
@@ -145,8 +152,9 @@ static void test_expiry(void) {
   publish.flags = "t";
   sr_publish_as(&sr, &publish);
   CU_ASSERT_TRUE(lives("w:{0}:m:ch", 660000) && lives("w:{0}:l:ch", 660000));
-  publish.seq = 4; /* another node's shorter age shortens nothing */
+  publish.seq = 4; /* another node's shorter one shortens nothing */
   publish.age = 1000;
+  publish.expiry = 61000;
   sr_publish_as(&sr, &publish);
   CU_ASSERT_TRUE(lives("w:{0}:m:ch", 660000) && lives("w:{0}:l:ch", 660000));
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:m:ch a"), "1000");
@@ -156,12 +164,39 @@ static void test_expiry(void) {
   CU_ASSERT_TRUE(lives("w:{0}:l:ch", 61000));
 }
 
+/* A late command: the node has a newer connection by now, or the boot is not
+ * known (any more). Nothing is done. */
+static void test_late_commands(void) {
+  void *listener = sr_listen(&sr, "w:{0}:c:ch");
+  struct sr_publish publish = {.channel = "ch", .author = BOOT_A, .seq = 1};
+  struct sr_beat beat = {.boot = BOOT_A, .n = 2, .connection = "7"};
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &beat), 0), "ok");
+  CU_ASSERT_TRUE(sr_is(sr_publish_as(&sr, &publish), "nogen"));
+  publish.flags = "r";
+  CU_ASSERT_TRUE(sr_is(sr_publish_as(&sr, &publish), "nogen"));
+  publish.connection = "8";
+  CU_ASSERT_TRUE(sr_is(sr_publish_as(&sr, &publish), "nogen"));
+  publish.connection = "7";
+  publish.node = BOOT_B;
+  CU_ASSERT_TRUE(sr_is(sr_publish_as(&sr, &publish), "nogen"));
+  CU_ASSERT_TRUE(sr_is(sr_open(&sr, "ch", 0), "nogen"));
+  CU_ASSERT_TRUE(
+      sr_is(sr_eval(&sr, wwri_script_publish_unlogged, LIST("w:{0}:gen"),
+                    LIST("w:{0}:c:ch", BOOT_A, "1", BOOT_A, "5", "a b")),
+            "nogen"));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:m:ch w:{0}:l:ch"), "0");
+  CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "w:{0}:c:ch"));
+  publish.node = BOOT_A;
+  CU_ASSERT_TRUE(answered(sr_publish_as(&sr, &publish), "ok", "1"));
+  sr_listen_end(listener);
+}
+
 /* --- retries ------------------------------------------------------------ */
 
 static const struct sr_answer *again(unsigned seq, const char *flags,
                                      const char *hint, unsigned tried_ms) {
   return sr_publish_as(&sr, &(struct sr_publish){.channel = "ch",
-                                                 .boot = BOOT_A,
+                                                 .author = BOOT_A,
                                                  .seq = seq,
                                                  .flags = flags,
                                                  .hint = hint,
@@ -171,9 +206,9 @@ static const struct sr_answer *again(unsigned seq, const char *flags,
 static void fill(const char *boot, unsigned first, unsigned last,
                  unsigned limit) {
   for (unsigned i = first; i <= last; i++) {
-    sr_publish_as(&sr,
-                  &(struct sr_publish){
-                      .channel = "ch", .boot = boot, .seq = i, .limit = limit});
+    sr_publish_as(
+        &sr, &(struct sr_publish){
+                 .channel = "ch", .author = boot, .seq = i, .limit = limit});
   }
 }
 
@@ -418,6 +453,18 @@ static void test_wrong_types(void) {
     CU_ASSERT_TRUE(sr_refused(sr_publish(&sr, "ch", BOOT_A, 1), "WRONGTYPE"));
     CU_ASSERT_TRUE(sr_refused(again(1, "r", "0-0", 0), "WRONGTYPE"));
     CU_ASSERT_TRUE(sr_refused(sr_open(&sr, "ch", 3), "WRONGTYPE"));
+    if (i < 2) {
+      CU_ASSERT_TRUE(sr_refused(
+          sr_eval(&sr, wwri_script_history, LIST("w:{0}:m:ch", "w:{0}:l:ch"),
+                  LIST("5", "1000")),
+          "WRONGTYPE"));
+    }
+    if (i == 1) {
+      CU_ASSERT_TRUE(
+          sr_refused(sr_eval(&sr, wwri_script_range, LIST("w:{0}:l:ch"),
+                             LIST("1-1", "5", "1000")),
+                     "WRONGTYPE"));
+    }
     CU_ASSERT_STRING_EQUAL(
         sr_ask(&sr, "EXISTS w:{0}:m:ch w:{0}:l:ch w:{0}:gen"),
         i == 2 ? "1" : "2");
@@ -500,15 +547,70 @@ static void test_open_filters_by_age(void) {
 }
 
 static void test_open_renews(void) {
-  sr_publish_as(&sr,
-                &(struct sr_publish){
-                    .channel = "ch", .boot = BOOT_A, .seq = 1, .age = 3600000});
+  sr_publish_as(
+      &sr, &(struct sr_publish){
+               .channel = "ch", .author = BOOT_A, .seq = 1, .expiry = 3660000});
   sr_open(&sr, "ch", 0); /* not shortened */
   CU_ASSERT_TRUE(lives("w:{0}:m:ch", 3660000) && lives("w:{0}:l:ch", 3660000));
   sr_ask(&sr, "PEXPIRE w:{0}:m:ch 5000");
   sr_ask(&sr, "PEXPIRE w:{0}:l:ch 5000");
   sr_open(&sr, "ch", 0);
   CU_ASSERT_TRUE(lives("w:{0}:m:ch", 120000) && lives("w:{0}:l:ch", 120000));
+}
+
+/* The budget of bytes: 128 and the envelope for each entry. */
+static void test_history(void) {
+  const char *const keys[] = {"w:{0}:m:ch", "w:{0}:l:ch", NULL};
+  char id[48];
+  CU_ASSERT_TRUE(sr_is(
+      sr_eval(&sr, wwri_script_history, keys, LIST("5", "1000")), "ok   "));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:m:ch w:{0}:l:ch"), "0");
+  fill(BOOT_A, 1, 40, 0);
+  sr_entry_id(&sr, "ch", 40, id);
+  sr_eval(&sr, wwri_script_history, keys, LIST("40", "100000"));
+  CU_ASSERT_EQUAL(sr.answer.count, 4 + 40 * 9);
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 1), id);
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 3), "40");
+  for (size_t i = 0; i < 40; i++) {
+    CU_ASSERT_EQUAL(sr_number(&sr.answer, 4 + 9 * i + 4), 40 - (int)i);
+  }
+  sr_eval(&sr, wwri_script_history, keys, LIST("40", "2700"));
+  CU_ASSERT_EQUAL(sr.answer.count, 4 + 20 * 9);
+  sr_eval(&sr, wwri_script_history, keys, LIST("40", "1"));
+  CU_ASSERT_EQUAL(sr.answer.count, 4 + 9);
+  sr_eval(&sr, wwri_script_history, keys, LIST("0", "1"));
+  CU_ASSERT_EQUAL(sr.answer.count, 4);
+  sr_eval(&sr, wwri_script_open, LIST("w:{0}:m:ch", "w:{0}:l:ch", "w:{0}:gen"),
+          LIST(BOOT_A, "1", "120000", "40", "2700"));
+  CU_ASSERT_EQUAL(sr.answer.count, 4 + 20 * 9);
+}
+
+static const struct sr_answer *range(const char *from, const char *count,
+                                     const char *bytes) {
+  return sr_eval(&sr, wwri_script_range, LIST("w:{0}:l:ch"),
+                 LIST(from, count, bytes));
+}
+
+static void test_range(void) {
+  char from[48];
+  CU_ASSERT_TRUE(sr_is(range("1-1", "5", "1000"), "ok 0"));
+  fill(BOOT_A, 1, 40, 0);
+  sr_entry_id(&sr, "ch", 3, from);
+  CU_ASSERT_EQUAL(range(from, "100", "100000")->count, 2 + 38 * 9);
+  CU_ASSERT_EQUAL(sr_number(&sr.answer, 1), 0);
+  CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 2), from); /* included */
+  for (size_t i = 0; i < 38; i++) {
+    CU_ASSERT_EQUAL(sr_number(&sr.answer, 2 + 9 * i + 4), 3 + (int)i);
+  }
+  CU_ASSERT_EQUAL(range(from, "37", "100000")->count, 2 + 37 * 9);
+  CU_ASSERT_EQUAL(sr_number(&sr.answer, 1), 1);
+  CU_ASSERT_EQUAL(range(from, "38", "100000")->count, 2 + 38 * 9);
+  CU_ASSERT_EQUAL(sr_number(&sr.answer, 1), 1); /* as many as asked for */
+  CU_ASSERT_EQUAL(range(from, "100", "2700")->count, 2 + 20 * 9);
+  CU_ASSERT_EQUAL(sr_number(&sr.answer, 1), 1);
+  CU_ASSERT_EQUAL(range(from, "100", "1")->count, 2 + 9);
+  CU_ASSERT_EQUAL(sr_number(&sr.answer, 1), 1);
+  CU_ASSERT_EQUAL(range("3000000000000000000-0", "9", "1000")->count, 2);
 }
 
 static void test_tops(void) {
@@ -572,10 +674,10 @@ static void test_unlogged(void) {
   void *listener = sr_listen(&sr, "w:{0}:c:ch");
   CU_ASSERT_TRUE(
       sr_is(sr_eval(&sr, wwri_script_publish_unlogged, LIST("w:{0}:gen"),
-                    LIST("w:{0}:c:ch", BOOT_A, "5", "a b")),
+                    LIST("w:{0}:c:ch", BOOT_A, "1", BOOT_B, "5", "a b")),
             "ok"));
   struct wwr_view heard = sr_heard(listener);
-  int len = snprintf(expected, sizeof(expected), "0-0 %s 5 ", BOOT_A);
+  int len = snprintf(expected, sizeof(expected), "0-0 %s 5 ", BOOT_B);
   CU_ASSERT_EQUAL_FATAL(heard.len, (size_t)len + 13 + 4);
   CU_ASSERT_EQUAL(memcmp(heard.data, expected, (size_t)len), 0);
   CU_ASSERT_EQUAL(memcmp(heard.data + heard.len - 4, " a b", 4), 0);
@@ -591,6 +693,7 @@ int main(int argc, char **argv) {
                            {"no generation", test_no_generation},
                            {"limit", test_limit},
                            {"expiry", test_expiry},
+                           {"late commands", test_late_commands},
                            {"unlogged", test_unlogged},
                            CU_TEST_INFO_NULL};
   CU_TestInfo retry[] = {{"retry", test_retry},
@@ -619,6 +722,8 @@ int main(int argc, char **argv) {
                         {"history", test_open_history},
                         {"filters by age", test_open_filters_by_age},
                         {"renews", test_open_renews},
+                        {"history", test_history},
+                        {"range", test_range},
                         {"tops", test_tops},
                         {"tops touch", test_tops_touch},
                         {"tops of many", test_tops_of_many},

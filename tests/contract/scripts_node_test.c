@@ -45,6 +45,25 @@ static bool lives(const char *key, int64_t ms) {
   return good;
 }
 
+static const struct sr_answer *nodes(const char *most) {
+  return sr_eval(&sr, wwri_script_nodes, LIST("w:{0}:nodes"),
+                 LIST("w:{0}:node:", "30000", most));
+}
+
+static const struct sr_answer *bye(const char *boot) {
+  char node[64];
+  snprintf(node, sizeof(node), "w:{0}:node:%s", boot);
+  return sr_eval(&sr, wwri_script_bye, LIST("w:{0}:gen", "w:{0}:nodes", node),
+                 LIST(boot, "30000"));
+}
+
+static const struct sr_answer *direct(const char *boot, const char *bytes) {
+  char channel[64];
+  snprintf(channel, sizeof(channel), "w:{0}:n:%s", boot);
+  return sr_eval(&sr, wwri_script_direct, LIST("w:{0}:nodes"),
+                 LIST("30000", boot, channel, bytes));
+}
+
 /* --- beat --------------------------------------------------------------- */
 
 static void test_first_beat(void) {
@@ -143,13 +162,15 @@ static void test_clone(void) {
 
 /* Row 64: who comes first says what it is. */
 static void test_disagree(void) {
-  struct sr_beat beat = {BOOT_A, 1, SR_LEASE_MS, "1", "a=1\nb=2\nc=3"};
+  struct sr_beat beat = {
+      .boot = BOOT_A, .n = 1, .fingerprint = "a=1\nb=2\nc=3"};
   CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &beat), 0), "ok");
   beat.boot = BOOT_B;
   beat.fingerprint = "b=2\nc=3\na=1"; /* the order says nothing */
   CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &beat), 0), "ok");
   void *listener = sr_listen(&sr, "beats");
-  sr_ask(&sr, "DEL w:{0}:nodes w:{0}:node:%s", BOOT_B);
+  sr_ask(&sr, "ZREM w:{0}:nodes %s", BOOT_B);
+  beat.boot = BOOT_C;
   beat.layout = "2";
   beat.fingerprint = "a=1\nb=5\nd=4";
   CU_ASSERT_TRUE(sr_is(sr_beat_as(&sr, &beat),
@@ -158,14 +179,51 @@ static void test_disagree(void) {
   beat.layout = "1";
   beat.fingerprint = "a=1\nb=2";
   CU_ASSERT_TRUE(sr_is(sr_beat_as(&sr, &beat), "disagree c=3 "));
-  CU_ASSERT_STRING_EQUAL(
-      sr_ask(&sr, "EXISTS w:{0}:nodes w:{0}:node:%s", BOOT_B), "0");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:node:%s", BOOT_C), "0");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZCARD w:{0}:nodes"), "2");
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen fp"), "a=1\nb=2\nc=3");
   CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "beats"));
   sr_listen_end(listener);
 }
 
-/* Row 45: silent for a lease while others were heard. */
+/* The settings of a cluster of which nobody is left go with it. */
+static void test_disagree_with_the_dead(void) {
+  struct sr_beat other = {.boot = BOOT_B, .n = 1, .fingerprint = "a=2"};
+  beats(BOOT_A, 1, "ok");
+  age(BOOT_A, SR_LEASE_MS - 5000); /* alive */
+  age("!grace", 1);
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "disagree");
+  age(BOOT_A, SR_LEASE_MS + 1000); /* dead, unless Redis was away: a grace */
+  age("!grace", 2 * SR_LEASE_MS);
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "disagree");
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "disagree");
+  CU_ASSERT_TRUE(beats(BOOT_A, 2, "ok")); /* it was */
+  age(BOOT_A, 3 * SR_LEASE_MS);
+  age("!grace", 1); /* nobody came back in the grace */
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "ok");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HMGET w:{0}:gen v fp"), "1 a=2");
+  CU_ASSERT_TRUE(beats(BOOT_A, 3, "disagree"));
+}
+
+/* Full stop, and start with other settings: nobody waits for anything. */
+static void test_disagree_with_those_who_left(void) {
+  struct sr_beat other = {
+      .boot = BOOT_B, .n = 1, .layout = "2", .fingerprint = "a=2"};
+  beats(BOOT_A, 1, "ok");
+  CU_ASSERT_TRUE(sr_is(bye(BOOT_A), "ok"));
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "ok");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HMGET w:{0}:gen v fp"), "2 a=2");
+}
+
+/* What it said itself does not bind it. */
+static void test_disagree_with_oneself(void) {
+  struct sr_beat same = {.boot = BOOT_A, .n = 2, .fingerprint = "a=2"};
+  beats(BOOT_A, 1, "ok");
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &same), 0), "ok");
+}
+
+/* Row 45: silent for a lease while others were heard. Boots are never revived,
+ * not in a grace either, and their late commands do not count. */
 static void test_fenced(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
@@ -174,13 +232,43 @@ static void test_fenced(void) {
   age(BOOT_A, SR_LEASE_MS + 1);
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "fenced"));
   CU_ASSERT(sr_number(&sr.answer, 1) > 0);
-  CU_ASSERT_TRUE(beats(BOOT_A, 3, "fenced")); /* boots are never revived */
+  CU_ASSERT_TRUE(beats(BOOT_A, 3, "fenced"));
+  CU_ASSERT_TRUE(sr_is(sr_publish(&sr, "ch", BOOT_A, 1), "nogen"));
+  age("!grace", -5000);
+  CU_ASSERT_TRUE(beats(BOOT_A, 4, "fenced"));
+  sr_ask(&sr, "HSET w:{0}:gen id another");
+  CU_ASSERT_TRUE(beats(BOOT_A, 5, "fenced"));
   CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "beats"));
-  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:node:%s n", BOOT_A), "1");
-  age(BOOT_B, SR_LEASE_MS - 5000);
-  age(BOOT_C, 0);
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:node:%s", BOOT_A), "0");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_A), "-");
+  CU_ASSERT_EQUAL(nodes("9")->count, 9);
   CU_ASSERT_TRUE(beats(BOOT_B, 2, "ok"));
   sr_listen_end(listener);
+}
+
+/* ... but for this: where the data is lost, so is that. */
+static void test_fenced_is_forgotten(void) {
+  beats(BOOT_A, 1, "ok");
+  beats(BOOT_B, 1, "ok");
+  age("!grace", 1);
+  age(BOOT_A, SR_LEASE_MS + 1);
+  CU_ASSERT_TRUE(beats(BOOT_A, 2, "fenced"));
+  sr_ask(&sr, "DEL w:{0}:gen");
+  CU_ASSERT_TRUE(beats(BOOT_A, 3, "ok"));
+  CU_ASSERT_EQUAL(nodes("9")->count, 17);
+}
+
+/* The connection of the last beat is the one that counts. */
+static void test_connection(void) {
+  struct sr_beat beat = {.boot = BOOT_A, .n = 1, .connection = "5"};
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &beat), 0), "ok");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_A), "5");
+  beat.connection = "6"; /* a clone's is none */
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &beat), 0), "clone");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_A), "5");
+  beat.n = 2;
+  CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &beat), 0), "ok");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_A), "6");
 }
 
 /* Row 46: Redis was away; nobody was heard. */
@@ -221,18 +309,32 @@ static void test_clock_set_back(void) {
   age("!grace", -3600000);
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "ok"));
   CU_ASSERT_EQUAL(sr_number(&sr.answer, 4), SR_LEASE_MS);
-  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZSCORE w:{0}:nodes %s", BOOT_B), "(nil)");
-  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZCARD w:{0}:nodes"), "2");
+  int64_t now = sr_number(&sr.answer, 3);
+  CU_ASSERT_EQUAL(
+      strtoll(sr_ask(&sr, "ZSCORE w:{0}:nodes %s", BOOT_B), NULL, 10), now);
+  CU_ASSERT_EQUAL(strtoll(sr_ask(&sr, "ZSCORE w:{0}:nodes !grace"), NULL, 10),
+                  now + SR_LEASE_MS);
 }
 
 static void test_old_entries_go(void) {
   beats(BOOT_A, 1, "ok");
+  beats(BOOT_B, 1, "ok");
+  beats(BOOT_C, 1, "ok");
   age(BOOT_B, 10 * SR_LEASE_MS + 1);
   age(BOOT_C, 10 * SR_LEASE_MS - 5000);
   beats(BOOT_A, 2, "ok");
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZSCORE w:{0}:nodes %s", BOOT_B), "(nil)");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_B), "(nil)");
   CU_ASSERT_STRING_NOT_EQUAL(sr_ask(&sr, "ZSCORE w:{0}:nodes %s", BOOT_C),
                              "(nil)");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_C), "1");
+  CU_ASSERT_TRUE(sr_is(bye(BOOT_C), "ok"));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_C), "-");
+  age("-" BOOT_C, 10 * SR_LEASE_MS + 1);
+  beats(BOOT_A, 3, "ok");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZRANGE w:{0}:nodes 0 -1"),
+                         BOOT_A " !grace");
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_C), "(nil)");
 }
 
 static void test_wrong_types(void) {
@@ -248,10 +350,8 @@ static void test_wrong_types(void) {
   sr_listen_end(listener);
   setup();
   sr_ask(&sr, "SET w:{0}:nodes theirs");
-  CU_ASSERT_TRUE(sr_refused(
-      sr_eval(&sr, wwri_script_bye, LIST("w:{0}:nodes", "w:{0}:node:" BOOT_A),
-              LIST(BOOT_A)),
-      "WRONGTYPE"));
+  CU_ASSERT_TRUE(sr_refused(bye(BOOT_A), "WRONGTYPE"));
+  CU_ASSERT_TRUE(sr_refused(direct(BOOT_A, "x"), "WRONGTYPE"));
   CU_ASSERT_TRUE(sr_refused(sr_eval(&sr, wwri_script_nodes, LIST("w:{0}:nodes"),
                                     LIST("w:{0}:node:", "30000", "10")),
                             "WRONGTYPE"));
@@ -259,22 +359,26 @@ static void test_wrong_types(void) {
 
 /* --- bye, nodes --------------------------------------------------------- */
 
-static const struct sr_answer *nodes(const char *most) {
-  return sr_eval(&sr, wwri_script_nodes, LIST("w:{0}:nodes"),
-                 LIST("w:{0}:node:", "30000", most));
-}
-
+/* Dead at once, and for good, also in the grace that there is. */
 static void test_bye(void) {
-  const char *const keys[] = {"w:{0}:nodes", "w:{0}:node:" BOOT_A, NULL};
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
-  CU_ASSERT_TRUE(
-      sr_is(sr_eval(&sr, wwri_script_bye, keys, LIST(BOOT_A)), "ok"));
+  CU_ASSERT_TRUE(sr_is(bye(BOOT_A), "ok"));
+  CU_ASSERT_EQUAL(nodes("9")->count, 9);
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZSCORE w:{0}:nodes %s", BOOT_A), "(nil)");
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:node:%s", BOOT_A), "0");
-  CU_ASSERT_TRUE(sr_is(sr_eval(&sr, wwri_script_bye, keys, LIST(BOOT_A)),
-                       "ok")); /* again is no error */
+  CU_ASSERT_TRUE(sr_is(bye(BOOT_A), "ok")); /* again is no error */
+  CU_ASSERT_TRUE(sr_is(sr_publish(&sr, "ch", BOOT_A, 1), "nogen"));
+  CU_ASSERT_TRUE(beats(BOOT_A, 2, "fenced"));
   CU_ASSERT_EQUAL(nodes("9")->count, 9);
+  CU_ASSERT_TRUE(sr_is(direct(BOOT_A, "x"), "dead"));
+}
+
+/* It leaves nothing behind that would stay for ever. */
+static void test_bye_without_data(void) {
+  CU_ASSERT_TRUE(sr_is(bye(BOOT_A), "ok"));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:gen"), "0");
+  CU_ASSERT_TRUE(lives("w:{0}:nodes", 20 * SR_LEASE_MS));
 }
 
 static void test_nodes(void) {
@@ -317,17 +421,24 @@ static void test_nobody_dies_of_silence(void) {
 }
 
 static void test_direct(void) {
+  beats(BOOT_A, 1, "ok");
+  beats(BOOT_B, 1, "ok");
+  age("!grace", 1);
   void *listener = sr_listen(&sr, "w:{0}:n:" BOOT_B);
-  const struct wwr_view argv[] = {wwr_view_str("w:{0}:gen"),
+  const struct wwr_view argv[] = {wwr_view_str("w:{0}:nodes"),
+                                  wwr_view_str("30000"),
+                                  wwr_view_str(BOOT_B),
                                   wwr_view_str("w:{0}:n:" BOOT_B),
                                   {(const uint8_t *)"a\0 b", 4}};
   CU_ASSERT_TRUE(
-      sr_is(sr_eval_views(&sr, wwri_script_direct, argv, 3, 1), "ok 1"));
+      sr_is(sr_eval_views(&sr, wwri_script_direct, argv, 5, 1), "ok 1"));
   struct wwr_view heard = sr_heard(listener);
   CU_ASSERT(heard.len == 4 && memcmp(heard.data, "a\0 b", 4) == 0);
-  CU_ASSERT_TRUE(sr_is(sr_eval(&sr, wwri_script_direct, LIST("w:{0}:gen"),
-                               LIST("w:{0}:n:" BOOT_C, "x")),
-                       "ok 0"));
+  CU_ASSERT_TRUE(sr_is(direct(BOOT_A, "x"), "ok 0")); /* nobody listens */
+  CU_ASSERT_TRUE(sr_is(direct(BOOT_C, "x"), "dead"));
+  age(BOOT_B, SR_LEASE_MS + 1);
+  CU_ASSERT_TRUE(sr_is(direct(BOOT_B, "x"), "dead"));
+  CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "w:{0}:n:" BOOT_B));
   sr_listen_end(listener);
 }
 
@@ -341,18 +452,22 @@ int main(int argc, char **argv) {
       {"out of range", test_generation_out_of_range},
       {"clone", test_clone},
       {"disagree", test_disagree},
+      {"dead disagree", test_disagree_with_the_dead},
+      {"left disagree", test_disagree_with_those_who_left},
+      {"own disagree", test_disagree_with_oneself},
       {"fenced", test_fenced},
+      {"fenced, forgotten", test_fenced_is_forgotten},
+      {"connection", test_connection},
       {"grace", test_grace},
       {"grace of a generation", test_grace_of_a_new_generation},
       {"clock set back", test_clock_set_back},
       {"old entries go", test_old_entries_go},
       {"wrong types", test_wrong_types},
       CU_TEST_INFO_NULL};
-  CU_TestInfo others[] = {{"bye", test_bye},
-                          {"nodes", test_nodes},
-                          {"silence", test_nobody_dies_of_silence},
-                          {"direct", test_direct},
-                          CU_TEST_INFO_NULL};
+  CU_TestInfo others[] = {
+      {"bye", test_bye},       {"bye without data", test_bye_without_data},
+      {"nodes", test_nodes},   {"silence", test_nobody_dies_of_silence},
+      {"direct", test_direct}, CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"beat", NULL, NULL, setup, NULL, beat},
                            {"nodes", NULL, NULL, setup, NULL, others},
                            CU_SUITE_INFO_NULL};

@@ -35,9 +35,11 @@ static bool set(const char *boot, const char *member, const char *count,
                 const char *info, const char *total) {
   char rows[64];
   snprintf(rows, sizeof(rows), "w:{0}:pr:ch:%s", boot);
-  return sr_is(sr_eval(&sr, wwri_script_presence_set, LIST(rows, "w:{0}:pi:ch"),
-                       LIST(boot, member, count, info, total, "60000")),
-               "ok");
+  return sr_is(
+      sr_eval(&sr, wwri_script_presence_set,
+              LIST("w:{0}:gen", rows, "w:{0}:pi:ch"),
+              LIST(boot, "1", total, "60000", "0", member, count, info)),
+      "ok");
 }
 
 static const struct sr_answer *list(const char *most) {
@@ -95,20 +97,23 @@ static void test_sum_over_nodes(void) {
 static void test_binary(void) {
   const char member[] = "a\0 b\n\xff";
   const char info[] = "1 2\n\0 ";
-  const struct wwr_view argv[] = {wwr_view_str("w:{0}:pr:ch:" BOOT_A),
+  const struct wwr_view argv[] = {wwr_view_str("w:{0}:gen"),
+                                  wwr_view_str("w:{0}:pr:ch:" BOOT_A),
                                   wwr_view_str("w:{0}:pi:ch"),
                                   wwr_view_str(BOOT_A),
+                                  wwr_view_str("1"),
+                                  wwr_view_str("1"),
+                                  wwr_view_str("60000"),
+                                  wwr_view_str("0"),
                                   {(const uint8_t *)member, sizeof(member)},
                                   wwr_view_str("1"),
-                                  {(const uint8_t *)info, sizeof(info)},
-                                  wwr_view_str("1"),
-                                  wwr_view_str("60000")};
+                                  {(const uint8_t *)info, sizeof(info)}};
   CU_ASSERT_TRUE(
-      sr_is(sr_eval_views(&sr, wwri_script_presence_set, argv, 8, 2), "ok"));
+      sr_is(sr_eval_views(&sr, wwri_script_presence_set, argv, 11, 3), "ok"));
   const struct sr_answer *answer = list("10");
   CU_ASSERT_EQUAL_FATAL(answer->count, 6);
-  CU_ASSERT_TRUE(wwr_view_equal(answer->values[3], argv[3]));
-  CU_ASSERT_TRUE(wwr_view_equal(answer->values[5], argv[5]));
+  CU_ASSERT_TRUE(wwr_view_equal(answer->values[3], argv[8]));
+  CU_ASSERT_TRUE(wwr_view_equal(answer->values[5], argv[10]));
 }
 
 static void test_too_many(void) {
@@ -148,12 +153,46 @@ static void test_dead_node(void) {
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZCARD w:{0}:pi:ch"), "1");
 }
 
+/* One that said bye is gone at once, also in a grace. */
 static void test_node_that_left(void) {
   set(BOOT_A, "ann", "1", "", "1");
   set(BOOT_B, "bob", "2", "", "2");
-  sr_eval(&sr, wwri_script_bye, LIST("w:{0}:nodes", "w:{0}:node:" BOOT_B),
-          LIST(BOOT_B));
+  age("!grace", -5000);
+  sr_eval(&sr, wwri_script_bye,
+          LIST("w:{0}:gen", "w:{0}:nodes", "w:{0}:node:" BOOT_B),
+          LIST(BOOT_B, "30000"));
   CU_ASSERT_TRUE(sr_is(list("0"), "ok 1 0"));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:pr:ch:%s", BOOT_B), "0");
+}
+
+static const struct sr_answer *set_two(const char *connection,
+                                       const char *replace) {
+  return sr_eval(&sr, wwri_script_presence_set,
+                 LIST("w:{0}:gen", "w:{0}:pr:ch:" BOOT_A, "w:{0}:pi:ch"),
+                 LIST(BOOT_A, connection, "5", "60000", replace, "ann", "2",
+                      "x", "bob", "3", "y"));
+}
+
+static void test_many_at_once(void) {
+  set(BOOT_A, "eve", "1", "", "1");
+  CU_ASSERT_TRUE(sr_is(set_two("1", "0"), "ok"));
+  CU_ASSERT_TRUE(sr_is(list("10"), "ok 5 0 eve 1  ann 2 x bob 3 y"));
+  CU_ASSERT_TRUE(sr_is(set_two("1", "1"), "ok"));
+  CU_ASSERT_TRUE(sr_is(list("10"), "ok 5 0 ann 2 x bob 3 y"));
+  CU_ASSERT_TRUE(
+      sr_is(sr_eval(&sr, wwri_script_presence_set,
+                    LIST("w:{0}:gen", "w:{0}:pr:ch:" BOOT_A, "w:{0}:pi:ch"),
+                    LIST(BOOT_A, "1", "0", "60000", "1")),
+            "ok"));
+  CU_ASSERT_TRUE(sr_is(list("10"), "ok 0 0"));
+}
+
+static void test_late_commands(void) {
+  set(BOOT_A, "eve", "1", "", "1");
+  CU_ASSERT_TRUE(sr_is(set_two("2", "1"), "nogen"));
+  CU_ASSERT_TRUE(sr_is(list("10"), "ok 1 0 eve 1 "));
+  sr_ask(&sr, "DEL w:{0}:gen");
+  CU_ASSERT_TRUE(sr_is(set_two("1", "1"), "nogen"));
 }
 
 static void test_renew(void) {
@@ -196,9 +235,7 @@ static void test_wrong_types(void) {
     setup();
     sr_ask(&sr, "DEL w:{0}:%s", keys[i]);
     sr_ask(&sr, "SET w:{0}:%s theirs", keys[i]);
-    answer = sr_eval(&sr, wwri_script_presence_set,
-                     LIST("w:{0}:pr:ch:" BOOT_A, "w:{0}:pi:ch"),
-                     LIST(BOOT_A, "ann", "1", "", "1", "60000"));
+    answer = set_two("1", "1");
     if (i < 2) {
       CU_ASSERT_TRUE(sr_refused(answer, "WRONGTYPE"));
       CU_ASSERT_STRING_EQUAL(
@@ -232,6 +269,8 @@ int main(int argc, char **argv) {
                          {"too many", test_too_many},
                          {"dead node", test_dead_node},
                          {"node that left", test_node_that_left},
+                         {"many at once", test_many_at_once},
+                         {"late commands", test_late_commands},
                          {"renew", test_renew},
                          {"wrong types", test_wrong_types},
                          {"strange rows", test_strange_rows},

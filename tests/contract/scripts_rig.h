@@ -80,31 +80,35 @@ bool sr_refused(const struct sr_answer *answer, const char *text);
 
 const struct sr_answer *sr_beat(struct sr *sr, const char *boot, unsigned n);
 
-/** With its settings; lease in ms. */
+/** With its settings. */
 struct sr_beat {
   const char *boot;
   unsigned n;
-  unsigned lease;
-  const char *layout;
-  const char *fingerprint;
+  unsigned lease;          /* ms; 0: SR_LEASE_MS */
+  const char *layout;      /* NULL: 1 */
+  const char *fingerprint; /* NULL: two lines */
+  const char *connection;  /* NULL: 1 */
 };
 const struct sr_answer *sr_beat_as(struct sr *sr, const struct sr_beat *beat);
 
 struct sr_publish {
   const char *channel;
-  const char *boot;
+  const char *author;
   unsigned seq;
-  const char *data;  /* NULL: "d" and seq */
-  const char *flags; /* NULL: none */
-  const char *hint;  /* NULL: 0-0 */
+  const char *node;       /* NULL: BOOT_A */
+  const char *connection; /* NULL: 1 */
+  const char *data;       /* NULL: "d" and seq */
+  const char *flags;      /* NULL: none */
+  const char *hint;       /* NULL: 0-0 */
   unsigned tried_ms;
-  unsigned limit; /* 0: 1000 */
-  unsigned age;   /* 0: 60000 */
+  unsigned limit;  /* 0: 1000 */
+  unsigned age;    /* 0: 60000 */
+  unsigned expiry; /* 0: 120000 */
 };
 const struct sr_answer *sr_publish_as(struct sr *sr,
                                       const struct sr_publish *publish);
 const struct sr_answer *sr_publish(struct sr *sr, const char *channel,
-                                   const char *boot, unsigned seq);
+                                   const char *author, unsigned seq);
 const struct sr_answer *sr_open(struct sr *sr, const char *channel,
                                 unsigned count);
 

@@ -1,12 +1,19 @@
 -- alive.lua - who is alive (R12, R13). Needs clock.lua. Key: nodes, a sorted
--- set of boot ids by the time of their last beat, in ms; '!grace' among them is
--- the time until which nobody is dead.
+-- set of boot ids by the time of their last beat, in ms. Among them '!grace':
+-- until then nobody is dead but those that are known to be gone, and '-BOOT' of
+-- these, older than any beat that counts.
 
--- The newest beat, 0: none.
-local function newest_beat(nodes)
-  local top = redis.call('ZREVRANGE', nodes, 0, 1, 'WITHSCORES')
-  if top[1] == '!grace' then return tonumber(top[4]) or 0 end
-  return tonumber(top[2]) or 0
+-- The newest beat of all but one boot, 0: none.
+local function newest_beat(nodes, except)
+  local top = redis.call('ZREVRANGE', nodes, 0, 2, 'WITHSCORES')
+  for i = 1, #top, 2 do
+    local boot = top[i]
+    if boot ~= '!grace' and boot ~= except and
+        string.sub(boot, 1, 1) ~= '-' then
+      return tonumber(top[i + 1])
+    end
+  end
+  return 0
 end
 
 -- Returns a function that tells whether a boot id is alive; raises an error for
@@ -18,7 +25,7 @@ local function living(nodes, lease)
   local grace = tonumber(redis.call('ZSCORE', nodes, '!grace') or 0)
   local all = now <= grace or newest_beat(nodes) + lease / 2 < now
   return function(boot)
-    if all then return true end
+    if all then return not redis.call('ZSCORE', nodes, '-' .. boot) end
     local beat = tonumber(redis.call('ZSCORE', nodes, boot) or nil)
     return beat ~= nil and beat + lease >= now
   end

@@ -2,9 +2,10 @@
 -- beat: a node shows that it is alive, and learns the generation. scripts.h
 -- include: clock.lua
 -- include: alive.lua
-local channel, token, boot, count, lease = unpack(ARGV, 1, 5)
-local layout, fingerprint = ARGV[6], ARGV[7]
-local gen, nodes, node = KEYS[1], KEYS[2], KEYS[3]
+-- include: gone.lua
+local gen, nodes, node = unpack(KEYS)
+local channel, token, boot, connection, count, lease = unpack(ARGV, 1, 6)
+local layout, fingerprint = ARGV[7], ARGV[8]
 lease = tonumber(lease)
 
 -- What differs between two texts of "KEY=VALUE" lines: theirs, ours, theirs,
@@ -28,7 +29,27 @@ local function differences(out, theirs, ours)
       out[#out + 1] = ''
     end
   end
-  return out
+end
+
+-- The cluster's settings are those of its living nodes. When others were
+-- silent for a lease, but not for a whole grace, they may come back.
+local function others_may_live(now, grace)
+  local other = newest_beat(nodes, boot)
+  if other == 0 then return false end
+  if other + lease >= now or grace >= now then return true end
+  if grace > other + lease then return false end -- they had it
+  redis.call('ZADD', nodes, whole(now + lease), '!grace')
+  return true
+end
+
+-- Forget the boots that were silent for ten leases.
+local function drop_old(now)
+  local limit = '(' .. whole(now - 10 * lease)
+  local old = redis.call('ZRANGEBYSCORE', nodes, '-inf', limit)
+  for _, member in ipairs(old) do
+    redis.call('HDEL', gen, 'k:' .. string.match(member, '^-?(.*)$'))
+    redis.call('ZREM', nodes, member)
+  end
 end
 
 local role, replid = server()
@@ -37,23 +58,38 @@ if role ~= 'master' then -- a replica that takes writes
 end
 
 -- Everything is read before anything is written.
-local stored = redis.pcall('HMGET', gen, 'n', 'id', 'born', 'v', 'fp')
+local stored = redis.pcall('HMGET', gen, 'n', 'id', 'born', 'v', 'fp',
+                           'k:' .. boot)
 if stored.err then return stored end
 local own = redis.pcall('ZSCORE', nodes, boot)
 if type(own) == 'table' then return own end
 local counted = redis.pcall('HGET', node, 'n')
 if type(counted) == 'table' then return counted end
+local n, born = stored[1], tonumber(stored[3] or nil) or 0
+if counted and (tonumber(counted) or 0) >= tonumber(count) then
+  return {'clone', n or '0', born}
+end
+
+local us, now = clock()
 local grace = tonumber(redis.call('ZSCORE', nodes, '!grace') or 0)
 local newest = newest_beat(nodes)
-local n, born = stored[1], tonumber(stored[3] or nil) or 0
+if newest > now + lease then -- the clock was set back: as if they beat now
+  local ahead = redis.call('ZRANGEBYSCORE', nodes, whole(now), '+inf')
+  for _, member in ipairs(ahead) do
+    redis.call('ZADD', nodes, whole(now), member)
+  end
+  newest, own, grace = 0, own and now, now
+end
 if n and (stored[4] ~= layout or stored[5] ~= fingerprint) then
   local answer = {'disagree'}
   differences(answer, 'layout=' .. (stored[4] or ''), 'layout=' .. layout)
   differences(answer, stored[5] or '', fingerprint)
-  if #answer > 1 then return answer end
+  if #answer > 1 then
+    if others_may_live(now, grace) then return answer end
+    redis.call('HSET', gen, 'v', layout, 'fp', fingerprint)
+  end
 end
 
-local us, now = clock()
 local changed = not n or stored[2] ~= replid
 if changed then
   if not n then
@@ -64,27 +100,26 @@ if changed then
   if not n then
     return redis.error_reply('ERR webwire: generation out of range')
   end
-  redis.call('HSET', gen, 'n', n, 'id', replid, 'born', whole(born),
-             'v', layout, 'fp', fingerprint)
-end
-if newest > now + lease then -- the clock was set back
-  redis.call('ZREMRANGEBYSCORE', nodes, '(' .. whole(now + lease), '+inf')
-  newest, own = 0, false
+  redis.call('HSET', gen, 'n', n, 'id', replid, 'born', whole(born), 'v',
+             layout, 'fp', fingerprint)
+  redis.call('PEXPIRE', gen, 604800000)
 end
 if now > newest + lease / 2 or changed then
   grace = now + lease
   redis.call('ZADD', nodes, whole(grace), '!grace')
   redis.call('PEXPIRE', nodes, 20 * lease)
 end
-if own and own + lease < now and grace < now then return {'fenced', n, born} end
-if counted and (tonumber(counted) or 0) >= tonumber(count) then
-  return {'clone', n, born}
+if stored[6] == '-' or (own and own + lease < now and grace < now) then
+  gone(gen, nodes, node, boot, now, lease)
+  return {'fenced', n, born}
 end
+drop_old(now)
 redis.call('ZADD', nodes, whole(now), boot)
-redis.call('ZREMRANGEBYSCORE', nodes, '-inf', '(' .. whole(now - 10 * lease))
-redis.call('HSET', node, 'n', count, 'name', ARGV[8], 'address', ARGV[9],
-           'version', ARGV[10], 'started', ARGV[11], 'connections', ARGV[12],
-           'draining', ARGV[13])
+redis.call('ZREM', nodes, '-' .. boot)
+redis.call('HSET', gen, 'k:' .. boot, connection)
+redis.call('HSET', node, 'n', count, 'name', ARGV[9], 'address', ARGV[10],
+           'version', ARGV[11], 'started', ARGV[12], 'connections', ARGV[13],
+           'draining', ARGV[14])
 redis.call('PEXPIRE', gen, 604800000)
 redis.call('PEXPIRE', nodes, 20 * lease)
 redis.call('PEXPIRE', node, 2 * lease)

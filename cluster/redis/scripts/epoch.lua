@@ -1,17 +1,10 @@
 -- epoch.lua - a channel's log: its epochs (R1, R2) and how an entry is added.
--- Needs clock.lua, keep.lua. Keys: m the channel's meta, l its log, g the generation.
+-- Needs clock.lua, keep.lua. Keys: m the channel's meta, l its log.
 --
 -- What these functions return beside a result is the script's reply when there
--- is no result: an error, or {'nogen'}. Nothing was written then. Errors are
--- returned, not raised: Redis marks only raised ones as "from inside a script",
--- which callers must take for "perhaps done".
-
--- The generation as text; nil and the reply.
-local function generation(g)
-  local n = redis.pcall('HGET', g, 'n')
-  if type(n) == 'string' then return n end
-  return nil, n or {'nogen'}
-end
+-- is no result: an error. Nothing was written then. Errors are returned, not
+-- raised: Redis marks only raised ones as "from inside a script", which callers
+-- must take for "perhaps done".
 
 -- Begin an epoch: its first entry, the fork record, says which one it
 -- continues, and why there is a new one. `meta` is what m holds: e, r. The log
@@ -80,11 +73,12 @@ local function add(l, epoch, limit, boot, seq, ms, data)
   return false
 end
 
--- Append an entry; at most about `limit` entries are kept (rather more, up to
--- 100), for `age` ms. `touch`: renew the expiry of both keys, which new keys
--- always get. Returns the id and the time, both as text; nil and the reply.
--- What follows may only be what publish_entry() does.
-local function append(m, l, gen, boot, seq, data, limit, age, touch)
+-- Append an entry in generation `gen`; at most about `limit` entries are kept
+-- (rather more, up to 100), and `age` ms are noted for readers. `touch`: renew
+-- the expiry of both keys, which new keys always get. Returns the id and the
+-- time, both as text; nil and the reply. What follows may only be what
+-- publish_entry() does.
+local function append(m, l, gen, boot, seq, data, limit, age, ttl, touch)
   local meta = redis.pcall('HMGET', m, 'e', 'r')
   if meta.err then return nil, meta end
   local _, ms = clock()
@@ -94,7 +88,7 @@ local function append(m, l, gen, boot, seq, data, limit, age, touch)
     id = add(l, meta[1], limit, boot, seq, ms, data)
   end
   if not id then
-    local epoch, reply = begin_epoch(m, l, gen, meta, age + 60000)
+    local epoch, reply = begin_epoch(m, l, gen, meta, ttl)
     if not epoch then return nil, reply end
     id = add(l, epoch, limit, boot, seq, ms, data)
     touch = true
@@ -102,8 +96,8 @@ local function append(m, l, gen, boot, seq, data, limit, age, touch)
   if type(id) ~= 'string' then return nil, id end
   if touch then
     redis.call('HSET', m, 'a', age)
-    keep(m, age + 60000)
-    keep(l, age + 60000)
+    keep(m, ttl)
+    keep(l, ttl)
   end
   return id, ms
 end

@@ -2,16 +2,17 @@
 -- nodes: those that are alive. scripts.h
 -- include: clock.lua
 -- include: alive.lua
-local most = tonumber(ARGV[3])
-local rows = redis.pcall('ZREVRANGE', KEYS[1], 0, most, 'WITHSCORES')
+local prefix, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local rows = redis.pcall('ZREVRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 if rows.err then return rows end
-local alive = living(KEYS[1], ARGV[2])
+local alive = living(KEYS[1], lease)
 local _, now = clock()
 local out = {'ok'}
 for i = 1, #rows, 2 do
   local boot = rows[i]
-  if boot ~= '!grace' and alive(boot) and #out <= 8 * (most - 1) + 1 then
-    local node = redis.pcall('HMGET', ARGV[1] .. boot, 'name', 'address',
+  if #out > 8 * most then break end
+  if string.match(boot, '^%x+$') and alive(boot) then
+    local node = redis.pcall('HMGET', prefix .. boot, 'name', 'address',
                              'version', 'started', 'connections', 'draining')
     out[#out + 1] = boot
     out[#out + 1] = math.max(0, now - rows[i + 1])

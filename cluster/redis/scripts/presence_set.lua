@@ -1,15 +1,22 @@
 #!lua flags=allow-oom
--- presence_set: a node's connections of one member of a channel. scripts.h
-local rows, index = KEYS[1], KEYS[2]
-local boot, member, count, info, total, ttl = unpack(ARGV, 1, 6)
-local had = redis.pcall('HEXISTS', rows, member)
+-- presence_set: a node's connections of members of a channel. scripts.h
+-- include: current.lua
+local gen, rows, index = unpack(KEYS)
+local boot, connection, total, ttl, replace = unpack(ARGV, 1, 5)
+local n, reply = current(gen, boot, connection)
+if not n then return reply end
+local had = redis.pcall('HLEN', rows)
 if type(had) == 'table' then return had end
 local score = redis.pcall('ZSCORE', index, boot)
 if type(score) == 'table' then return score end
-if count == '0' then
-  redis.call('HDEL', rows, member)
-else
-  redis.call('HSET', rows, member, count .. ' ' .. info)
+if replace == '1' then redis.call('DEL', rows) end
+for i = 6, #ARGV, 3 do
+  local member, count, info = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if count == '0' then
+    redis.call('HDEL', rows, member)
+  else
+    redis.call('HSET', rows, member, count .. ' ' .. info)
+  end
 end
 if total == '0' then
   redis.call('ZREM', index, boot)

@@ -2,9 +2,11 @@
 -- publish: append a message to a channel's log and tell subscribers. scripts.h
 -- include: clock.lua
 -- include: keep.lua
+-- include: current.lua
 -- include: epoch.lua
 local m, l = KEYS[1], KEYS[2]
-local channel, boot, seq, data, limit, age, flags = unpack(ARGV, 1, 7)
+local channel, boot, connection, author, seq, data = unpack(ARGV, 1, 6)
+local limit, age, ttl, flags = unpack(ARGV, 7, 10)
 local CLOCK_MARGIN = 3000 -- ms
 
 -- Scan entries for the publish itself, then for a later one of the same boot:
@@ -14,7 +16,7 @@ local function scan(entries, most)
   for i = 1, math.min(#entries, most) do
     local entry = entries[i]
     local fields = entry[2]
-    if fields[2] == boot then
+    if fields[2] == author then
       if fields[4] == seq then return {'dup', entry[1]} end
       if tonumber(fields[4]) > tonumber(seq) then found = {'superseded'} end
     end
@@ -64,18 +66,19 @@ local function look_for(hint, deep, tried_ms)
   return {'wrapped'}
 end
 
-local gen, reply = generation(KEYS[3])
+local gen, reply = current(KEYS[3], boot, connection)
 if not gen then return reply end
 local touch = false
 if flags ~= '' then
   touch = string.find(flags, 't', 1, true)
   if string.find(flags, 'r', 1, true) then
-    reply = look_for(ARGV[8], string.find(flags, 'd', 1, true),
-                     tonumber(ARGV[9]))
+    reply = look_for(ARGV[11], string.find(flags, 'd', 1, true),
+                     tonumber(ARGV[12]))
     if reply then return reply end
   end
 end
-local id, ms = append(m, l, gen, boot, seq, data, limit, age, touch)
+local id, ms = append(m, l, gen, author, seq, data, limit, age, ttl,
+                      touch)
 if not id then return ms end
-publish_entry(channel, id, boot, seq, ms, data)
+publish_entry(channel, id, author, seq, ms, data)
 return {'ok', id}

@@ -1,0 +1,13 @@
+-- gone.lua - the end of a boot: it is dead at once, its commands that are still
+-- on their way do not count, and its beats do not revive it. Forgotten after
+-- five leases.
+local function gone(gen, nodes, node, boot, now, lease)
+  redis.call('ZREM', nodes, boot)
+  redis.call('ZADD', nodes, string.format('%.0f', now - 5 * lease),
+             '-' .. boot)
+  redis.call('PEXPIRE', nodes, 20 * lease)
+  if redis.call('EXISTS', gen) == 1 then
+    redis.call('HSET', gen, 'k:' .. boot, '-')
+  end
+  redis.call('DEL', node)
+end
