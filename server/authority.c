@@ -1,9 +1,10 @@
 /* A store with authority over several nodes (wwr_sessionstore.h): what the
  * server asks it differently, and what it tells the server.
  *
- * The rule of counting: every `attach` and every `created` that succeeded is
- * one count, and exactly one detach or leave ends it. Between the two it is
- * carried by exactly one of
+ * The rule of counting: every `attach` that succeeded, and every `created` that
+ * succeeded or that the store goes on with by itself (unavailable), is one
+ * count, and exactly one detach or leave ends it. Between the two it is carried
+ * by exactly one of
  *   - the operation, from the store's answer until `finished` (session.c),
  *   - conn->counted, under the registry's lock (registry.c),
  *   - a `leave` on its way to the store (session_close.c).
@@ -29,6 +30,10 @@ enum {
 };
 
 /* --- Asking --------------------------------------------------------------- */
+
+bool wwri_store_counts_created(wwr_err err) {
+  return err == WWR_OK || err == WWR_E_UNAVAILABLE;
+}
 
 uint32_t wwri_store_own_limit(const struct wwr_server *server) {
   return wwri_store_decides(server) ? 0 : server->opts.max_session_conns;

@@ -381,6 +381,9 @@ static inline bool wwri_store_decides(const struct wwr_server *server) {
   return server->registry.store != NULL;
 }
 
+/** True when a `created` that ended so is counted by the store. */
+bool wwri_store_counts_created(wwr_err err);
+
 /** The limit of connections per session that this server checks by itself. */
 uint32_t wwri_store_own_limit(const struct wwr_server *server);
 

@@ -138,7 +138,7 @@ wwr_err wwri_registry_attach(struct wwri_registry *registry,
 void wwri_registry_created(struct wwri_registry *registry,
                            struct wwri_store_op *created) {
   struct wwr_conn *conn = created->conn;
-  bool stored = created->err == WWR_OK;
+  bool stored = wwri_store_counts_created(created->err);
   if (!registry->store) return;
   pthread_mutex_lock(&registry->lock);
   bool kept = conn->opening == created;

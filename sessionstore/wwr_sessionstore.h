@@ -69,11 +69,12 @@ struct wwr_store_places_op {
 };
 
 /** Authority over the connections of sessions on several nodes. The store
- * counts: every `attach` and every `created` that succeeded is one connection
- * of this node, until exactly one `detach` or `leave` of the key ends it. The
- * server calls that one always, also after `closed`, `evicted` or `kill`; for a
- * session that is gone it only has to be counted down. A node that was evicted
- * counts what is attached anew beside what is on its way out.
+ * counts: every `attach` that succeeded, and every `created` that succeeded or
+ * was unavailable, is one connection of this node, until exactly one `detach`
+ * or `leave` of the key ends it. The server calls that one always, also after
+ * `closed`, `evicted` or `kill`; for a session that is gone it only has to be
+ * counted down. A node that was evicted counts what is attached anew beside
+ * what is on its way out.
  *
  * Unavailable is never an answer: an operation waits for as long as the store
  * was told to hold, then fails with WWR_E_UNAVAILABLE. */
@@ -125,9 +126,10 @@ struct wwr_sessionauthority_ops {
 struct wwr_sessionstore_ops {
   /** A session was created on `conn`: keep it. `session` is borrowed until the
    * operation is done. An error is logged and the session stays active but
-   * can't be restored; a store with authority then does not count it. The
-   * server tells of no other change of this connection's session before this
-   * operation is done. */
+   * can't be restored. With authority: WWR_E_UNAVAILABLE says that the store has
+   * waited long enough but goes on trying, so this connection is counted as if
+   * it had succeeded; with any other error it is not. Of this connection's
+   * session nothing else is told before this operation is done. */
   void (*created)(struct wwr_sessionstore *store, struct wwr_conn *conn,
                   struct wwr_session *session, struct wwr_store_op *op);
 

@@ -18,3 +18,12 @@ foreach(area IN ITEMS channel)
   set_tests_properties(server_${area}_threaded_test PROPERTIES TIMEOUT 240
                                                                LABELS unit)
 endforeach()
+
+# With a store that has authority.
+foreach(area IN ITEMS session_authority
+                      session_authority_events session_authority_random)
+  wwr_test(server_${area}_test
+           SOURCES unit/server_${area}_test.c unit/server_fake_authority.c
+                   unit/server_fixture.c unit/server_fixture_store.c
+           DEPS wwr_server wwr_memory LABELS unit TIMEOUT 240)
+endforeach()
