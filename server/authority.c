@@ -23,7 +23,7 @@
 #include "internal.h"
 
 enum {
-  TAKE_MAX = 64,
+  TAKE_MAX = 32,
   /* Signals that wait in mailboxes: they are sent at most once, so what would
    * not fit into memory is dropped. */
   RECEIVED_MAX_BYTES = 64 << 20

@@ -35,6 +35,7 @@ struct fake_authority {
 
   int negative; /* detached or left what was not counted */
   int leftover; /* still counted at the end */
+  int early;    /* operations that were open then */
   bool freed;
 };
 

@@ -193,12 +193,32 @@ static void who_leaves_does_not_wait(void) {
   fake_finish();
 }
 
+static struct {
+  struct wwr_conn *conn;
+  bool waits;
+} inbox;
+
+static void look_into_inbox(void *arg) {
+  (void)arg;
+  inbox.waits = inbox.conn->inbox_head != NULL;
+}
+
+/* A message of the connection has arrived and waits for its turn. */
+static void wait_for_inbox(struct wwr_conn *conn) {
+  uint64_t until = now_ms() + 30000;
+  inbox.conn = conn;
+  do {
+    run_on(conn->shard->loop, look_into_inbox, NULL);
+  } while (!inbox.waits && now_ms() < until);
+  CU_ASSERT_TRUE_FATAL(inbox.waits);
+}
+
 /* What was sent behind the restore is still handled, without a session. */
 static void who_leaves_leaves_messages(void) {
   fake_start();
   struct peer *peer = fake_restoring();
   peer_signal(peer, "s", "x");
-  settle();
+  wait_for_inbox(LOCKED(fix.last_conn));
   peer_abort(peer);
   WAIT(fix.disconnected == 1);
   CU_ASSERT_EQUAL(LOCKED(fix.signals), 1);
@@ -228,11 +248,33 @@ static void a_shutdown_does_not_wait(void) {
   stage_restore(second, 3, "key"); /* waits behind it */
   (void)peer_flush(second);
   WAIT(fake.open_count == 2);
+  wait_for_inbox(LOCKED(fix.last_conn));
   wwr_server_shutdown(fix.server);
   peer_expect_closed(peer);
   peer_expect_closed(second);
   CU_ASSERT_EQUAL(LOCKED(fake.open_count), 2);
   fake_release();
+  fake_finish();
+}
+
+static void *free_server(void *arg) {
+  (void)arg;
+  fixture_free_server();
+  return NULL;
+}
+
+/* The operation of a client that left long ago is still the server's. */
+static void a_free_waits_for_late_answers(void) {
+  static const struct timespec nap = {0, 1000000};
+  pthread_t thread;
+  fake_start();
+  peer_abort(fake_restoring());
+  WAIT(fix.disconnected == 1);
+  wwr_server_shutdown(fix.server);
+  CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, free_server, NULL), 0);
+  for (int i = 0; i < 30 && !LOCKED(fake.freed); i++) nanosleep(&nap, NULL);
+  fake_release();
+  pthread_join(thread, NULL);
   fake_finish();
 }
 
@@ -253,6 +295,14 @@ static void a_restore_during_shutdown_gets_no_answer(void) {
   peer_expect_text(busy, 1, "done");
   CU_ASSERT_EQUAL(LOCKED(fake.calls[FAKE_ATTACH]), 0);
   fake_finish();
+}
+
+/* The server has taken the session off. */
+static void wait_for_loss(const struct wwr_conn *conn) {
+  static const struct timespec nap = {0, 100000};
+  uint64_t until = now_ms() + 30000;
+  while (wwr_conn_has_session(conn) && now_ms() < until) nanosleep(&nap, NULL);
+  CU_ASSERT_FALSE_FATAL(wwr_conn_has_session(conn));
 }
 
 /* --- Create --------------------------------------------------------------- */
@@ -333,7 +383,7 @@ static void who_leaves_during_create_is_detached(void) {
   struct wwr_conn *conn;
   struct peer *peer = fake_creating(&conn, key);
   peer_abort(peer);
-  WAIT(peer->closed);
+  wait_for_loss(conn);
   settle();
   CU_ASSERT_EQUAL(LOCKED(fake.detaches), 0);
   fake_release();
@@ -349,7 +399,7 @@ static void who_leaves_during_a_failing_create_is_not(void) {
   struct wwr_conn *conn;
   struct peer *peer = fake_creating(&conn, key);
   peer_abort(peer);
-  WAIT(peer->closed);
+  wait_for_loss(conn);
   fake_release();
   WAIT(fix.disconnected == 1);
   CU_ASSERT_EQUAL(LOCKED(fake.detaches), 0);
@@ -364,8 +414,8 @@ static void a_close_waits_for_the_create(void) {
   struct wwr_conn *conn;
   struct peer *peer = fake_creating(&conn, key);
   peer_close_session(peer, 2);
+  wait_for_loss(conn);
   settle();
-  CU_ASSERT_FALSE(wwr_conn_has_session(conn));
   CU_ASSERT_EQUAL(LOCKED(fake.calls[FAKE_LEAVE]), 0);
   (void)fake_release_one(NULL);
   peer_expect_text(peer, 1, "ok");
@@ -468,6 +518,7 @@ static CU_TestInfo tests[] = {
     {"who leaves leaves messages", who_leaves_leaves_messages},
     {"a close does not wait", a_close_does_not_wait},
     {"a shutdown does not wait", a_shutdown_does_not_wait},
+    {"a free waits for late answers", a_free_waits_for_late_answers},
     {"a restore during shutdown gets no answer",
      a_restore_during_shutdown_gets_no_answer},
     {"a create is counted", a_create_is_counted},
