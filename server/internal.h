@@ -517,12 +517,15 @@ static inline void wwri_server_work_end(struct wwr_server *server) {
   if (atomic_fetch_sub(&server->open_work, 1) == 1) wwri_shutdown_nudge(server);
 }
 
-/** Wait until no work is open, late work included, and no connection is left.
- */
+/** Wait until no work is open and no connection is left. */
 void wwri_shutdown_wait_idle(struct wwr_server *server);
 
 /** Then: close the bus, if the shutdown could not, and wait until every
  * promised callback was called. */
 void wwri_shutdown_end_channels(struct wwr_server *server);
+
+/** Then: wait until the store, which has learnt of the end, gave the answers
+ * that nobody waits for any more. */
+void wwri_shutdown_wait_late(struct wwr_server *server);
 
 #endif

@@ -129,6 +129,7 @@ void wwr_server_free(struct wwr_server *server) {
   wwr_server_shutdown(server);
   wwri_shutdown_wait_idle(server);
   wwri_shutdown_end_channels(server);
+  wwri_shutdown_wait_late(server);
   if (server->control.has_thread) pthread_join(server->control.thread, NULL);
   struct wwr_transport *transport = server->transport;
   struct wwr_sessionstore *store = server->store;

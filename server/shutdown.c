@@ -33,8 +33,11 @@ static bool no_pipes(const struct wwr_server *server) {
 }
 
 static bool idle(const struct wwr_server *server) {
-  return no_work(server) && no_conns(server) &&
-         atomic_load(&server->late_work) == 0;
+  return no_work(server) && no_conns(server);
+}
+
+static bool nothing_late(const struct wwr_server *server) {
+  return atomic_load(&server->late_work) == 0;
 }
 
 static struct timespec after(uint32_t ms) {
@@ -65,12 +68,21 @@ static bool wait_for(struct wwr_server *server,
   return done(server);
 }
 
-void wwri_shutdown_wait_idle(struct wwr_server *server) {
+static void wait_until(struct wwr_server *server,
+                       bool (*done)(const struct wwr_server *)) {
   pthread_mutex_lock(&server->control.lock);
-  while (!idle(server)) {
+  while (!done(server)) {
     pthread_cond_wait(&server->control.changed, &server->control.lock);
   }
   pthread_mutex_unlock(&server->control.lock);
+}
+
+void wwri_shutdown_wait_idle(struct wwr_server *server) {
+  wait_until(server, idle);
+}
+
+void wwri_shutdown_wait_late(struct wwr_server *server) {
+  wait_until(server, nothing_late);
 }
 
 static void close_conn(struct wwr_conn *conn) {
@@ -88,11 +100,7 @@ static void leave_bus(struct wwr_server *server) {
 
 void wwri_shutdown_end_channels(struct wwr_server *server) {
   leave_bus(server);
-  pthread_mutex_lock(&server->control.lock);
-  while (!wwri_channels_quiet(server)) {
-    pthread_cond_wait(&server->control.changed, &server->control.lock);
-  }
-  pthread_mutex_unlock(&server->control.lock);
+  wait_until(server, wwri_channels_quiet);
 }
 
 static void warn(struct wwr_server *server, const char *message) {

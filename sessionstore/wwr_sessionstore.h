@@ -126,9 +126,9 @@ struct wwr_sessionauthority_ops {
 struct wwr_sessionstore_ops {
   /** A session was created on `conn`: keep it. `session` is borrowed until the
    * operation is done. An error is logged and the session stays active but
-   * can't be restored. With authority: WWR_E_UNAVAILABLE says that the store has
-   * waited long enough but goes on trying, so this connection is counted as if
-   * it had succeeded; with any other error it is not. Of this connection's
+   * can't be restored. With authority: WWR_E_UNAVAILABLE says that the store
+   * has waited long enough but goes on trying, so this connection is counted as
+   * if it had succeeded; with any other error it is not. Of this connection's
    * session nothing else is told before this operation is done. */
   void (*created)(struct wwr_sessionstore *store, struct wwr_conn *conn,
                   struct wwr_session *session, struct wwr_store_op *op);
