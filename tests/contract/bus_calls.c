@@ -236,7 +236,9 @@ static bool has_heard(void *arg) {
 
 static const char *await_heard(struct bus_heard *heard, unsigned count) {
   struct await await = {heard, count};
-  CU_ASSERT_TRUE(bus_until(has_heard, &await));
+  bool met = bus_until(has_heard, &await);
+  if (!met) printf("heard %u of %u\n", heard->count, count);
+  CU_ASSERT_TRUE(met);
   return heard->text;
 }
 

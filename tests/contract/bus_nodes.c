@@ -173,16 +173,22 @@ static void sends_keep_their_order(void) {
 
 enum { CONTROLLERS = 3, CONTROLS = 40 };
 
+static struct bus_call *told[CONTROLLERS][CONTROLS];
+
 static void control_some(unsigned index) {
   for (unsigned i = 0; i < CONTROLS; i++) {
     char bytes[32];
     snprintf(bytes, sizeof bytes, "%u:%u", index, i);
-    bus_control(node(index), wwr_view_str("t" HOSTILE), wwr_view_str(bytes));
+    told[index][i] = bus_control(node(index), wwr_view_str("t" HOSTILE),
+                                 wwr_view_str(bytes));
   }
 }
 
 static void all_nodes_are_told_in_one_order(void) {
   bus_threads(CONTROLLERS, control_some);
+  for (unsigned i = 0; i < CONTROLLERS * CONTROLS; i++) {
+    CU_ASSERT_EQUAL(bus_end(told[i / CONTROLS][i % CONTROLS]), WWR_OK);
+  }
   static char first[BUS_TEXT];
   snprintf(first, sizeof first, "%s",
            bus_await_control(node(0), CONTROLLERS * CONTROLS));
