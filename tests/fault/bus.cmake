@@ -1,0 +1,12 @@
+# The Redis bus of three nodes in one process while Redis fails; without
+# redis-server it is skipped.
+if(TARGET wwr_cluster_redis AND TARGET bus_redis_contract)
+  wwr_test(bus_faults_test
+           SOURCES fault/bus_faults_test.c fault/bus_ledger.c
+                   fault/bus_ledger_sum.c contract/redis_fixture.c
+           DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
+           LABELS fault TIMEOUT 300)
+  target_include_directories(bus_faults_test
+                             PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/contract)
+  set_tests_properties(bus_faults_test PROPERTIES SKIP_RETURN_CODE 77)
+endif()

@@ -1,0 +1,67 @@
+/* bus_ledger.h - three memberships in this process on one Redis, publishers and
+ * receivers on all of them, and a ledger of every message: who published it,
+ * how that ended, who got it and when. What the ledger says at the end is the
+ * verdict over the bus:
+ *   lost       acknowledged, not received by one who was subscribed throughout,
+ *              and no verdict on its node or the publisher's names it
+ *   lied       received though its publish ended as "nobody will ever see it"
+ *   duplicates, reordered: by publisher; disordered: two receivers disagree
+ */
+#ifndef BUS_LEDGER_H
+#define BUS_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+  LEDGER_NODES = 3,
+  LEDGER_CHANNELS = 4,
+  LEDGER_WAIT_MS = 90000 /* for anything that must happen in the end */
+};
+
+struct ledger_opts {
+  const char *url;
+  uint32_t hold_ms;
+  uint32_t pace_ms; /* between a publisher's messages */
+  uint32_t payload; /* bytes of each, at least 16 */
+  uint32_t log_entries;
+};
+
+/* Start the nodes, subscribe everybody everywhere, wait until all stands and
+ * every node has published. Asserts that it does. */
+void ledger_open(const struct ledger_opts *opts);
+
+/* The fault begins, is over: recovery is measured from the latter. */
+void ledger_fault_over(void);
+
+/* Wait until every publisher had a message acknowledged and every receiver got
+ * one that was published since ledger_fault_over(). Asserts that they do. */
+void ledger_await_recovery(void);
+
+/* Wait until so many messages more were acknowledged (by all together). False
+ * after LEDGER_WAIT_MS. */
+bool ledger_await_acked(uint64_t more);
+
+/* Wait until a node's health is (not) ready. */
+bool ledger_await_ready(bool ready);
+
+/* Every node publishes one message of 60,000 bytes among the others. */
+void ledger_publish_big(void);
+
+struct ledger_sums {
+  uint64_t published, acked, failed, unknown; /* publishes, by their end */
+  uint64_t received, expected;                /* deliveries */
+  uint64_t lost, excused, lied, duplicates, reordered, disordered;
+  uint64_t verdicts[4]; /* by kind */
+  uint64_t controls, controls_lost, controls_excused, controls_bad;
+  uint64_t away;       /* times that a node was no longer ready */
+  int64_t recovery_ms; /* the last of all */
+  int64_t longest_ack_ms;
+};
+
+/* Stop publishing, wait until everything ended and everybody got the last
+ * message of every publisher, compare presence on all nodes, sum up, print one
+ * line beginning with `name`, close all. */
+struct ledger_sums ledger_close(const char *name);
+
+#endif
