@@ -108,7 +108,7 @@ static void move_to(struct wwri_channel *channel, const struct wwri_pos *pos) {
 
 static void deliver(struct wwri_channel *channel,
                     const struct wwri_entry *entry) {
-  channel->stats.delivered++;
+  WWRI_COUNT(channel, delivered);
   for (struct wwri_list *node = channel->subs.next; node != &channel->subs;) {
     struct wwri_sub *sub = WWRI_CONTAINER(node, struct wwri_sub, node);
     node = node->next;
@@ -121,12 +121,12 @@ void wwri_channel_accept(struct wwri_channel *channel,
   move_to(channel, &entry->pos);
   if (entry->fork) return;
   if (wwri_seen_has(&channel->seen, entry->pos.boot, entry->pos.seq)) {
-    channel->stats.duplicates++;
+    WWRI_COUNT(channel, duplicates);
     return;
   }
   wwri_seen_add(&channel->seen, entry->pos.boot, entry->pos.seq);
   wwri_channel_keep_recent(channel, entry);
-  if (from_log) channel->stats.repaired++;
+  if (from_log) WWRI_COUNT(channel, repaired);
   deliver(channel, entry);
 }
 
@@ -150,7 +150,7 @@ static void hold(struct wwri_channel *channel, const struct wwri_entry *entry) {
   }
   if (!held) {
     channel->again = true;
-    channel->stats.overflows++;
+    WWRI_COUNT(channel, overflows);
     return;
   }
   wwri_list_append(&channel->buffer, &held->node);
@@ -290,7 +290,7 @@ static struct wwri_channel_want issue(struct wwri_channel *channel,
     clear_recent(channel);
     channel->asked = want.count;
   }
-  if (want.kind == WWRI_CMD_RANGE) channel->stats.reads++;
+  if (want.kind == WWRI_CMD_RANGE) WWRI_COUNT(channel, reads);
   return want;
 }
 

@@ -65,6 +65,15 @@ struct wwri_channel_sink {
                   const struct wwri_verdict *verdict);
 };
 
+/** Counters; all only grow. */
+struct wwri_channel_stats {
+  uint64_t delivered;
+  uint64_t duplicates; /* dropped by (boot, seq) */
+  uint64_t repaired;   /* delivered from the log rather than from a hint */
+  uint64_t overflows;  /* hints dropped for want of room */
+  uint64_t reads;
+};
+
 struct wwri_channel_config {
   const struct wwri_channel_sink *sink;
   struct wwri_rules rules;
@@ -72,8 +81,9 @@ struct wwri_channel_config {
   uint32_t buffer_bytes;
   uint32_t chunk; /* entries of one read */
   uint32_t linger_ms;
-  uint32_t audit_grace_ms; /* for hints that are under way */
-  uint32_t retry_ms;       /* after a command was refused */
+  uint32_t audit_grace_ms;          /* for hints that are under way */
+  uint32_t retry_ms;                /* after a command was refused */
+  struct wwri_channel_stats *total; /* of all channels; may be NULL */
 };
 
 /** The values of CLUSTER.md; the sink is left NULL. */
@@ -85,15 +95,6 @@ enum { WWRI_TRAIL = 8, WWRI_HISTORY_MAX = 256 };
 struct wwri_trail {
   uint64_t epoch;
   struct wwri_pos last; /* seq 0 without fork: known by its id only */
-};
-
-/** Counters; all only grow. */
-struct wwri_channel_stats {
-  uint64_t delivered;
-  uint64_t duplicates; /* dropped by (boot, seq) */
-  uint64_t repaired;   /* delivered from the log rather than from a hint */
-  uint64_t overflows;  /* hints dropped for want of room */
-  uint64_t reads;
 };
 
 struct wwri_channel {

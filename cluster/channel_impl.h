@@ -4,6 +4,13 @@
 
 #include "channel.h"
 
+/** One more in the statistics, also in those of all channels. */
+#define WWRI_COUNT(channel, what)                                   \
+  do {                                                              \
+    (channel)->stats.what++;                                        \
+    if ((channel)->config->total) (channel)->config->total->what++; \
+  } while (0)
+
 /** A copy of an entry: a hint that waits, or what was delivered lately. */
 struct held {
   struct wwri_list node;

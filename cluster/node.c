@@ -31,6 +31,7 @@ void wwri_node_init(struct wwri_node *node,
   *node = (struct wwri_node){
       .config = *config, .user = user, .boot = boot, .run_ms = now_ms};
   node->config.channel.rules = config->rules;
+  node->config.channel.total = &node->channel_stats;
   node->config.publish.rules = config->rules;
   node->touch_at_ms = now_ms + config->touch_ms;
   wwri_map_init(&node->by_name);

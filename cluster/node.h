@@ -114,7 +114,7 @@ struct wwri_node_out {
 
 struct wwri_node_config {
   const struct wwri_node_out *out;
-  struct wwri_channel_config channel; /* sink set by the owner */
+  struct wwri_channel_config channel; /* sink set by the owner, total by us */
   struct wwri_publish_config publish; /* done, lost set by the owner */
   struct wwri_rules rules;
   uint32_t lease_ms;
@@ -175,6 +175,7 @@ struct wwri_node {
   struct wwri_list read_queue;
   struct wwri_list tops;
   struct wwri_node_stats stats;
+  struct wwri_channel_stats channel_stats; /* of all, also of former ones */
 };
 
 /** `config` is copied. The link is down; the owner starts it. */

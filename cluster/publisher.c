@@ -235,9 +235,9 @@ static void put_back(struct wwri_publisher *publisher,
                      struct wwri_publish *publish) {
   static const struct wwri_logid none = {0};
   publish->in_flight = false;
-  publish->sure =
-      false; /* where that put it, or what came before it, is unknown */
-  publish->retry = is_logged(publish);
+  publish->sure = false; /* it may be elsewhere, or later ones be there */
+  publish->retry = is_logged(publish) &&
+                   (publish->unanswered || publish->acked_ms); /* not refused */
   if (!is_logged(publish) && publish->unanswered) {
     end(publisher, publish, WWRI_UNKNOWN, none); /* at most once */
   }

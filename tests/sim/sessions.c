@@ -121,6 +121,7 @@ static void owe_detach(struct client *client) {
   struct event event = {.kind = EVENT_DETACH, .node = client->node->index};
   event.connection = client->proc;
   client->detaches++;
+  sessions_busy(of_node(client->node), client->key);
   client->detach_ms = world->now_ms + world_below(world, 20);
   world_push(world, client->detach_ms, event);
 }
@@ -181,12 +182,16 @@ void sessions_node_event(struct node *node, enum wwri_node_event event) {
   uint64_t now_ms = node->world->now_ms;
   switch (event) {
     case WWRI_NODE_LIVE:
+      node->live_ms = now_ms;
+      if (node->uncertain) node->changed_ms = now_ms;
+      node->uncertain = false;
       wwri_keeper_live(node->keeper, now_ms);
       break;
     case WWRI_NODE_DOWN:
       wwri_keeper_lost(node->keeper, now_ms);
       break;
     case WWRI_NODE_UNCERTAIN:
+      node->uncertain = true;
       wwri_keeper_generation(node->keeper, false, now_ms);
       break;
     case WWRI_NODE_DATA_LOST:
@@ -244,8 +249,9 @@ static void free_if_done(struct client *client) {
 }
 
 static void detach(struct client *client) {
-  const struct sessions *sessions = of_node(client->node);
+  struct sessions *sessions = of_node(client->node);
   client->detaches--;
+  sessions_busy(sessions, client->key);
   wwri_keeper_detach(client->node->keeper,
                      name_of(&sessions->keys[client->key]), now_of(sessions));
 }
@@ -290,6 +296,7 @@ static void on_done(struct wwri_keeper_op *op, wwr_err err,
   oracle_trace(&sessions->world->oracle, "node %u: %s ask %d ends: %s",
                client->proc, key->name, (int)op->ask, wwr_err_name(err));
   sessions_ended(sessions, client, wwr_err_name(err));
+  sessions_busy(sessions, client->key);
   client->op_open = false;
   if (err == WWR_E_CLOSED) return; /* the node ends */
   if (op->ask == WWRI_ASK_CREATE) {
@@ -324,6 +331,7 @@ static void ask(struct sessions *sessions, struct client *client,
                                        .look_ns = 1};
   client->op_open = true;
   client->asked_ms = now_of(sessions);
+  sessions_busy(sessions, client->key);
   sessions->count++;
   oracle_trace(&sessions->world->oracle, "node %u: %s ask %d", client->proc,
                key->name, (int)what);
@@ -343,6 +351,7 @@ static void create(struct sessions *sessions, struct node *node) {
   assert(good && err == WWR_OK);
   key->max = (uint32_t)world_below(sessions->world, 4);
   key->creator = node->proc;
+  key->made_ms = now_of(sessions);
   client->has = true;
   ask(sessions, client, WWRI_ASK_CREATE);
 }

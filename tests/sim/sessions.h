@@ -4,10 +4,12 @@
  * - the connections of a session never exceed its limit, nor is it destroyed
  *   while one has it (but by its key), as far as nodes with a valid lease have
  *   them and no failover forgot their counts;
- * - what was destroyed is taken off every connection, and does not come back;
+ * - nothing is counted that was not granted in this life of the node;
+ * - what was destroyed is taken off every connection of every node whose link
+ *   is live, soon, and does not come back;
  * - what was created can be restored until it is destroyed;
  * - every operation ends, once, and in time;
- * - in the end Redis counts what there is.
+ * - a while after the last fault, and in the end, Redis counts what there is.
  *
  * A lease is valid for the lease's time after a beat that the cluster's master
  * accepted; longer when no beat came at all in between (R12). */
@@ -52,6 +54,11 @@ void sessions_data_changed(struct world *world);
 
 /** Set the model's hooks. */
 void sessions_watch(struct model *model);
+
+/** All works again for a while: what rests is as it should be. */
+void sessions_check(struct world *world);
+/** It was destroyed at `since_ms`, a while ago. */
+void sessions_check_gone(struct world *world, unsigned key, uint64_t since_ms);
 
 /** All is calm. */
 void sessions_end(struct world *world);

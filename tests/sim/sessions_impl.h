@@ -16,10 +16,17 @@ struct key {
   uint32_t max;
   uint64_t v;
   unsigned creator; /* process */
-  bool created;     /* and its application was told */
-  bool closing;     /* somebody wanted that */
+  uint64_t made_ms;
+  bool v_stored; /* some server took it */
+  bool created;  /* and its application was told */
+  bool closing;  /* somebody wanted that */
   bool expired;
+  uint64_t busy_ms;     /* when an application last did something with it */
   bool promised[PROCS]; /* its keeper was told that it is destroyed */
+  struct {
+    struct wwri_boot boot;
+    uint32_t n;
+  } granted[PROCS]; /* by any server: more may not be counted */
 
   /* Of the cluster's master: */
   bool present;
@@ -68,6 +75,11 @@ uint32_t sessions_real(const struct sessions *sessions, unsigned proc,
 
 /** An attach found nothing. */
 void sessions_missed(struct sessions *sessions, const struct client *client);
+
+/** An application did something with it. */
+static inline void sessions_busy(struct sessions *sessions, unsigned key) {
+  sessions->keys[key].busy_ms = sessions->world->now_ms;
+}
 
 /** An operation ended. */
 void sessions_ended(struct sessions *sessions, const struct client *client,

@@ -2,7 +2,14 @@
  * must be so in the end. */
 #include "sessions_impl.h"
 
-enum { MISS_MS = 1000, SLACK_MS = 1500 };
+enum {
+  MISS_MS = 1000,
+  SLACK_MS = 1500,
+  DOUBT_MS = 1900,
+  GONE_MS = 2000,
+  REPAIRED_MS = 8000, /* by an audit */
+  REST_MS = 3000
+};
 
 static struct node *node_of(struct sessions *sessions, unsigned proc) {
   for (unsigned i = 0; i < sessions->world->node_count; i++) {
@@ -127,6 +134,31 @@ static void check_call(struct sessions *sessions, unsigned proc, unsigned key,
   }
 }
 
+/* What a node may count: what it was granted in this life, or before a master
+ * forgot it. */
+static void check_granted(struct sessions *sessions, unsigned proc,
+                          unsigned key, const struct request *request,
+                          const struct session_row *after,
+                          const struct session_answer *answer) {
+  struct key *of = &sessions->keys[key];
+  enum wwri_keeper_kind kind = request->session->kind;
+  uint32_t count = session_count(after, request->boot);
+  if (!wwri_boot_equal(of->granted[proc].boot, request->boot)) {
+    of->granted[proc].boot = request->boot;
+    of->granted[proc].n = 0;
+  }
+  bool grants =
+      kind == WWRI_KEEP_ATTACH || (kind == WWRI_KEEP_CREATE && !of->v_stored);
+  if (answer->word == WWRI_WORD_OK && kind == WWRI_KEEP_CREATE) {
+    of->v_stored = true;
+  }
+  if (grants && count > of->granted[proc].n) of->granted[proc].n = count;
+  if (count <= of->granted[proc].n) return;
+  oracle_fail(&sessions->world->oracle,
+              "node %u counts %u connections of %s, granted were %u", proc,
+              count, of->name, of->granted[proc].n);
+}
+
 static void note_present(struct sessions *sessions, unsigned key,
                          const struct session_row *row) {
   struct key *of = &sessions->keys[key];
@@ -158,6 +190,10 @@ static void on_session(struct model *model, struct server *server,
                  (int)request->session->kind, request->session->count,
                  (int)answer->word, session_count(after, request->boot));
   }
+  if (request) {
+    check_granted(sessions, (unsigned)request->boot.hi, key, request, after,
+                  answer);
+  }
   if (!is_master(world, server)) return;
   check_leases(sessions);
   if (!request) {
@@ -170,6 +206,11 @@ static void on_session(struct model *model, struct server *server,
   sessions->keys[key].known[proc] = session_count(after, request->boot);
   if (after && after->exists) return;
   for (unsigned i = 0; i < PROCS; i++) sessions->keys[key].known[i] = 0;
+  bool calm = world->now_ms >= world->oracle.prompt_from_ms;
+  world_push(
+      world, world->now_ms + (calm ? GONE_MS : REPAIRED_MS),
+      (struct event){
+          .kind = EVENT_CHECK, .channel = key + 1, .arg = world->now_ms});
 }
 
 static void *alloc(struct model *model, size_t size) {
@@ -205,6 +246,11 @@ void sessions_missed(struct sessions *sessions, const struct client *client) {
   struct world *world = sessions->world;
   const struct key *key = &sessions->keys[client->key];
   uint64_t since = client->asked_ms - MISS_MS;
+  if (sessions->master_ms > key->made_ms && client->node->changed_ms &&
+      world->now_ms < client->node->changed_ms + DOUBT_MS && !key->closing &&
+      !key->expired && node_of(sessions, key->creator)) {
+    oracle_fail(&world->oracle, "not found, so soon: %s", key->name);
+  }
   bool settled = key->present && key->present_ms < since &&
                  sessions->master_ms < since && !world->partition;
   if (!settled || client->node->link.conns[0].server != world->master) return;
@@ -254,6 +300,42 @@ static void check_key(struct sessions *sessions, unsigned index,
               node_of(sessions, key->creator);
   if (kept && !there) {
     oracle_fail(oracle, "nobody closed it, and it is gone: %s", key->name);
+  }
+}
+
+static bool is_open(const struct sessions *sessions, unsigned key) {
+  for (unsigned i = 0; i < CLIENTS; i++) {
+    const struct client *client = &sessions->clients[i];
+    if (client->used && client->key == key && client->op_open) return true;
+  }
+  return false;
+}
+
+void sessions_check(struct world *world) {
+  struct sessions *sessions = world->sessions;
+  const struct server *master = &world->model.servers[world->master];
+  for (unsigned i = 0; i < sessions->key_count; i++) {
+    if (is_open(sessions, i)) continue;
+    if (sessions->keys[i].busy_ms + REST_MS > world->now_ms) continue;
+    check_key(sessions, i, master->sessions[i]);
+  }
+}
+
+/* It could hear of it all the time. */
+static bool was_live(const struct node *node, uint64_t since_ms) {
+  return node->core.live && node->live_ms <= since_ms &&
+         node->paused_until <= since_ms;
+}
+
+void sessions_check_gone(struct world *world, unsigned key, uint64_t since_ms) {
+  struct sessions *sessions = world->sessions;
+  if (!sessions->keys[key].dead || sessions->master_ms > since_ms) return;
+  for (unsigned i = 0; i < world->node_count; i++) {
+    const struct node *node = &world->nodes[i];
+    if (!node->alive || !was_live(node, since_ms)) continue;
+    if (!sessions_real(sessions, node->proc, key)) continue;
+    oracle_fail(&world->oracle, "destroyed, and node %u still has it: %s",
+                node->proc, sessions->keys[key].name);
   }
 }
 

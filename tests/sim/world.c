@@ -355,10 +355,18 @@ static void flap(struct world *world) {
 
 static void act(struct world *world) {
   bool calm = world->now_ms >= world->end_of_faults_ms;
-  uint64_t next = world->now_ms + 10 + world_below(world, calm ? 1000 : 200);
+  uint64_t next = world->now_ms + 10 + world_below(world, calm ? 300 : 200);
   sessions_act(world);
-  if (next < world->end_of_faults_ms + PROMPT_MS) {
+  if (next < world->end_of_faults_ms + PUBLISH_MS) {
     world_push(world, next, (struct event){.kind = EVENT_SESSION});
+  }
+}
+
+static void check(struct world *world, const struct event *event) {
+  if (event->channel) {
+    sessions_check_gone(world, event->channel - 1, event->arg);
+  } else {
+    sessions_check(world);
   }
 }
 
@@ -410,7 +418,7 @@ static void begin(struct world *world, const struct params *params) {
       .no_fence = params->no_fence,
       .increments = params->increments,
       .no_grace = params->no_grace,
-      .session_ttl_ms = 60000,
+      .session_ttl_ms = world_chance(world, 30) ? 60000 : 120000,
       .limit = world_chance(world, 80) ? 900 : 40,
       .lease_ms = 10000,
       .ttl_ms = world_chance(world, 80) ? 600000 : 8000};
@@ -445,6 +453,8 @@ static void populate(struct world *world) {
   world_push(world, 20, (struct event){.kind = EVENT_REPLICATE});
   if (world->sessions) {
     world_push(world, 300, (struct event){.kind = EVENT_SESSION});
+    world_push(world, world->oracle.prompt_from_ms,
+               (struct event){.kind = EVENT_CHECK});
   }
   if (world->faults >> FAULT_FLAP & 1) {
     world_push(world, 1000, (struct event){.kind = EVENT_FLAP});
@@ -467,6 +477,9 @@ static void handle(struct world *world, struct event *event) {
       break;
     case EVENT_SESSION:
       act(world);
+      break;
+    case EVENT_CHECK:
+      check(world, event);
       break;
     case EVENT_DETACH:
       tell(world, event);

@@ -93,6 +93,9 @@ struct node {
   struct wwri_join control_join;
   const struct session_request *asked[WWRI_KEEPER_CALLS];
   uint32_t stored[KEYS];
+  uint64_t live_ms;    /* since when */
+  bool uncertain;      /* a new generation; it is not live yet */
+  uint64_t changed_ms; /* when it was */
 };
 
 struct event;
@@ -187,7 +190,8 @@ enum event_kind {
   EVENT_HEAL,
   EVENT_FLAP,
   EVENT_SESSION, /* the application */
-  EVENT_DETACH   /* node */
+  EVENT_DETACH,  /* node */
+  EVENT_CHECK    /* channel: the key and 1; 0: all. arg: destroyed then */
 };
 
 struct event {

@@ -75,7 +75,13 @@ static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
   say(outer->owner, "joined ");
 }
 
-static const struct wwri_channel_sink sink = {.joined = on_joined};
+static void on_deliver(struct wwri_channel *channel, struct wwri_sub *sub,
+                       const struct wwri_entry *entry) {
+  (void)channel, (void)sub, (void)entry;
+}
+
+static const struct wwri_channel_sink sink = {.deliver = on_deliver,
+                                              .joined = on_joined};
 
 static void on_done(struct wwri_publisher *publisher, void *cookie,
                     enum wwri_outcome outcome, struct wwri_logid id) {
@@ -336,6 +342,10 @@ static void reads_are_few_and_audits_are_batched(void) {
   expect(&f, "tops20 "); /* one second after it was live */
   wwri_node_link_lost(&f.node, 2200);
   CU_ASSERT_EQUAL(f.node.tops_sent_count, 0);
+  struct wwri_entry plain = {.pos = {.seq = 1}};
+  wwri_node_hint(&f.node, wwr_view_str("c0"), &plain, 2300);
+  wwri_node_hint(&f.node, wwr_view_str("c1"), &plain, 2300);
+  CU_ASSERT_EQUAL(f.node.channel_stats.delivered, 2); /* of all channels */
   end(&f);
 }
 

@@ -168,7 +168,7 @@ static void after_a_refusal_all_answers_come_first(void) {
   send_all(&f, 150);
   expect(&f, "");
   send_all(&f, 1000);
-  expect(&f, "3r ");
+  expect(&f, "3 "); /* it is certainly nowhere */
   answer(&f, WWRI_ANSWER_ERROR, 0);
   expect(&f, "3=denied ");
   end(&f);
@@ -295,7 +295,7 @@ static void deadlines_are_those_of_the_oldest(void) {
   CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), 10000);
   answer(&f, WWRI_ANSWER_OK, 1);
   CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), UINT64_MAX);
-  expect(&f, "1 1r 1=acked ");
+  expect(&f, "1 1 1=acked ");
   end(&f);
 }
 
