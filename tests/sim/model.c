@@ -295,7 +295,9 @@ static void beat(struct script *script) {
                                    .boot = request->boot,
                                    .a = request->token,
                                    .b = server->generation.n});
-  script->model->beaten(script->model, server, request->boot);
+  if (script->model->beaten) {
+    script->model->beaten(script->model, server, request->boot);
+  }
 }
 
 bool script_is_current(const struct script *script) {

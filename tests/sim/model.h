@@ -197,13 +197,14 @@ struct model {
   /** A master numbered an entry. */
   void (*added)(struct model *model, struct server *server, unsigned channel,
                 const struct wwri_entry *entry);
-  /** A script about a session was executed, one of a touch too. */
+  /** A script about a session was executed, one of a touch too. Needed with
+   * sessions only, as `alloc`. */
   void (*session)(struct model *model, struct server *server,
                   const struct request *request, unsigned key,
                   const struct session_row *before,
                   const struct session_row *after,
                   const struct session_answer *answer);
-  /** A beat was accepted, in this generation. */
+  /** A beat was accepted, in this generation. May be NULL. */
   void (*beaten)(struct model *model, struct server *server,
                  struct wwri_boot boot);
   /** Memory that lives until the run ends. */
