@@ -248,7 +248,9 @@ const struct wwri_redis_hooks wwri_member_link_hooks = {on_live, on_suspect,
 
 static void drop(struct wwri_node *node, const char *why) {
   struct wwri_member *member = wwri_member_of_node(node);
+  snprintf(member->trouble, sizeof member->trouble, "%s", why);
   wwri_redis_drop(member->link, why);
+  wwri_member_judge(member);
 }
 
 static void tell_event(struct wwri_member_user *user, void *arg) {

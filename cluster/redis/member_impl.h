@@ -90,10 +90,11 @@ struct wwri_member {
   struct wwri_member_scripts scripts;
   char *address;
   char *fingerprint;
-  uint64_t started_ms;        /* Unix time */
-  enum member_phase phase;    /* member thread, but for NEW */
-  bool stop_begun;            /* the owner's */
-  atomic_uint_least64_t load; /* connections x 2 + draining */
+  uint64_t started_ms;                        /* Unix time */
+  enum member_phase phase;                    /* member thread, but for NEW */
+  bool stop_begun;                            /* the owner's */
+  atomic_uint_least64_t load;                 /* connections x 2 + draining */
+  atomic_uint_least64_t repaired, duplicates; /* the core's, for any thread */
 
   /* Member thread: */
   struct wwri_node node;

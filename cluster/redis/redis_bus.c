@@ -389,8 +389,8 @@ static void do_state(struct wwr_bus *base, struct wwri_bus_state *out) {
       .channels = atomic_load(&bus->counts.channels),
       .published = atomic_load(&bus->counts.published),
       .delivered = atomic_load(&bus->counts.delivered),
-      .repaired = atomic_load(&bus->counts.repaired),
-      .duplicates = atomic_load(&bus->counts.duplicates),
+      .repaired = atomic_load(&bus->member->repaired),
+      .duplicates = atomic_load(&bus->member->duplicates),
       .queued_bytes = atomic_load(&bus->counts.queued_bytes)};
   for (unsigned i = 0; i < 4; i++) {
     out->verdicts[i] = atomic_load(&bus->counts.verdicts[i]);

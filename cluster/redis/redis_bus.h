@@ -98,7 +98,7 @@ struct redis_bus {
   struct wwri_mail mail;
   struct {
     atomic_uint_least64_t queued_bytes, channels, published, delivered,
-        repaired, duplicates, verdicts[4];
+        verdicts[4];
   } counts;
 
   /* Member thread: */
