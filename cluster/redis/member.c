@@ -46,7 +46,8 @@ static void run_now(struct wwri_member *member) {
   wwri_node_run(&member->node, now);
   atomic_store_explicit(&member->repaired, member->node.channel_stats.repaired,
                         memory_order_relaxed);
-  atomic_store_explicit(&member->duplicates, member->node.channel_stats.duplicates,
+  atomic_store_explicit(&member->duplicates,
+                        member->node.channel_stats.duplicates,
                         memory_order_relaxed);
   arm(member, now);
 }
