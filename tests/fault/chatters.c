@@ -77,10 +77,12 @@ static void on_history(const struct wwr_reply *reply, void *user_data);
 /* Waits for the connection by itself. */
 static void ask_history(struct chatter *chatter) {
   const struct wwr_payload count = wwr_payload_text("256");
-  if (wwr_client_request(chatter->client, wwr_view_str("history"), &count,
-                         REQUEST_MS, on_history, chatter, NULL) != WWR_OK) {
-    fprintf(stderr, "client %zu can't ask for the history\n", chatter->index);
-  }
+  wwr_err err =
+      wwr_client_request(chatter->client, wwr_view_str("history"), &count,
+                         REQUEST_MS, on_history, chatter, NULL);
+  if (err == WWR_OK || err == WWR_E_CLOSED) return; /* it is being freed */
+  fprintf(stderr, "client %zu can't ask for the history: %s\n", chatter->index,
+          wwr_err_text(err));
 }
 
 static void on_history(const struct wwr_reply *reply, void *user_data) {

@@ -87,14 +87,12 @@ static void read_verdicts(struct run *run) {
 static bool open_cluster(struct run *run) {
   static const char *const shared[] = {"--message-buffer", "262144",
                                        "--log-level", "info"};
-  const char *args[32];
   size_t n = 0;
-  for (; n < sizeof shared / sizeof *shared; n++) args[n] = shared[n];
+  for (; n < sizeof shared / sizeof *shared; n++) run->args[n] = shared[n];
   const char *const *own = run->plan->node_args;
-  for (; own && *own && n < 31; own++) args[n++] = *own;
-  args[n] = NULL;
+  for (; own && *own && n < RUN_ARGS_MAX - 1; own++) run->args[n++] = *own;
   struct cluster_opts opts = {.program = CHATROOM_SERVER,
-                              .args = args,
+                              .args = run->args,
                               .redis_args = run->plan->redis_args};
   if (run->plan->replicated) {
     run->replicas = replicas_start();
@@ -112,13 +110,14 @@ static bool open_crowd(struct run *run) {
   size_t port_count = 1;
   snprintf(address, sizeof address, "ws://127.0.0.1:%u",
            cluster_port(run->cluster, CLUSTER_HAPROXY));
-  struct chatters_opts opts = {.addresses = addresses,
-                               .address_count = 1,
-                               .count = CLIENTS,
-                               .rate = run->plan->rate / SLOW,
-                               .pad = run->plan->pad};
+  struct chatters_opts opts = {
+      .addresses = addresses,
+      .address_count = 1,
+      .count = run->plan->clients ? run->plan->clients : CLIENTS,
+      .rate = run->plan->rate / SLOW,
+      .pad = run->plan->pad};
   if (opts.rate == 0) opts.rate = RATE;
-  run->ledger = opts.ledger = ledger_new(CLIENTS);
+  run->ledger = opts.ledger = ledger_new(opts.count);
   if (!run->ledger) return false;
   if (run->replicas) {
     port_count = replicas_ports(run->replicas, ports);

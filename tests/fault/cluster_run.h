@@ -7,7 +7,7 @@
 #include "chatters.h"
 #include "cluster.h"
 
-enum { RUN_REDIS_MAX = 2, RUN_ROWS_MAX = 32 };
+enum { RUN_REDIS_MAX = 2, RUN_ARGS_MAX = 32, RUN_ROWS_MAX = 32 };
 
 struct run;
 
@@ -24,6 +24,7 @@ struct run_plan {
   bool may_fail;     /* publishes may fail with certainty */
   unsigned pad;      /* bytes of a message, 0: as short as they are */
   unsigned rate;     /* 0: the suite's */
+  unsigned clients;  /* 0: the suite's */
   uint32_t limit_ms; /* to recover */
   bool replicated;   /* a replica and three sentinels besides the master */
 };
@@ -31,6 +32,7 @@ struct run_plan {
 struct run {
   const struct run_plan *plan;
   struct cluster *cluster;
+  const char *args[RUN_ARGS_MAX]; /* of the nodes */
   struct ledger *ledger;
   struct chatters *chatters;
   struct log_reader *reader;

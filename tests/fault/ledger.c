@@ -1,8 +1,11 @@
-/* The books of a fault run. Order: the messages that two clients both received
- * must have come in one order. Comparing all pairs of clients would take the
- * square of them, so each is compared with a reference order that grows: the
- * log's. A message's rank is its last place in the log; a client that receives
- * a lower rank after a higher one has seen another order than the log's. */
+/* The books of a fault run.
+ *
+ * Order: the messages that two clients both received must have come in one
+ * order. Comparing all pairs of clients would take the square of them, so each
+ * is compared with the one that received most: whom two clients agree with,
+ * they agree with each other as far as it saw. (The log's order is no measure:
+ * what a failover forgot is submitted again and stands there in a new place,
+ * after it was delivered in the old one.) */
 #include "ledger.h"
 
 #include <pthread.h>
@@ -262,31 +265,47 @@ static void sum_client(struct ledger *ledger, size_t index, bool history,
   out->delivered += client->count;
 }
 
-/* The log's order, and each sender's own. */
-static void sum_order(struct ledger *ledger, size_t index, size_t *last_number,
-                      struct ledger_sum *out) {
+/* Where each message came at the client that received most, from 1 on; 0: it
+ * did not. NULL without memory. */
+static size_t *reference_order(const struct ledger *ledger) {
+  const struct client *most = &ledger->clients[0];
+  for (size_t i = 1; i < ledger->client_count; i++) {
+    if (ledger->clients[i].count > most->count) most = &ledger->clients[i];
+  }
+  size_t *place = calloc(MESSAGES_MAX, sizeof *place);
+  for (size_t i = 0; place && i < most->count; i++) {
+    place[most->order[i]] = i + 1;
+  }
+  return place;
+}
+
+/* The common order, and each sender's own (`last`: by sender, scratch). */
+static void sum_order(struct ledger *ledger, size_t index, const size_t *place,
+                      size_t *last, struct ledger_sum *out) {
   const struct client *client = &ledger->clients[index];
-  struct ledger_id top = {0};
-  memset(last_number, 0, ledger->client_count * sizeof *last_number);
+  size_t top = 0;
+  memset(last, 0, ledger->client_count * sizeof *last);
   for (size_t i = 0; i < client->count; i++) {
-    const struct message *message = &ledger->messages[client->order[i]];
-    bool wrong = message->number + 1 <= last_number[message->client];
-    last_number[message->client] = message->number + 1;
-    if (known(message->id)) {
-      wrong = wrong || compare(message->id, top) < 0;
-      top = message->id;
+    size_t at = client->order[i];
+    const struct message *message = &ledger->messages[at];
+    bool wrong = message->number + 1 <= last[message->client];
+    last[message->client] = message->number + 1;
+    if (place[at]) {
+      wrong = wrong || place[at] < top;
+      top = place[at];
     }
     if (!wrong) continue;
     out->reordered++;
-    finding(ledger, "out of order", index, client->order[i]);
+    finding(ledger, "out of order", index, at);
   }
 }
 
 void ledger_sum(struct ledger *ledger, bool history, uint64_t heal_us,
                 struct ledger_sum *out) {
   *out = (struct ledger_sum){0};
-  size_t *last_number = calloc(ledger->client_count, sizeof *last_number);
+  size_t *last = calloc(ledger->client_count, sizeof *last);
   pthread_mutex_lock(&ledger->lock);
+  size_t *place = reference_order(ledger);
   out->sent = ledger->message_count;
   out->duplicated = ledger->duplicated;
   for (size_t i = 0; i < ledger->message_count; i++) {
@@ -297,11 +316,12 @@ void ledger_sum(struct ledger *ledger, bool history, uint64_t heal_us,
   }
   for (size_t i = 0; i < ledger->client_count; i++) {
     sum_client(ledger, i, history, heal_us, out);
-    if (last_number) sum_order(ledger, i, last_number, out);
+    if (last && place) sum_order(ledger, i, place, last, out);
   }
-  if (!last_number) out->reordered = SIZE_MAX;
+  if (!last || !place) out->reordered = SIZE_MAX;
   pthread_mutex_unlock(&ledger->lock);
-  free(last_number);
+  free(place);
+  free(last);
 }
 
 void ledger_text(struct ledger *ledger, size_t message, char out[64]) {

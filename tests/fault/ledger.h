@@ -79,7 +79,7 @@ struct ledger_sum {
   size_t excused;   /* ... with one */
   size_t undead;    /* certainly failed, and received all the same */
   size_t duplicated;
-  size_t reordered; /* against the log, or a sender's own order */
+  size_t reordered; /* against other clients, or a sender's order */
   size_t verdicts[LEDGER_VERDICTS];
   uint64_t last_us;  /* when the last message sent before `heal_us` arrived */
   uint64_t worst_us; /* longest way from sending to arriving */

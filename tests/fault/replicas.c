@@ -99,9 +99,20 @@ size_t replicas_ports(const struct replicas *replicas, uint16_t *ports) {
   return 2;
 }
 
+/* Promoted, and all sentinels know: one that does not would still send nodes to
+ * the old one, should it come back. */
 static bool wait_promoted(struct replicas *replicas) {
+  char port[16];
   replicas->master = 1 - replicas->master;
-  return redis_until(&replicas->servers[replicas->master], "ROLE", "master");
+  const struct redis_server *master = &replicas->servers[replicas->master];
+  snprintf(port, sizeof port, " %u", master->port);
+  bool known = redis_until(master, "ROLE", "master");
+  for (int i = 0; i < SENTINELS; i++) {
+    known =
+        known && redis_until(&replicas->sentinels[i],
+                             "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", port);
+  }
+  return known;
 }
 
 bool replicas_fail_over(struct replicas *replicas) {
