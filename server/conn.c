@@ -14,6 +14,8 @@
 
 #include "internal.h"
 
+enum { SECOND_LOOK_MS = 20 };
+
 static void read_timer_fired(struct wwri_timer *timer);
 static void close_arrived(struct wwri_mail *mail);
 
@@ -223,7 +225,15 @@ static void read_timer_fired(struct wwri_timer *timer) {
   if (conn->inbox_head) conn->pipe->last_rx_ms = now;
   uint64_t idle = now - conn->pipe->last_rx_ms;
   if (idle < timeout) {
+    conn->doubted = false;
     wwri_loop_timer_set(loop, timer, timeout - idle);
+    return;
+  }
+  /* Timers come before sockets: if this process stood still, what the peer has
+   * said meanwhile was not read yet. So it is judged at a second look. */
+  if (!conn->doubted) {
+    conn->doubted = true;
+    wwri_loop_timer_set(loop, timer, SECOND_LOOK_MS);
     return;
   }
   wwri_count(&conn->shard->counters.read_timeouts, 1);

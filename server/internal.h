@@ -187,6 +187,7 @@ struct wwr_conn {
   bool pumping;
   bool pump_posted;
   bool paused;
+  bool doubted;         /* silent for too long, at the first look */
   bool close_asked;     /* `closing`, once its mail has arrived: what was sent
                            before the close is out */
   unsigned own_parcels; /* sent on this loop, but still in its mail */

@@ -139,6 +139,21 @@ static void silent_clients_are_closed(void) {
   rawws_free(beating);
 }
 
+/* What clients said while the server stood still counts. */
+static void a_server_that_stood_still(void) {
+  CU_ASSERT_TRUE_FATAL(restart_with("--read-timeout", "1"));
+  struct rawws *ws = wire_open(server.port);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(ws);
+  CU_ASSERT_TRUE(proc_signal(server.proc, SIGSTOP));
+  CU_ASSERT_TRUE(wire_request(ws, "", "patient"));
+  CU_ASSERT_TRUE(rawws_expect_silence(ws, 2500)); /* over the read timeout */
+  CU_ASSERT_TRUE(proc_signal(server.proc, SIGCONT));
+  CU_ASSERT_TRUE(wire_expect(ws, wire_with_id(REPLY_UTF8, "patient", 7)));
+  CU_ASSERT_TRUE(wire_request(ws, "", "still there"));
+  CU_ASSERT_TRUE(wire_expect(ws, wire_with_id(REPLY_UTF8, "still there", 11)));
+  rawws_free(ws);
+}
+
 static int upgrade_with(const char *headers) {
   struct rawws *ws = rawws_dial(&(struct rawws_opts){.port = server.port});
   if (!ws) return 0;
@@ -177,6 +192,7 @@ int main(int argc, char **argv) {
       {"second signal", second_signal},
       {"strangers' signals do nothing", strangers_signals_do_nothing},
       {"silent clients are closed", silent_clients_are_closed},
+      {"a server that stood still", a_server_that_stood_still},
       {"max connections", max_connections},
       {"origins", origins},
       CU_TEST_INFO_NULL};
