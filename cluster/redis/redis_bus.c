@@ -523,6 +523,7 @@ wwr_err wwri_redis_bus_new(struct wwr_bus **out, struct wwri_member *member) {
   bus->base.ops = &ops;
   bus->member = member;
   bus->mail.fn = on_mail;
+  wwri_bus_config_default(&bus->config);
   bus->user = (struct wwri_member_user){.live = on_live,
                                         .event = on_event,
                                         .health = on_health,

@@ -295,7 +295,7 @@ static const char *const least_rights[] = {
     "on >secret resetkeys ~wwr:* resetchannels &wwr:* nocommands",
     "+auth +select +info +time +evalsha +script|load",
     "+publish +subscribe +unsubscribe +del +exists +pexpire",
-    "+hget +hmget +hset +hdel +hlen +hrandfield",
+    "+hget +hmget +hgetall +hset +hdel +hlen +hrandfield",
     "+zadd +zrem +zscore +zcard +zrange +zrevrange +zrangebyscore",
     "+xadd +xdel +xrange +xrevrange +xinfo|stream"};
 

@@ -33,4 +33,10 @@ if(WWR_BUILD_FUZZ AND NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
 endif()
 wwr_fuzz(decode MODULES wwr_core wwr_protocol)
 wwr_fuzz(envelope MODULES wwr_core wwr_protocol wwr_cluster)
+if(TARGET wwr_cluster_replies)
+  wwr_fuzz(hint MODULES wwr_core wwr_protocol wwr_loop wwr_redis wwr_cluster
+                        wwr_cluster_replies
+           LIBS PkgConfig::HIREDIS PkgConfig::LIBUV OpenSSL::SSL
+                OpenSSL::Crypto Threads::Threads)
+endif()
 wwr_fuzz(session MODULES wwr_core wwr_session LIBS PkgConfig::JANSSON)

@@ -110,6 +110,22 @@ ENVELOPE = {
     "empty": b"",
 }
 
+HINT = b"1795354543000123-42 00112233445566778899aabbccddeeff 7 1795354543000 "
+HINTS = {
+    "logged": HINT + ENVELOPE["utf8"],
+    "empty": HINT,
+    "not-logged": b"0-0" + HINT[19:] + ENVELOPE["sender"],
+    "largest": b"18446744073709551615-18446744073709551615 " + b"f" * 32 +
+               b" 18446744073709551615 18446744073709551615 x",
+    "too-large": HINT.replace(b" 7 ", b" 18446744073709551616 ") + b"x",
+    "offset-0": HINT.replace(b"-42", b"-0") + b"x",
+    "epoch-0": b"0-42" + HINT[19:] + b"x",
+    "boot-short": HINT.replace(b"00", b"", 1) + b"x",
+    "boot-upper": HINT.replace(b"aa", b"AA") + b"x",
+    "cut": HINT[:-1],
+    "nothing": b"",
+}
+
 
 def write(directory, name, content):
     os.makedirs(directory, exist_ok=True)
@@ -121,5 +137,7 @@ for name, content in DECODE.items():
     write("corpus/decode", name, content)
 for name, content in ENVELOPE.items():
     write("corpus/envelope", name, content)
+for name, content in HINTS.items():
+    write("corpus/hint", name, content)
 for name, content in SESSION.items():
     write("corpus/session", name, content.encode("utf-8", "surrogateescape"))
