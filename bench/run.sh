@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The figures by which this server is judged, in one table: echo, chat broadcast
-# and idle connections, the server pinned to one CPU and the load to another.
+# and idle connections, the server pinned to one CPU and the load to another; and
+# with a redis-server, chat over two nodes, whose CPU time counts with Redis'.
 set -euo pipefail
 
 usage() {
@@ -41,20 +42,24 @@ done
 
 ulimit -n "$(ulimit -Hn)"
 cores=$(nproc)
+redis=0
+command -v redis-server >/dev/null 2>&1 && redis=1
 work=$(mktemp -d)
-server=
-stop_server() {
-  [ -n "$server" ] || return 0
-  kill -TERM "$server" 2>/dev/null || true
-  for _ in $(seq 50); do
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
+servers=() urls=()
+stop_servers() {
+  local server
+  for server in "${servers[@]}"; do
+    kill -TERM "$server" 2>/dev/null || true
+    for _ in $(seq 50); do
+      kill -0 "$server" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
   done
-  kill -KILL "$server" 2>/dev/null || true
-  wait "$server" 2>/dev/null || true
-  server=
+  servers=() urls=()
 }
-trap 'stop_server; rm -rf "$work"' EXIT
+trap 'stop_servers; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 # pinned CPU COMMAND...: on that CPU, if there are several.
@@ -68,19 +73,21 @@ pinned() {
   fi
 }
 
-# A line each has its own server, so that none inherits another's memory.
-start_server() {
-  local program=$1
+# start PROGRAM OPTION...: a server of ours, its pid and address noted.
+start() {
+  local program=$1 url=
+  shift
   : >"$work/out" # or the last server's address might be read again
   (pinned "$server_cpu" "$bin/$program" --listen 127.0.0.1:0 --threads 1 \
-    --read-timeout 60 --sessions "$work/sessions" \
-    >"$work/out" 2>"$work/err") &
-  server=$!
-  url=
+    --read-timeout 60 "$@" >"$work/out" 2>"$work/err") &
+  servers+=($!)
   for _ in $(seq 100); do
     url=$(sed -n 's/^listening on //p' "$work/out")
-    [ -z "$url" ] || return 0
-    kill -0 "$server" 2>/dev/null || break
+    if [ -n "$url" ]; then
+      urls+=("$url")
+      return 0
+    fi
+    kill -0 "${servers[-1]}" 2>/dev/null || break
     sleep 0.1
   done
   cat "$work/out" "$work/err" >&2
@@ -88,15 +95,49 @@ start_server() {
   exit 1
 }
 
+# A Redis that keeps nothing on disk, reached by a socket in $work.
+start_redis() {
+  (pinned "$server_cpu" redis-server --port 0 --unixsocket "$work/redis" \
+    --dir "$work" --save '' --appendonly no >"$work/redis.log" 2>&1) &
+  servers+=($!)
+  for _ in $(seq 100); do
+    redis-cli -s "$work/redis" ping >/dev/null 2>&1 && return 0
+    sleep 0.1
+  done
+  cat "$work/redis.log" >&2
+  echo "bench/run.sh: redis-server did not start" >&2
+  exit 1
+}
+
 bad=0
-# line TITLE PROGRAM OPTION...
+# line TITLE PROGRAM OPTION...: with a server of its own, so that none inherits
+# another's memory.
 line() {
-  local title=$1 program=$2 status=0
+  local title=$1 program=$2
   shift 2
-  start_server "$program"
-  (pinned "$bench_cpu" "$bin/webwire-bench" --url "$url" --pid "$server" \
+  start "$program" --sessions "$work/sessions"
+  measure "$title" "$@"
+}
+
+# cluster_line TITLE OPTION...: chat over two nodes and a Redis.
+cluster_line() {
+  local title=$1
+  shift
+  start_redis
+  start chatroom-server --redis "unix://$work/redis"
+  start chatroom-server --redis "unix://$work/redis"
+  measure "$title" --mode broadcast "$@"
+}
+
+# measure TITLE OPTION...: load on what was started, then stop it.
+measure() {
+  local title=$1 status=0 options=() item
+  shift
+  for item in "${urls[@]}"; do options+=(--url "$item"); done
+  for item in "${servers[@]}"; do options+=(--pid "$item"); done
+  (pinned "$bench_cpu" "$bin/webwire-bench" "${options[@]}" \
     --seconds "$seconds" --output csv "$@") >"$work/csv" || status=$?
-  stop_server
+  stop_servers
   if [ ! -s "$work/csv" ]; then
     printf '%-28s failed\n' "$title"
     bad=1
@@ -125,6 +166,8 @@ if [ $quick -eq 1 ]; then
   line "broadcast 10, window 4" chatroom-server --mode broadcast \
     --connections 10 --window 4
   line "idle 100" echo-server --mode idle --connections 100
+  [ $redis -eq 0 ] ||
+    cluster_line "2 nodes, 10 clients, 20/s" --connections 10 --rate 20
 else
   line "echo 64 x 1" echo-server --connections 64 --window 1
   line "echo 64 x 16" echo-server --connections 64 --window 16
@@ -135,5 +178,10 @@ else
   line "broadcast 1000, window 1" chatroom-server --mode broadcast \
     --connections 1000 --window 1
   line "idle 10000" echo-server --mode idle --connections 10000
+  if [ $redis -eq 1 ]; then
+    cluster_line "2 nodes, 100 clients, 100/s" --connections 100 --rate 100
+    cluster_line "2 nodes, 100, window 16" --connections 100 --window 16
+    cluster_line "2 nodes, 1000, window 16" --connections 1000 --window 16
+  fi
 fi
 exit $bad

@@ -2,8 +2,11 @@
  * on a real Redis, a crowd that chats through it, and every message counted.
  * Prints one row of the table per fault.
  *
- *   cluster_faults          all faults that need no network of their own
- *   cluster_faults NAME     one of them */
+ *   cluster_faults          all of them
+ *   cluster_faults NAME     one of them
+ *
+ * "firewall" needs a network of its own, see in_netns.sh; without one it is
+ * left out. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +15,16 @@
 #include <unistd.h>
 
 #include "cluster_run.h"
+#include "proc.h"
 #include "replicas.h"
 #include "test.h"
 
-enum { LEASE_MS = 4000, RECOVER_MS = 2000, FAILOVER_MS = 3000 };
+enum {
+  LEASE_MS = 4000,
+  RECOVER_MS = 2000,
+  SILENT_MS = 3000,
+  FAILOVER_MS = 3000
+};
 
 static const char *const with_data[] = {"--appendonly", "yes", "--appendfsync",
                                         "everysec", NULL};
@@ -71,6 +80,30 @@ static bool connections_cut(struct run *run) {
   run_broken(run);
   bool done = redis(run, "CLIENT KILL TYPE pubsub") &&
               redis(run, "CLIENT KILL TYPE normal");
+  run_healed(run);
+  return done;
+}
+
+/* iptables ACTION INPUT ... DROP, for one direction. */
+static bool firewall(const struct run *run, const char *action,
+                     const char *direction) {
+  char port[8];
+  snprintf(port, sizeof port, "%u", cluster_port(run->cluster, CLUSTER_REDIS));
+  const char *const argv[] = {"iptables", action, "INPUT", "-p",   "tcp",
+                              direction,  port,   "-j",    "DROP", NULL};
+  struct proc *proc = proc_start(argv);
+  bool done = proc && proc_wait_exit(proc, CLUSTER_WAIT_MS) == 0;
+  proc_free(proc);
+  return done;
+}
+
+/* Silence: nothing is refused, nothing is closed. */
+static bool firewalled(struct run *run) {
+  run_broken(run);
+  bool done = firewall(run, "-I", "--dport") && firewall(run, "-I", "--sport");
+  run_talk(5000);
+  done =
+      firewall(run, "-D", "--dport") && firewall(run, "-D", "--sport") && done;
   run_healed(run);
   return done;
 }
@@ -223,6 +256,8 @@ ROW(truncated, .name = "Redis killed, the end of its file lost",
     .may_diverge = true)
 ROW(cut, .name = "all connections to Redis cut (CLIENT KILL)",
     .fault = connections_cut, .limit_ms = RECOVER_MS)
+ROW(firewall, .name = "Redis behind a firewall that drops, 5 s",
+    .fault = firewalled, .limit_ms = SILENT_MS)
 ROW(oom, .name = "Redis out of memory for 2 s", .fault = out_of_memory,
     .limit_ms = RECOVER_MS)
 ROW(evicted, .name = "log, meta and generation keys deleted",
@@ -261,10 +296,15 @@ int main(int argc, char **argv) {
                          {"node terminated", test_terminated},
                          {"node fenced", test_fenced},
                          {"flapping", test_flapping},
+                         {"firewall", test_firewall}, /* the last */
                          CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"faults", NULL, NULL, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};
   if (!cluster_available()) return 77;
+  /* The others run wherever there is loopback; this one wants it to itself. */
+  if (!getenv("WWR_IN_NETNS")) {
+    tests[sizeof tests / sizeof *tests - 2] = (CU_TestInfo)CU_TEST_INFO_NULL;
+  }
   int status = test_run(argc, argv, suites);
   run_print();
   return status;

@@ -34,7 +34,8 @@ endif()
 if(TARGET webwire_shared)
   wwr_test(fault_ledger SOURCES fault/ledger_test.c fault/ledger.c LABELS fault)
   target_link_libraries(fault_ledger PRIVATE Threads::Threads)
-
+endif()
+if(TARGET webwire_shared AND TARGET chatroom-server)
   add_executable(cluster_faults
     fault/cluster_faults_test.c fault/cluster_run.c fault/chatters.c
     fault/ledger.c fault/log_reader.c fault/replicas.c
