@@ -47,7 +47,11 @@ local function drop_old(now)
   local limit = '(' .. whole(now - 10 * lease)
   local old = redis.call('ZRANGEBYSCORE', nodes, '-inf', limit)
   for _, member in ipairs(old) do
-    redis.call('HDEL', gen, 'k:' .. string.match(member, '^-?(.*)$'))
+    local field = 'k:' .. string.match(member, '^-?(.*)$')
+    local kept = redis.call('HGET', gen, field) == '-' -- for its own time
+    if not kept or string.sub(member, 1, 1) == '-' then
+      redis.call('HDEL', gen, field)
+    end
     redis.call('ZREM', nodes, member)
   end
 end

@@ -2,9 +2,9 @@
 -- on their way do not count, and its beats do not revive it. Forgotten after
 -- five leases.
 local function gone(gen, nodes, node, boot, now, lease)
-  redis.call('ZREM', nodes, boot)
-  redis.call('ZADD', nodes, string.format('%.0f', now - 5 * lease),
-             '-' .. boot)
+  local long_ago = string.format('%.0f', now - 5 * lease)
+  redis.call('ZADD', nodes, 'XX', 'LT', long_ago, boot)
+  redis.call('ZADD', nodes, long_ago, '-' .. boot)
   redis.call('PEXPIRE', nodes, 20 * lease)
   if redis.call('EXISTS', gen) == 1 then
     redis.call('HSET', gen, 'k:' .. boot, '-')
