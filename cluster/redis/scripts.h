@@ -77,12 +77,15 @@ extern const char wwri_script_bye[];
  *       else. Flags, together as one text, perhaps empty:
  *       t  renew the keys' expiry. New keys get one anyway: send it with a
  *          node's first publish on a channel, then every quarter of the expiry
- *       r  it may be there already: look first, from the hint on
- *       d  with r: look deep (1000 entries rather than 256); the hint is its
- *          own id, once acknowledged
+ *       r  it may be there already: look first, forward from the hint, which it
+ *          can't be before, or from the log's end if that entry is not there
+ *       d  with r: it was acknowledged, and the hint is its own id
+ *       a  with r: ... and it was appended only once: if it is there at all,
+ *          then at the hint
  * Reply "ok", ID; "dup", ID: it was there; "superseded": it is not there, but a
- *       later one of its author is; "wrapped": the log holds more than was
- *       looked through; "nogen". */
+ *       later one of its author is; "wrapped": can't tell, the log holds more
+ *       than was looked through (10,000 entries, or back to before it was first
+ *       sent); "nogen". */
 extern const char wwri_script_publish[];
 
 /** Tell the subscribers, keep nothing; at most once (row 34).

@@ -25,8 +25,9 @@ if(TARGET wwr_cluster_redis)
            SOURCES contract/scripts_model_test.c contract/scripts_twins.c
                    contract/scripts_twins_calls.c contract/scripts_time.c
                    contract/scripts_rig.c contract/scripts_calls.c sim/model.c
+                   sim/sessions_model.c
                    ${redis_fixture}
-           DEPS wwr_cluster_redis wwr_cluster wwr_redis wwr_core
+           DEPS wwr_cluster_redis wwr_cluster wwr_redis wwr_keeper wwr_core
            LIBS PkgConfig::HIREDIS OpenSSL::Crypto LABELS contract
            TIMEOUT 240 ARGS random 1 ${seeds})
   target_include_directories(scripts_model_test PRIVATE unit sim)

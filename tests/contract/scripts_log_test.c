@@ -200,7 +200,8 @@ static const struct sr_answer *again(unsigned seq, const char *flags,
                                                  .seq = seq,
                                                  .flags = flags,
                                                  .hint = hint,
-                                                 .tried_ms = tried_ms});
+                                                 .tried_ms = tried_ms,
+                                                 .limit = 20000});
 }
 
 static void fill(const char *boot, unsigned first, unsigned last,
@@ -251,37 +252,79 @@ static void test_retry_without_log(void) {
   CU_ASSERT_TRUE(answered(again(3, "rd", "0-0", 0), "ok", "2"));
 }
 
-/* From the hint 256 entries are read, itself included; deep, 1000. */
-static void test_retry_near_hint(void) {
-  char hint[48];
-  fill(BOOT_A, 1, 1, 0);
-  fill(BOOT_B, 1, 255, 0);
-  sr_entry_id(&sr, "ch", 1, hint);
-  CU_ASSERT_TRUE(answered(again(1, "r", hint, 0), "dup", "1"));
-  sr_entry_id(&sr, "ch", 2, hint); /* 255 to the end: it is not there */
-  CU_ASSERT_TRUE(answered(again(2, "r", hint, 0), "ok", "257"));
-  fill(BOOT_B, 256, 256, 0);
-  sr_entry_id(&sr, "ch", 2, hint); /* 257 to the end */
-  CU_ASSERT_TRUE(sr_is(again(3, "r", hint, 0), "wrapped"));
-  CU_ASSERT_TRUE(answered(again(3, "rd", hint, 0), "ok", "259"));
-  /* What is found counts, even if not all could be read. */
-  sr_entry_id(&sr, "ch", 0, hint);
-  CU_ASSERT_TRUE(answered(again(1, "r", hint, 0), "dup", "1"));
-  fill(BOOT_A, 8, 8, 0);
-  sr_entry_id(&sr, "ch", 257, hint);
-  CU_ASSERT_TRUE(sr_is(again(7, "r", hint, 0), "superseded"));
+/* Entries of another author, many at a time. */
+static void fill_fast(unsigned count) {
+  char number[16];
+  snprintf(number, sizeof(number), "%u", count);
+  static const char text[] =
+      "#!lua\n"
+      "local e = redis.call('HGET', KEYS[2], 'e')\n"
+      "local t = redis.call('TIME')[1] .. '000'\n"
+      "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], e .. '-*', 'b', "
+      "ARGV[2], 's', i, 't', t, 'd', 'x') end";
+  const char *const keys[] = {"w:{0}:l:ch", "w:{0}:m:ch", NULL};
+  sr_eval_directly(&sr, text, keys, LIST(number, BOOT_B));
 }
 
-/* Row 32, and a hint from a branch that the log forgot: from the end, 1000
- * entries, back to before the first attempt. */
+/* From the hint 10,000 entries are read, itself included. */
+static void test_retry_near_hint(void) {
+  char fork[48], first[48], last[48];
+  fill(BOOT_A, 1, 1, 20000);
+  sr_entry_id(&sr, "ch", 0, fork);
+  sr_entry_id(&sr, "ch", 1, first);
+  fill_fast(9998);
+  CU_ASSERT_TRUE(answered(again(1, "r", fork, 0), "dup", "1"));
+  CU_ASSERT_TRUE(answered(again(1, "r", first, 0), "dup", "1"));
+  CU_ASSERT_TRUE(answered(again(2, "r", fork, 0), "ok", "10000"));
+  CU_ASSERT_TRUE(sr_is(again(3, "r", fork, 0), "wrapped"));
+  CU_ASSERT_TRUE(answered(again(3, "r", first, 0), "ok", "10001"));
+  CU_ASSERT_TRUE(sr_is(again(4, "rd", first, 0), "wrapped"));
+  /* What is found counts, even if not all could be read. */
+  CU_ASSERT_TRUE(sr_is(again(0, "r", fork, 0), "superseded"));
+  CU_ASSERT_TRUE(answered(again(1, "r", fork, 0), "dup", "1"));
+  snprintf(last, sizeof(last), "%.*s-9999", 19, fork);
+  CU_ASSERT_TRUE(answered(again(4, "r", last, 0), "ok", "10002"));
+}
+
+/* Row 32, and a hint from a branch that the log forgot: from the end, 10,000
+ * entries. */
 static void test_retry_far(void) {
-  fill(BOOT_A, 1, 1, 2000);
-  fill(BOOT_B, 1, 999, 2000); /* and the fork record: 1001 */
+  fill(BOOT_A, 1, 1, 20000);
+  fill_fast(9998); /* and the fork record: 10,000 */
   CU_ASSERT_TRUE(answered(again(1, "r", "5-5", 0), "dup", "1"));
   CU_ASSERT_TRUE(sr_is(again(0, "r", "5-5", 0), "superseded"));
-  fill(BOOT_B, 1000, 1000, 2000);
-  CU_ASSERT_TRUE(sr_is(again(1, "r", "5-5", 0), "wrapped"));
-  CU_ASSERT_TRUE(sr_is(again(1, "rd", "5-5", 100000), "wrapped"));
+  CU_ASSERT_TRUE(answered(again(2, "r", "5-5", 0), "ok", "10000"));
+  CU_ASSERT_TRUE(sr_is(again(0, "r", "5-5", 0), "superseded"));
+  CU_ASSERT_TRUE(answered(again(1, "r", "5-5", 0), "dup", "1"));
+  fill_fast(1); /* the first publish is out of sight */
+  CU_ASSERT_TRUE(sr_is(again(1, "r", "5-5", 60000), "superseded"));
+  CU_ASSERT_TRUE(sr_is(again(9, "r", "5-5", 60000), "wrapped"));
+  CU_ASSERT_TRUE(sr_is(again(9, "rd", "5-5", 60000), "wrapped"));
+}
+
+/* Flag a: appended only once, so at the hint or nowhere. Nothing is read but
+ * where the log begins. */
+static void test_retry_sure(void) {
+  char hint[48], other[48], older[48];
+  fill(BOOT_A, 1, 3, 5);
+  sr_entry_id(&sr, "ch", 2, hint);
+  sr_entry_id(&sr, "ch", 3, other);
+  CU_ASSERT_TRUE(answered(again(2, "ra", hint, 0), "dup", "2"));
+  CU_ASSERT_TRUE(answered(again(2, "ra", other, 0), "ok", "4")); /* a lie */
+  snprintf(older, sizeof(older), "%llu-7",
+           (unsigned long long)epoch_of(hint) + 1); /* behind the end */
+  CU_ASSERT_TRUE(answered(again(7, "ra", older, 0), "ok", "5"));
+  fill(BOOT_B, 1, 9, 5);
+  const struct sr_answer *answer = again(2, "ra", hint, 0); /* trimmed */
+  CU_ASSERT_STRING_EQUAL(sr_text(answer, 0), "dup");
+  CU_ASSERT_STRING_EQUAL(sr_text(answer, 1), hint);
+  /* The log begins in a newer epoch: all is possible, look for it. */
+  snprintf(older, sizeof(older), "%llu-2",
+           (unsigned long long)epoch_of(hint) - 1);
+  CU_ASSERT_TRUE(sr_is(again(2, "ra", older, 0), "wrapped"));
+  fill(BOOT_A, 8, 8, 5);
+  CU_ASSERT_STRING_EQUAL(sr_text(again(8, "ra", older, 0), 0), "dup");
+  CU_ASSERT_TRUE(sr_is(again(2, "ra", older, 0), "superseded"));
 }
 
 /* Not at the log's beginning, but its oldest entry is older than the attempt.
@@ -705,6 +748,7 @@ int main(int argc, char **argv) {
                          {"back in time", test_retry_reaches_back_in_time},
                          {"at a fork", test_retry_at_a_fork},
                          {"trimmed", test_retry_trimmed},
+                         {"sure", test_retry_sure},
                          CU_TEST_INFO_NULL};
   CU_TestInfo epochs[] = {{"meta gone", test_meta_gone},
                           {"log gone", test_log_gone},

@@ -283,16 +283,36 @@ const struct sr_answer *sr_eval_views(struct sr *sr, const char *text,
   return &sr->answer;
 }
 
+/* Returns the number of keys. */
+static size_t gather(const char *const *keys, const char *const *argv,
+                     struct wwr_view all[MAX_ARGS], size_t *count) {
+  size_t key_count = 0;
+  *count = 0;
+  for (; keys[key_count]; key_count++) {
+    all[(*count)++] = wwr_view_str(keys[key_count]);
+  }
+  for (size_t i = 0; argv[i]; i++) all[(*count)++] = wwr_view_str(argv[i]);
+  return key_count;
+}
+
 const struct sr_answer *sr_eval(struct sr *sr, const char *text,
                                 const char *const *keys,
                                 const char *const *argv) {
   struct wwr_view all[MAX_ARGS];
-  size_t count = 0, key_count = 0;
-  for (; keys[key_count]; key_count++) {
-    all[count++] = wwr_view_str(keys[key_count]);
-  }
-  for (size_t i = 0; argv[i]; i++) all[count++] = wwr_view_str(argv[i]);
+  size_t count;
+  size_t key_count = gather(keys, argv, all, &count);
   return sr_eval_views(sr, text, all, count, key_count);
+}
+
+const struct sr_answer *sr_eval_directly(struct sr *sr, const char *text,
+                                         const char *const *keys,
+                                         const char *const *argv) {
+  struct wwr_view all[MAX_ARGS];
+  size_t count;
+  size_t key_count = gather(keys, argv, all, &count);
+  clear(&sr->answer);
+  eval_directly(sr, text, all, count, key_count);
+  return &sr->answer;
 }
 
 const char *sr_ask(struct sr *sr, const char *format, ...) {

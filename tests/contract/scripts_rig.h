@@ -60,6 +60,11 @@ const struct sr_answer *sr_eval_views(struct sr *sr, const char *text,
                                       const struct wwr_view *argv, size_t argc,
                                       size_t key_count);
 
+/** The same, but not by the link: any script. */
+const struct sr_answer *sr_eval_directly(struct sr *sr, const char *text,
+                                         const char *const *keys,
+                                         const char *const *argv);
+
 /** Any command, directly, as one line. Its answer as one text with spaces, an
  * error's with '!' before it; valid until the next call. */
 const char *sr_ask(struct sr *sr, const char *format, ...)

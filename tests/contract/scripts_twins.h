@@ -38,6 +38,7 @@ struct twins_known {
 struct twins_node {
   struct wwri_boot boot;
   uint64_t n, connection, seq;
+  uint64_t wakes_ms; /* it does not beat before that */
 };
 
 /* Answers that must be met, or a run proves less than it says. */

@@ -60,6 +60,8 @@ uint64_t twins_stored_beat(const struct twins_node *node) {
 
 void twins_beat(void) {
   struct twins_node *node = random_node();
+  if (twins.now_ms < node->wakes_ms) return;
+  if (twins_chance(4)) node->wakes_ms = twins.now_ms + 2 * TWINS_LEASE_MS;
   /* Stored for two leases only; the model has it for ever. */
   bool stale = twins_chance(5) && node->n > 1 &&
                twins.now_ms < twins_stored_beat(node) + TWINS_LEASE_MS;
@@ -192,13 +194,13 @@ static struct wwr_view data_of(struct wwri_boot boot, uint64_t seq) {
 
 static void publish_both(struct request *request, struct wwri_logid hint) {
   struct texts t;
-  char boot[33], name[33], flags[4];
+  char boot[33], name[33], flags[5];
   request->data = data_of(request->author, request->seq);
   struct answer *model = ask_model(request);
   twins_write_boot(request->boot, boot);
   twins_write_boot(request->author, name);
-  snprintf(flags, sizeof(flags), "t%s%s", request->retry ? "r" : "",
-           request->deep ? "d" : "");
+  snprintf(flags, sizeof(flags), "t%s%s%s", request->retry ? "r" : "",
+           request->deep ? "d" : "", request->sure ? "a" : "");
   const struct sr_answer *real = sr_publish_as(
       twins.sr,
       &(struct sr_publish){.channel = twins_channels[request->channel],
@@ -244,8 +246,9 @@ void twins_publish(void) {
       random_known(request.channel, &before)) {
     request.author = before.boot;
     request.seq = before.seq;
-    request.deep = twins_chance(40);
-    if (request.deep) {
+    request.sure = twins_chance(30);
+    request.deep = !request.sure && twins_chance(40);
+    if (request.deep || request.sure) {
       request.from = before.model;
       hint = before.real;
     }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLOCK_MARGIN_MS = 3000 };
+enum { CLOCK_MARGIN_MS = 3000, LEAST = 1000, MOST = 10000 /* entries */ };
 
 /* --- the data set: the fold of the writes --- */
 
@@ -367,36 +367,52 @@ static bool is_own(const struct request *request, const struct wwri_pos *pos) {
          wwri_boot_equal(pos->boot, request->author);
 }
 
-/* Scan entries [first, end) for the publish itself, then for a later one of
- * the same boot. */
-static enum wwri_answer scan(const struct stream *stream,
-                             const struct request *request, size_t first,
-                             size_t end, struct wwri_logid *id) {
-  enum wwri_answer found = WWRI_ANSWER_OK;
-  for (size_t i = first; i < end; i++) {
-    const struct wwri_pos *pos = &stream->entries[stream->first + i].pos;
-    if (is_own(request, pos)) {
-      *id = pos->id;
-      return WWRI_ANSWER_DUP;
-    }
-    if (wwri_boot_equal(pos->boot, request->author) &&
-        pos->seq > request->seq) {
-      found = WWRI_ANSWER_SUPERSEDED;
-    }
-  }
-  return found;
-}
-
-/* Nothing older than what was scanned can be the publish: the scan began at
- * the log's own beginning, or at an entry from before the first attempt. */
-static bool reaches_back(const struct script *script,
-                         const struct stream *stream, size_t first) {
-  const struct wwri_entry *oldest = &stream->entries[stream->first + first];
-  if (first == 0 && oldest->fork && wwri_logid_none(oldest->parent)) {
+/* Look at one entry: it is the publish itself, or a later one of the same
+ * boot, which ends nothing: the publish may stand behind it. */
+static bool look_at(const struct request *request, const struct wwri_pos *pos,
+                    enum wwri_answer *found, struct wwri_logid *id) {
+  if (is_own(request, pos)) {
+    *id = pos->id;
+    *found = WWRI_ANSWER_DUP;
     return true;
   }
+  if (wwri_boot_equal(pos->boot, request->author) && pos->seq > request->seq) {
+    *found = WWRI_ANSWER_SUPERSEDED;
+  }
+  return false;
+}
+
+static enum wwri_answer look_forward(const struct stream *stream,
+                                     const struct request *request, size_t at,
+                                     struct wwri_logid *id) {
+  enum wwri_answer found = WWRI_ANSWER_OK;
+  size_t end = stream->count - at > MOST ? at + MOST : stream->count;
+  for (; at < end; at++) {
+    const struct wwri_entry *entry = &stream->entries[stream->first + at];
+    if (look_at(request, &entry->pos, &found, id)) return found;
+  }
+  bool whole = end == stream->count;
+  return whole || found != WWRI_ANSWER_OK ? found : WWRI_ANSWER_WRAPPED;
+}
+
+/* From the log's end to its own beginning, or, behind a thousand entries (for
+ * masters' clocks differ), to one from before the first attempt: what is older
+ * can't be the publish. */
+static enum wwri_answer look_back(const struct script *script,
+                                  const struct stream *stream,
+                                  struct wwri_logid *id) {
   uint64_t back = script->request->age_ms + CLOCK_MARGIN_MS;
-  return oldest->time_ms + back < script->time_us / 1000;
+  enum wwri_answer found = WWRI_ANSWER_OK;
+  const struct wwri_entry *entry = NULL;
+  size_t at = stream->count, end = at > MOST ? at - MOST : 0;
+  bool old = false;
+  while (at > end && !(old && stream->count - at >= LEAST)) {
+    entry = &stream->entries[stream->first + --at];
+    if (look_at(script->request, &entry->pos, &found, id)) return found;
+    old = entry->time_ms + back < script->time_us / 1000;
+  }
+  bool whole = at == 0 && entry->fork && wwri_logid_none(entry->parent);
+  return whole || old || found != WWRI_ANSWER_OK ? found : WWRI_ANSWER_WRAPPED;
 }
 
 /* Acknowledged entries carry their own id as the hint: when the log goes on in
@@ -422,8 +438,7 @@ static enum wwri_answer look_for(struct script *script,
                                  const struct stream *stream,
                                  struct wwri_logid *id) {
   const struct request *request = script->request;
-  bool acked = request->deep || request->sure;
-  size_t at = 0, most = acked ? 1000 : 256;
+  size_t at = 0;
   if (!stream->log || !stream->count) return WWRI_ANSWER_OK;
   if (was_trimmed(stream, request)) {
     *id = request->from;
@@ -440,16 +455,8 @@ static enum wwri_answer look_for(struct script *script,
     return WWRI_ANSWER_DUP;
   }
   if (request->sure && reaches_hint(stream, request)) return WWRI_ANSWER_OK;
-  if (at < stream->count) {
-    size_t end = stream->count - at > most ? at + most : stream->count;
-    enum wwri_answer found = scan(stream, request, at, end, id);
-    bool whole = end == stream->count;
-    return whole || found != WWRI_ANSWER_OK ? found : WWRI_ANSWER_WRAPPED;
-  }
-  size_t first = stream->count > 1000 ? stream->count - 1000 : 0;
-  enum wwri_answer found = scan(stream, request, first, stream->count, id);
-  if (found != WWRI_ANSWER_OK) return found;
-  return reaches_back(script, stream, first) ? found : WWRI_ANSWER_WRAPPED;
+  if (at < stream->count) return look_forward(stream, request, at, id);
+  return look_back(script, stream, id);
 }
 
 static void publish(struct script *script) {

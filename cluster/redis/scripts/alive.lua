@@ -1,18 +1,22 @@
 -- alive.lua - who is alive (R12, R13). Needs clock.lua. Key: nodes, a sorted
 -- set of boot ids by the time of their last beat, in ms. Among them '!grace':
 -- until then nobody is dead but those that are known to be gone, and '-BOOT' of
--- these, older than any beat that counts.
+-- these.
 
 -- The newest beat of all but one boot, 0: none.
 local function newest_beat(nodes, except)
-  local top = redis.call('ZREVRANGE', nodes, 0, 2, 'WITHSCORES')
-  for i = 1, #top, 2 do
-    local boot = top[i]
-    if boot ~= '!grace' and boot ~= except and
-        string.sub(boot, 1, 1) ~= '-' then
-      return tonumber(top[i + 1])
+  local from = 0
+  repeat
+    local top = redis.call('ZREVRANGE', nodes, from, from + 2, 'WITHSCORES')
+    for i = 1, #top, 2 do
+      local boot = top[i]
+      if boot ~= '!grace' and boot ~= except and
+          string.sub(boot, 1, 1) ~= '-' then
+        return tonumber(top[i + 1])
+      end
     end
-  end
+    from = from + 3
+  until #top == 0
   return 0
 end
 

@@ -9,4 +9,5 @@ kind = redis.pcall('HLEN', gen)
 if type(kind) == 'table' then return kind end
 local _, now = clock()
 gone(gen, nodes, node, ARGV[1], now, tonumber(ARGV[2]))
+redis.call('ZREM', nodes, ARGV[1])
 return {'ok'}

@@ -8,61 +8,85 @@ local m, l = KEYS[1], KEYS[2]
 local channel, boot, connection, author, seq, data = unpack(ARGV, 1, 6)
 local limit, age, ttl, flags = unpack(ARGV, 7, 10)
 local CLOCK_MARGIN = 3000 -- ms
+local LEAST, MOST = 1000, 10000 -- entries
 
--- Scan entries for the publish itself, then for a later one of the same boot:
--- the whole range first, for a later one may stand before it was retried.
-local function scan(entries, most)
-  local found = nil
-  for i = 1, math.min(#entries, most) do
-    local entry = entries[i]
-    local fields = entry[2]
-    if fields[2] == author then
-      if fields[4] == seq then return {'dup', entry[1]} end
-      if tonumber(fields[4]) > tonumber(seq) then found = {'superseded'} end
-    end
-  end
-  return found
+-- Is this entry the publish itself? true, or "later": one of the same author.
+local function is_own(entry)
+  local fields = entry[2]
+  if fields[2] ~= author then return false end
+  if fields[4] == seq then return true end
+  return tonumber(fields[4]) > tonumber(seq) and 'later'
 end
 
--- True when nothing older than the oldest of all entries scanned can be it: the
--- scan reached the beginning of a log that continues none, or an entry from
--- before the first attempt.
-local function reaches_back(oldest, whole_log, tried_ms)
-  local fields = oldest[2]
-  if whole_log and fields[2] == '' and fields[4] == '' then return true end
-  local time = tonumber(fields[6] or nil)
-  local _, now = clock()
-  return time and time + tried_ms + CLOCK_MARGIN < now
+local function is_before(entry, ms)
+  local time = tonumber(entry[2][6] or nil)
+  return time and time < ms
+end
+
+-- Read the log in growing steps until the publish is found, or, behind the
+-- first thousand (for masters' clocks differ), an entry from before `oldest` ms.
+-- A later one ends nothing: the publish may stand behind it, where an earlier
+-- retry put it. Returns the reply, nil when it was not met; whether everything
+-- was read; the last entry.
+local function scan(command, from, to, oldest)
+  local found, count, step, last = nil, 0, 16, nil
+  repeat
+    local some = redis.call(command, l, last and '(' .. last[1] or from, to,
+                            'COUNT', step)
+    for i = 1, #some do
+      last = some[i]
+      local own = is_own(last)
+      if own == true then return {'dup', last[1]} end
+      if own then found = {'superseded'} end
+    end
+    if #some < step then return found, true, last end
+    count = count + step
+    if oldest and count >= LEAST and is_before(last, oldest) then break end
+    step = math.min(256, 4 * step, MOST - count)
+  until step == 0
+  local more = redis.call(command, l, '(' .. last[1], to, 'COUNT', 1)
+  return found, not more[1], last
+end
+
+-- True when a is not behind b; both are ids.
+local function reaches(a, b)
+  local epoch_a, offset_a = string.match(a, '^(%d+)-(%d+)$')
+  local epoch_b, offset_b = string.match(b, '^(%d+)-(%d+)$')
+  if epoch_a == epoch_b then return tonumber(offset_a) <= tonumber(offset_b) end
+  return #epoch_a < #epoch_b or (#epoch_a == #epoch_b and epoch_a < epoch_b)
+end
+
+-- What was acknowledged has its own id for a hint. Where the log goes on in
+-- that epoch but begins later, it was there and has been trimmed.
+local function was_trimmed(first, hint)
+  return string.match(first, '^%d+') == string.match(hint, '^%d+') and
+             not reaches(first, hint)
 end
 
 -- Is it in the log already? Returns the reply, or nil: it certainly is not.
 -- Forward from the hint when the log holds that very entry, else backward from
 -- the end: the hint may be from a branch that was forgotten.
-local function look_for(hint, deep, tried_ms)
+local function look_for(hint, deep, sure, tried_ms)
   local first = redis.pcall('XRANGE', l, '-', '+', 'COUNT', 1)
   if first.err then return first end
   if not first[1] then return nil end
-  -- What was acknowledged has its own id for a hint: where the log goes on in
-  -- that epoch but begins later, it was there and has been trimmed.
-  if deep then
-    local epoch, offset = string.match(first[1][1], '^(%d+)-(%d+)$')
-    local hint_epoch, hint_offset = string.match(hint, '^(%d+)-(%d+)$')
-    if epoch == hint_epoch and tonumber(offset) > tonumber(hint_offset) then
-      return {'dup', hint}
-    end
+  if (deep or sure) and was_trimmed(first[1][1], hint) then
+    return {'dup', hint}
   end
-  local most = deep and 1000 or 256
-  local entries = hint == '0-0' and {} or
-                      redis.call('XRANGE', l, hint, '+', 'COUNT', most + 1)
-  if entries[1] and entries[1][1] == hint then
-    return scan(entries, most) or (#entries > most and {'wrapped'} or nil)
+  local there = redis.call('XRANGE', l, hint, hint)[1]
+  if there and is_own(there) == true then return {'dup', hint} end
+  if sure and reaches(first[1][1], hint) then return nil end
+  if there then
+    local found, whole_rest = scan('XRANGE', hint, '+')
+    return found or not whole_rest and {'wrapped'} or nil
   end
-  entries = redis.call('XREVRANGE', l, '+', '-', 'COUNT', 1001)
-  local oldest = entries[math.min(#entries, 1000)]
-  local found = scan(entries, 1000)
-  if found or reaches_back(oldest, #entries <= 1000, tried_ms) then
-    return found
-  end
+  local _, now = clock()
+  local oldest = now - tried_ms - CLOCK_MARGIN
+  local found, whole_log, last = scan('XREVRANGE', '+', '-', oldest)
+  if found or is_before(last, oldest) then return found end
+  -- The beginning of a log that continues none?
+  local fields = last[2]
+  if whole_log and fields[2] == '' and fields[4] == '' then return nil end
   return {'wrapped'}
 end
 
@@ -73,7 +97,7 @@ if flags ~= '' then
   touch = string.find(flags, 't', 1, true)
   if string.find(flags, 'r', 1, true) then
     reply = look_for(ARGV[11], string.find(flags, 'd', 1, true),
-                     tonumber(ARGV[12]))
+                     string.find(flags, 'a', 1, true), tonumber(ARGV[12]))
     if reply then return reply end
   end
 end
