@@ -180,8 +180,9 @@ struct wwri_keeper_config {
                         default 131,072 */
   uint32_t keep_ms;  /* how long own changes are repeated after another
                         generation began: 60 s */
-  uint32_t doubt_ms; /* ... and how long "missing" is asked again then, for
-                        other nodes may still be repeating theirs: 2 s */
+  uint32_t doubt_ms; /* ... and how long "missing" is asked again then, and no
+                        LEAVE sent, for other nodes may still be repeating
+                        theirs: 2 s */
   uint32_t miss_ms;  /* "missing" is believed for: 1 s. 0: never */
   uint32_t retry_ms; /* pause after a refusal: 100 ms */
   bool recreate;     /* data lost: put our sessions back; else close them */

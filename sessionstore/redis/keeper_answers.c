@@ -173,8 +173,7 @@ static void attach_missing(struct wwri_keep *keep, const struct slot *slot,
 static void attach_failed(struct wwri_keep *keep, const struct slot *slot,
                           wwr_err err) {
   keep->owed &= ~slot->owed;
-  keep->acked = keep->count; /* what is there is not ours; leave it alone */
-  keep->unsure = false;
+  keep->unsure = true; /* a TOUCH will tell what is there */
   end_all(keep, err);
 }
 
@@ -218,8 +217,7 @@ static void judge_leave(struct wwri_keep *keep, const struct slot *slot,
   } else if (answer->word == WWRI_WORD_LAST) {
     destroyed_by_us(keep, answer->v, now_ms);
   } else if (answer->word == WWRI_WORD_ERROR) {
-    keep->acked = keep->count;
-    keep->unsure = false;
+    keep->unsure = true;
   } else {
     wwri_keep_gone(keep);
   }
@@ -248,8 +246,7 @@ static void judge_kill(struct wwri_keep *keep, const struct slot *slot,
   } else if (word == WWRI_WORD_MISSING) {
     destroyed_by_us(keep, slot->v, now_ms);
   } else if (word == WWRI_WORD_ERROR) {
-    keep->acked = keep->count;
-    keep->unsure = false;
+    keep->unsure = true;
   }
 }
 
@@ -265,8 +262,13 @@ static void tell_first(struct wwri_keep *keep, wwr_err err,
 }
 
 static void judge_question(struct wwri_keep *keep,
-                           const struct wwri_keeper_answer *answer) {
-  if (answer->word == WWRI_WORD_OK) {
+                           const struct wwri_keeper_answer *answer,
+                           uint64_t now_ms) {
+  bool missing = answer->word == WWRI_WORD_MISSING;
+  if (missing && is_doubtful(keep->keeper, now_ms)) {
+    put_back_ops(keep);
+    keep->ask_later = true;
+  } else if (answer->word == WWRI_WORD_OK) {
     tell_first(keep, WWR_OK, answer);
   } else if (answer->word == WWRI_WORD_ERROR) {
     tell_first(keep, answer->err, NULL);
@@ -353,7 +355,7 @@ static void judge_one(struct wwri_keep *keep, const struct slot *slot,
       judge_kill(keep, slot, answer, now_ms);
       break;
     default:
-      judge_question(keep, answer);
+      judge_question(keep, answer, now_ms);
       break;
   }
 }

@@ -126,7 +126,7 @@ static struct wwri_keep *pop_one(struct wwri_keeper *keeper) {
   return at ? of_place(at) : NULL;
 }
 
-static void send_ones(struct wwri_keeper *keeper) {
+static void send_ones(struct wwri_keeper *keeper, uint64_t now_ms) {
   while (keeper->ones < ONES_MAX) {
     struct wwri_keep *keep = pop_one(keeper);
     if (!keep) return;
@@ -134,6 +134,9 @@ static void send_ones(struct wwri_keeper *keeper) {
     struct next next = wwri_keep_next(keep);
     if (!next.any || next.kind == WWRI_KEEP_TOUCH) {
       wwri_keep_settle(keep);
+    } else if (next.kind == WWRI_KEEP_LEAVE && now_ms < keeper->doubt_until) {
+      /* Redis may have forgotten who else has it; they are telling it. */
+      wwri_keep_delay(keep, now_ms);
     } else {
       send_one(keep, &next);
     }
@@ -204,6 +207,6 @@ static bool send_batch(struct wwri_keeper *keeper, uint64_t now_ms) {
 
 void wwri_keeper_send(struct wwri_keeper *keeper, uint64_t now_ms) {
   if (!keeper->live || now_ms < keeper->resume_ms) return;
-  send_ones(keeper);
+  send_ones(keeper, now_ms);
   while (send_batch(keeper, now_ms)) continue;
 }

@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+-- create: put a session there, unless there is one. session_scripts.h
+-- include: clock.lua
+-- include: alive.lua
+-- include: session.lua
+local s, gen, nodes = unpack(KEYS)
+local boot, connection, lease, ttl, v, count, max, json, looked = unpack(ARGV)
+
+local reply = refusal(gen, nodes, boot, connection, lease)
+if reply then return reply end
+local fields
+fields, reply = read(s)
+if not fields then return reply end
+if fields.x == v then return {'closed'} end
+if fields.v and fields.v ~= v then return {'taken'} end
+if not fields.v then
+  redis.call('DEL', s)
+  redis.call('HSET', s, 'v', v, 'j', json, 'l', looked)
+  if max ~= '' then redis.call('HSET', s, 'max', max) end
+end
+set_count(s, boot, count, ttl)
+return {'ok'}

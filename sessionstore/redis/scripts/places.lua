@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+-- places: who has connections of a session. session_scripts.h
+-- include: clock.lua
+-- include: alive.lua
+-- include: session.lua
+local s, nodes = unpack(KEYS)
+local lease, node_key = unpack(ARGV)
+
+local fields, reply = read(s)
+if not fields then return reply end
+if not fields.v then return {'missing'} end
+local alive = living(nodes, lease)
+local answer = {'ok'}
+for field, count in pairs(fields) do
+  local boot = string.match(field, '^c:(.*)$')
+  if boot and alive(boot) then
+    local name = redis.pcall('HGET', node_key .. boot, 'name')
+    answer[#answer + 1] = type(name) == 'string' and name or boot
+    answer[#answer + 1] = count
+  end
+end
+return answer
