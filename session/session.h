@@ -14,10 +14,14 @@ WWR_MUST_CHECK wwr_err wwri_session_encode(const struct wwr_session *session,
                                            bool with_key, char **out,
                                            size_t *len);
 
-/** Parse either form. `key` overrides "k" unless its data is NULL. Times with
- * any zone are accepted; a missing "l" takes "c". "i" keeps its text, white
- * space between tokens aside; null or an empty object is no info.
- * Errors: WWR_E_INVALID (not such an object), WWR_E_NOMEM. */
+/** What never changes of it: neither "k" nor "l". Otherwise the same. */
+WWR_MUST_CHECK wwr_err wwri_session_encode_fixed(
+    const struct wwr_session *session, char **out, size_t *len);
+
+/** Parse any of these forms. `key` overrides "k" unless its data is NULL. Times
+ * with any zone are accepted; a missing "l" takes "c". "i" keeps its text,
+ * white space between tokens aside; null or an empty object is no info. Errors:
+ * WWR_E_INVALID (not such an object), WWR_E_NOMEM. */
 WWR_MUST_CHECK wwr_err wwri_session_decode(struct wwr_view json,
                                            struct wwr_view key,
                                            struct wwr_session **out);

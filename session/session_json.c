@@ -38,27 +38,42 @@ static size_t encoded_max(const struct wwr_session *session) {
          2 * WWRI_RFC3339_MAX + (info ? strlen(info) : 0);
 }
 
-wwr_err wwri_session_encode(const struct wwr_session *session, bool with_key,
-                            char **out, size_t *len) {
+/* Parts of the object that are left out sometimes. */
+enum { WITH_KEY = 1, WITH_LOOKUP = 2 };
+
+static wwr_err encode(const struct wwr_session *session, unsigned parts,
+                      char **out, size_t *len) {
   const char *info = wwr_session_info(session);
   *out = malloc(encoded_max(session));
   if (!*out) return WWR_E_NOMEM;
   char *at = put(*out, "{");
-  if (with_key) {
+  if (parts & WITH_KEY) {
     at = put(at, "\"k\":\"");
     at = put_escaped(at, wwr_session_key(session));
     at = put(at, "\",");
   }
   at = put(at, "\"c\":\"");
   at = put_time(at, wwr_session_created(session));
-  at = put(at, "\",\"l\":\"");
-  at = put_time(at, wwr_session_last_lookup(session));
+  if (parts & WITH_LOOKUP) {
+    at = put(at, "\",\"l\":\"");
+    at = put_time(at, wwr_session_last_lookup(session));
+  }
   at = put(at, "\"");
   if (info) at = put(put(at, ",\"i\":"), info);
   at = put(at, "}");
   *at = '\0';
   *len = (size_t)(at - *out);
   return WWR_OK;
+}
+
+wwr_err wwri_session_encode(const struct wwr_session *session, bool with_key,
+                            char **out, size_t *len) {
+  return encode(session, WITH_LOOKUP | (with_key ? WITH_KEY : 0u), out, len);
+}
+
+wwr_err wwri_session_encode_fixed(const struct wwr_session *session, char **out,
+                                  size_t *len) {
+  return encode(session, 0, out, len);
 }
 
 static struct wwr_view string_of(const json_t *json) {

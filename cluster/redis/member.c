@@ -82,6 +82,12 @@ void wwri_member_user_add(struct wwri_member *member,
   wwri_list_append(&member->users, &user->node);
 }
 
+void wwri_member_user_remove(struct wwri_member *member,
+                             struct wwri_member_user *user) {
+  if (member->phase == MEMBER_STOPPING) wwri_member_user_done(member, user);
+  wwri_list_remove(&user->node);
+}
+
 void wwri_member_each(struct wwri_member *member,
                       void (*fn)(struct wwri_member_user *user, void *arg),
                       void *arg) {

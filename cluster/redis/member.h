@@ -52,6 +52,10 @@ void wwri_member_user_add(struct wwri_member *member,
 void wwri_member_user_done(struct wwri_member *member,
                            struct wwri_member_user *user);
 
+/** Join no more: no hook fires afterwards. Not from inside a hook. */
+void wwri_member_user_remove(struct wwri_member *member,
+                             struct wwri_member_user *user);
+
 /** The membership behind the public handle. Any thread. */
 struct wwri_member *wwri_member_of(struct wwr_cluster *cluster);
 

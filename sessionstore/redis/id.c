@@ -9,13 +9,18 @@ static bool is_key_char(uint8_t c) {
          (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-bool wwri_session_id(struct wwr_view key, char id[WWRI_SESSION_ID_LEN + 1]) {
-  static const char digits[] = "0123456789abcdef";
-  uint8_t hash[SHA256_DIGEST_LENGTH];
+bool wwri_session_key_ok(struct wwr_view key) {
   if (key.len < 1 || key.len > WWRI_SESSION_KEY_MAX) return false;
   for (size_t i = 0; i < key.len; i++) {
     if (!is_key_char(key.data[i])) return false;
   }
+  return true;
+}
+
+bool wwri_session_id(struct wwr_view key, char id[WWRI_SESSION_ID_LEN + 1]) {
+  static const char digits[] = "0123456789abcdef";
+  uint8_t hash[SHA256_DIGEST_LENGTH];
+  if (!wwri_session_key_ok(key)) return false;
   SHA256(key.data, key.len, hash);
   for (size_t i = 0; i < sizeof hash; i++) {
     id[2 * i] = digits[hash[i] >> 4];

@@ -30,8 +30,11 @@ enum {
 
 struct wwri_keeper; /* opaque */
 
-/** The key's name in Redis, NUL-terminated. False: not 1..128 characters of the
- * URL-safe base64 alphabet, so there is no such session. */
+/** True for 1..128 characters of the URL-safe base64 alphabet; no session has
+ * another key. */
+bool wwri_session_key_ok(struct wwr_view key);
+
+/** The key's name in Redis, NUL-terminated. False: it is none. */
 bool wwri_session_id(struct wwr_view key, char id[WWRI_SESSION_ID_LEN + 1]);
 
 /* --- Calls: what the scripts do ----------------------------------------- */

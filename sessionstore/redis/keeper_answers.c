@@ -35,8 +35,9 @@ static bool was_closed(const struct wwri_keep *keep, uint64_t v) {
   return false;
 }
 
-static bool is_doubtful(const struct wwri_keeper *keeper, uint64_t now_ms) {
-  return now_ms < keeper->doubt_until;
+static bool is_doubtful(const struct wwri_keeper *keeper,
+                        const struct slot *slot) {
+  return slot->sent_ms < keeper->doubt_until;
 }
 
 /* Redis has the session and our count of it. */
@@ -151,8 +152,7 @@ static void attached(struct wwri_keep *keep, const struct slot *slot,
   keep->session = wwr_session_ref(answer->session);
 }
 
-static void attach_missing(struct wwri_keep *keep, const struct slot *slot,
-                           uint64_t now_ms) {
+static void attach_missing(struct wwri_keep *keep, const struct slot *slot) {
   if (slot->owed || slot->v) {
     /* What we hold is gone; those who wait ask for what is there now. */
     wwri_keep_gone(keep);
@@ -161,13 +161,13 @@ static void attach_missing(struct wwri_keep *keep, const struct slot *slot,
   }
   keep->acked = 0;
   keep->unsure = false;
-  if (is_doubtful(keep->keeper, now_ms)) {
+  if (is_doubtful(keep->keeper, slot)) {
     put_back_ops(keep);
     keep->ask_later = true;
     return;
   }
   end_all(keep, WWR_E_SESSION_NOT_FOUND);
-  wwri_keep_missed(keep, now_ms);
+  wwri_keep_missed(keep, slot->sent_ms);
 }
 
 static void attach_failed(struct wwri_keep *keep, const struct slot *slot,
@@ -200,7 +200,7 @@ static void judge_attach(struct wwri_keep *keep, const struct slot *slot,
       attach_failed(keep, slot, answer->err);
       break;
     default:
-      attach_missing(keep, slot, now_ms);
+      attach_missing(keep, slot);
       break;
   }
 }
@@ -233,7 +233,7 @@ static void judge_kill(struct wwri_keep *keep, const struct slot *slot,
     return;
   }
   bool not_there = word != WWRI_WORD_OK && word != WWRI_WORD_ERROR;
-  if (not_there && is_doubtful(keep->keeper, now_ms)) {
+  if (not_there && is_doubtful(keep->keeper, slot)) {
     put_back_ops(keep);
     keep->ask_later = true;
     return;
@@ -261,11 +261,10 @@ static void tell_first(struct wwri_keep *keep, wwr_err err,
   op->done(op, err, err == WWR_OK ? answer : NULL);
 }
 
-static void judge_question(struct wwri_keep *keep,
-                           const struct wwri_keeper_answer *answer,
-                           uint64_t now_ms) {
+static void judge_question(struct wwri_keep *keep, const struct slot *slot,
+                           const struct wwri_keeper_answer *answer) {
   bool missing = answer->word == WWRI_WORD_MISSING;
-  if (missing && is_doubtful(keep->keeper, now_ms)) {
+  if (missing && is_doubtful(keep->keeper, slot)) {
     put_back_ops(keep);
     keep->ask_later = true;
   } else if (answer->word == WWRI_WORD_OK) {
@@ -330,9 +329,10 @@ static void judge_touch(struct wwri_keeper *keeper, const struct slot *slot,
 
 /* SEND is for once at most: what was perhaps done is not repeated. */
 static void unavailable(struct wwri_keep *keep, const struct slot *slot,
-                        bool perhaps) {
+                        bool perhaps, uint64_t now_ms) {
   if (perhaps) {
     keep->unsure = true;
+    wwri_keep_changed(keep, now_ms);
     if (slot->kind == WWRI_KEEP_SEND) end_all(keep, WWR_E_UNAVAILABLE);
   }
   put_back_ops(keep);
@@ -355,7 +355,7 @@ static void judge_one(struct wwri_keep *keep, const struct slot *slot,
       judge_kill(keep, slot, answer, now_ms);
       break;
     default:
-      judge_question(keep, answer, now_ms);
+      judge_question(keep, slot, answer);
       break;
   }
 }
@@ -388,7 +388,7 @@ void wwri_keeper_judge(struct wwri_keeper *keeper, unsigned number,
   if (slot.repair) keeper->repairs--;
   if (again) {
     unavailable(slot.keep, &slot,
-                slot.old || answer->word != WWRI_WORD_UNAVAILABLE);
+                slot.old || answer->word != WWRI_WORD_UNAVAILABLE, now_ms);
   } else {
     judge_one(slot.keep, &slot, answer, now_ms);
   }

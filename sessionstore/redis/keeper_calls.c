@@ -5,10 +5,12 @@ static struct wwri_keep *of_place(struct wwri_list *node) {
   return WWRI_CONTAINER(node, struct wwri_keep, place);
 }
 
-static struct slot *take_slot(struct wwri_keeper *keeper, unsigned *number) {
+static struct slot *take_slot(struct wwri_keeper *keeper, unsigned *number,
+                              uint64_t now_ms) {
   *number = keeper->free_slots[--keeper->free_count];
   struct slot *slot = &keeper->slots[*number];
-  *slot = (struct slot){.used = true, .epoch = keeper->epoch};
+  *slot =
+      (struct slot){.used = true, .epoch = keeper->epoch, .sent_ms = now_ms};
   return slot;
 }
 
@@ -60,7 +62,7 @@ static void fill_kill(const struct wwri_keep *keep, const struct next *next,
     call->any = keep->kill_any;
     call->force = keep->kill_force;
   } else {
-    call->any = next->op->last;
+    call->any = next->op->last || keep->count > 0;
     call->force = next->op->ask == WWRI_ASK_DESTROY;
   }
   if (call->any) call->v = keep->v;
@@ -99,10 +101,11 @@ static void fill(struct wwri_keep *keep, const struct next *next,
 }
 
 /* The call of one session that is in no list. */
-static void send_one(struct wwri_keep *keep, const struct next *next) {
+static void send_one(struct wwri_keep *keep, const struct next *next,
+                     uint64_t now_ms) {
   struct wwri_keeper *keeper = keep->keeper;
   struct wwri_keeper_call call = {0};
-  struct slot *slot = take_slot(keeper, &call.slot);
+  struct slot *slot = take_slot(keeper, &call.slot, now_ms);
   bool repair = wwri_list_empty(&keep->ops);
   fill(keep, next, &call);
   slot->kind = call.kind;
@@ -138,7 +141,7 @@ static void send_ones(struct wwri_keeper *keeper, uint64_t now_ms) {
       /* Redis may have forgotten who else has it; they are telling it. */
       wwri_keep_delay(keep, now_ms);
     } else {
-      send_one(keep, &next);
+      send_one(keep, &next, now_ms);
     }
   }
 }
@@ -197,7 +200,7 @@ static bool send_batch(struct wwri_keeper *keeper, uint64_t now_ms) {
   struct wwri_keeper_call call = {.kind = WWRI_KEEP_TOUCH,
                                   .touches = batch->touches,
                                   .touch_count = batch->count};
-  struct slot *slot = take_slot(keeper, &call.slot);
+  struct slot *slot = take_slot(keeper, &call.slot, now_ms);
   batch->used = true;
   slot->kind = WWRI_KEEP_TOUCH;
   slot->batch = number;

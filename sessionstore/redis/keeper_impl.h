@@ -79,6 +79,7 @@ struct slot {
   uint32_t count;
   uint32_t had;
   uint64_t epoch;
+  uint64_t sent_ms;
 };
 
 struct batch {
@@ -165,6 +166,7 @@ void wwri_keep_forget_session(struct wwri_keep *keep);
 void wwri_keep_changed(struct wwri_keep *keep, uint64_t now_ms);
 void wwri_keep_missed(struct wwri_keep *keep, uint64_t now_ms);
 void wwri_keep_forget_miss(struct wwri_keep *keep);
+void wwri_keeper_forget_misses(struct wwri_keeper *keeper);
 /* It is not there (any more) in Redis: tell, or put it there again. */
 void wwri_keep_gone(struct wwri_keep *keep);
 void wwri_keep_tell(struct wwri_keep *keep, enum wwri_keeper_event event);

@@ -223,6 +223,15 @@ void wwri_keep_missed(struct wwri_keep *keep, uint64_t now_ms) {
   keeper->missed_count++;
 }
 
+/* Another master may know better. */
+void wwri_keeper_forget_misses(struct wwri_keeper *keeper) {
+  while (!wwri_list_empty(&keeper->missed)) {
+    struct wwri_keep *keep = of_missed(keeper->missed.next);
+    wwri_keep_forget_miss(keep);
+    wwri_keep_settle(keep);
+  }
+}
+
 void wwri_keep_expire(struct wwri_keeper *keeper, uint64_t now_ms) {
   struct wwri_keep *keep;
   while (!wwri_list_empty(&keeper->missed)) {

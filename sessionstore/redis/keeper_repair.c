@@ -21,6 +21,7 @@ void wwri_keeper_lost(struct wwri_keeper *keeper, uint64_t now_ms) {
   static const struct wwri_keeper_answer none = {.word = WWRI_WORD_UNKNOWN};
   if (keeper->live) keeper->lost_ms = now_ms;
   keeper->live = false;
+  wwri_keeper_forget_misses(keeper);
   for (unsigned i = 0; i < WWRI_KEEPER_CALLS; i++) {
     if (keeper->slots[i].used) wwri_keeper_judge(keeper, i, &none, now_ms);
   }

@@ -21,8 +21,7 @@
  * Replies that every script which writes (all but places and send) may give,
  * and then has done nothing:
  *   "fenced"  this node's lease ran out
- *   "stale"   the node has a newer connection than this one; nobody listens
- *   "nogen"   no generation: beat first
+ *   "nogen"   no generation, or this is not the node's newest connection
  * A key of another type is an error, and nothing was done. */
 #ifndef WWRI_SESSION_SCRIPTS_H
 #define WWRI_SESSION_SCRIPTS_H
@@ -48,17 +47,17 @@ extern const char wwri_session_script_attach[];
 /** Set our count; when no node that is alive has any, destroy the session.
  * KEYS  P:s:ID, P:gen, P:nodes, P:m:!ctl, P:l:!ctl
  * ARGV  BOOT, CONNECTION, lease ms, ttl ms, V, count, channel P:c:!ctl, PEN,
- *       SEQ, envelope, entries and age (ms) to keep
+ *       SEQ, envelope, entries and age (ms) to keep, expiry (ms)
  * Reply "ok", V; "last", V: destroyed; "missing" */
 extern const char wwri_session_script_leave[];
 
 /** Destroy a session.
  * KEYS  as leave
  * ARGV  BOOT, CONNECTION, lease ms, V, how, channel P:c:!ctl, PEN, SEQ,
- *       envelope, entries and age (ms) to keep. how: empty: if a node that is
- *       alive has connections; else: in any case
- * Reply "ok", V; "nobody": nobody has, untouched; "missing" (with a V: such a
- *       one can't be put back any more) */
+ *       envelope, entries and age (ms) to keep, expiry (ms). how: empty: if a
+ * node that is alive has connections; else: in any case Reply "ok", V;
+ * "nobody": nobody has, untouched; "missing" (with a V: such a one can't be put
+ * back any more) */
 extern const char wwri_session_script_kill[];
 
 /** Set our counts of many sessions, renew their expiry.

@@ -142,6 +142,9 @@ static void missing_is_doubted(void) {
   kf_attached(4, 1);
   kf_expect("done 1: ok; ");
   kf_run(kf.config.doubt_ms);
+  kf_answer(WWRI_WORD_MISSING); /* true then, and not now perhaps */
+  kf_run(kf.config.retry_ms);
+  kf_expect("kill B; ");
   kf_answer(WWRI_WORD_MISSING);
   kf_expect("done 2: ok; ");
   kf_ask(WWRI_ASK_ATTACH, "C", 0);

@@ -2,21 +2,21 @@
 -- attach: our count, as far as the maximum lets; the session.
 -- session_scripts.h
 -- include: clock.lua
+-- include: current.lua
 -- include: alive.lua
 -- include: session.lua
 local s, gen, nodes = unpack(KEYS)
 local boot, connection, lease, ttl, v, count, had, whole_count, max, look =
     unpack(ARGV)
 
-local reply = refusal(gen, nodes, boot, connection, lease)
-if reply then return reply end
-local fields
-fields, reply = read(s)
+local n, alive = may_write(gen, nodes, boot, connection, lease)
+if not n then return alive end
+local fields, reply = read(s)
 if not fields then return reply end
 if not fields.v or (v ~= '' and fields.v ~= v) then return {'missing'} end
 count = tonumber(count)
 local most = tonumber(max ~= '' and max or fields.max) or 0
-local elsewhere = others(s, fields, boot, nodes, lease)
+local elsewhere = others(s, fields, boot, alive)
 if most > 0 and elsewhere + count > most then
   if whole_count == '1' then
     redis.call('HDEL', s, 'c:' .. boot)

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- create: put a session there, unless there is one. session_scripts.h
 -- include: clock.lua
+-- include: current.lua
 -- include: alive.lua
 -- include: session.lua
 local s, gen, nodes = unpack(KEYS)
 local boot, connection, lease, ttl, v, count, max, json, looked = unpack(ARGV)
 
-local reply = refusal(gen, nodes, boot, connection, lease)
-if reply then return reply end
-local fields
-fields, reply = read(s)
+local n, alive = may_write(gen, nodes, boot, connection, lease)
+if not n then return alive end
+local fields, reply = read(s)
 if not fields then return reply end
 if fields.x == v then return {'closed'} end
 if fields.v and fields.v ~= v then return {'taken'} end

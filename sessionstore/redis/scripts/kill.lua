@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- kill: destroy a session. session_scripts.h
 -- include: clock.lua
+-- include: current.lua
 -- include: alive.lua
 -- include: keep.lua
 -- include: epoch.lua
@@ -9,20 +10,19 @@
 local s, gen, nodes, m, l = unpack(KEYS)
 local boot, connection, lease, v, how = unpack(ARGV, 1, 5)
 
-local reply = refusal(gen, nodes, boot, connection, lease)
-if reply then return reply end
-local fields
-fields, reply = read(s)
+local n, alive = may_write(gen, nodes, boot, connection, lease)
+if not n then return alive end
+local fields, reply = read(s)
 if not fields then return reply end
-local notice = {unpack(ARGV, 6, 11)}
+local notice = {unpack(ARGV, 6, 12)}
 if not fields.v then
   -- What is known by its incarnation may be put back by a node that holds it.
   if v == '' or fields.x == v then return {'missing'} end
-  return destroy(s, v, m, l, gen, notice, 'missing')
+  return destroy(s, v, m, l, n, notice, 'missing')
 end
 if v ~= '' and fields.v ~= v then return {'missing'} end
 if how == '' and not fields['c:' .. boot] and
-    others(s, fields, boot, nodes, lease) == 0 then
+    others(s, fields, boot, alive) == 0 then
   return {'nobody'}
 end
-return destroy(s, fields.v, m, l, gen, notice, 'ok')
+return destroy(s, fields.v, m, l, n, notice, 'ok')

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- leave: our count; the last one out destroys the session. session_scripts.h
 -- include: clock.lua
+-- include: current.lua
 -- include: alive.lua
 -- include: keep.lua
 -- include: epoch.lua
@@ -9,14 +10,13 @@
 local s, gen, nodes, m, l = unpack(KEYS)
 local boot, connection, lease, ttl, v, count = unpack(ARGV, 1, 6)
 
-local reply = refusal(gen, nodes, boot, connection, lease)
-if reply then return reply end
-local fields
-fields, reply = read(s)
+local n, alive = may_write(gen, nodes, boot, connection, lease)
+if not n then return alive end
+local fields, reply = read(s)
 if not fields then return reply end
 if not fields.v or (v ~= '' and fields.v ~= v) then return {'missing'} end
-if others(s, fields, boot, nodes, lease) + count > 0 then
+if others(s, fields, boot, alive) + count > 0 then
   set_count(s, boot, count, ttl)
   return {'ok', fields.v}
 end
-return destroy(s, fields.v, m, l, gen, {unpack(ARGV, 7, 12)}, 'last')
+return destroy(s, fields.v, m, l, n, {unpack(ARGV, 7, 13)}, 'last')

@@ -10,7 +10,9 @@ local lease, channel, head, bytes = unpack(ARGV)
 local fields, reply = read(s)
 if not fields then return reply end
 if not fields.v then return {'missing'} end
-local alive = living(nodes, lease)
+local alive
+alive, reply = living_or_error(nodes, lease)
+if not alive then return reply end
 local to = {}
 for field in pairs(fields) do
   local boot = string.match(field, '^c:(.*)$')

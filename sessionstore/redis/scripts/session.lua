@@ -1,18 +1,22 @@
 -- session.lua - what the scripts of sessions share. Needs clock.lua, alive.lua.
 
--- The reply when this node may not write: its lease ran out (R13), or this is a
--- late command of a connection that it has given up since; nil: it may.
-local function refusal(gen, nodes, boot, connection, lease)
-  local newest = redis.pcall('HGET', gen, 'k:' .. boot)
-  if type(newest) == 'table' then return newest end
-  if newest == '-' then return {'fenced'} end
-  if newest and tonumber(newest) > tonumber(connection) then
-    return {'stale'}
-  end
-  local beat = redis.pcall('ZSCORE', nodes, boot)
-  if type(beat) == 'table' then return beat end
-  local _, now = clock()
-  if not beat or beat + lease < now then return {'fenced'} end
+-- living(), unless the nodes' key is of another type: then nil and an error.
+local function living_or_error(nodes, lease)
+  local kind = redis.pcall('ZCARD', nodes)
+  if type(kind) == 'table' then return nil, kind end
+  return living(nodes, lease)
+end
+
+-- May this node write? The generation, and living(); else nil and the reply:
+-- this is a late command, or the node's lease ran out (R13).
+local function may_write(gen, nodes, boot, connection, lease)
+  local n, reply = current(gen, boot, connection)
+  if not n then return nil, reply end
+  local alive
+  alive, reply = living_or_error(nodes, lease)
+  if not alive then return nil, reply end
+  if not alive(boot) then return nil, {'fenced'} end
+  return n, alive
 end
 
 -- The session's fields by name; empty: it is not there. Or nil and an error.
@@ -25,12 +29,11 @@ local function read(s)
 end
 
 -- Connections on other nodes that are alive; fields of the dead are dropped.
-local function others(s, fields, boot, nodes, lease)
-  local sum, alive = 0, nil
+local function others(s, fields, boot, alive)
+  local sum = 0
   for field, count in pairs(fields) do
     local other = string.match(field, '^c:(.*)$')
     if other and other ~= boot then
-      alive = alive or living(nodes, lease)
       if alive(other) then
         sum = sum + (tonumber(count) or 0)
       else

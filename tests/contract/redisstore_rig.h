@@ -1,0 +1,97 @@
+/* redisstore_rig.h - session stores on several memberships in this process, on
+ * one redis-server of the test's own. What the stores tell is counted under a
+ * lock and waited for with a deadline. */
+#ifndef REDISSTORE_RIG_H
+#define REDISSTORE_RIG_H
+
+#include "redis_fixture.h"
+#include "test.h"
+#include "wwr_cluster.h"
+#include "wwr_redisstore.h"
+
+enum { RS_NODES = 3, RS_WAIT_MS = 30000, RS_LOG = 8192 };
+
+struct rs_node {
+  unsigned index;
+  bool open;                    /* the bus is */
+  struct wwr_cluster_opts opts; /* change before rs_open() */
+  struct wwr_cluster *cluster;
+  struct wwr_bus *bus;
+  struct wwr_sessionstore *store;
+  /* Under rs.lock: */
+  unsigned closed, evicted, received;
+  char last_closed[160], last_evicted[160], last_received[256];
+};
+
+/** One operation, to be waited for. */
+struct rs_op {
+  struct wwr_store_op base;
+  bool done;
+  wwr_err err;
+  struct wwr_session *session; /* a reference */
+};
+
+struct rs {
+  struct redis_server server;
+  char url[64];
+  struct rs_node nodes[RS_NODES];
+};
+extern struct rs rs;
+
+/** Once per program: a server; `args` as of redis_init(). False: none. */
+bool rs_begin(const char *const *args);
+void rs_finish(void);
+
+/** Before a test: an empty server that runs. Behind it: everything closed. */
+void rs_set_up(void);
+void rs_tear_down(void);
+
+/** A node with options: defaults, short times (hold 2 s, lease 6 s). rs_open()
+ * opens it and waits until it is ready. rs_up(): both. */
+struct rs_node *rs_node(unsigned index);
+void rs_open(struct rs_node *node);
+struct rs_node *rs_up(unsigned index);
+/** As a server that stops: the bus is closed, then the store is freed. */
+void rs_down(struct rs_node *node);
+bool rs_is_ready(struct rs_node *node);
+void rs_wait_ready(struct rs_node *node, bool ready);
+
+/* Begin an operation; wait for it (aborts after a deadline): its result. */
+void rs_begin_create(struct rs_node *node, struct rs_op *op, const char *key,
+                     const char *info);
+void rs_begin_attach(struct rs_node *node, struct rs_op *op, const char *key,
+                     uint32_t max);
+void rs_begin_leave(struct rs_node *node, struct rs_op *op, const char *key);
+void rs_begin_kill(struct rs_node *node, struct rs_op *op, const char *key);
+void rs_begin_send(struct rs_node *node, struct rs_op *op, const char *key,
+                   const char *bytes);
+wwr_err rs_end(struct rs_op *op);
+bool rs_is_done(struct rs_op *op);
+
+/* At once. */
+wwr_err rs_create(struct rs_node *node, const char *key);
+wwr_err rs_attach(struct rs_node *node, const char *key, uint32_t max);
+wwr_err rs_leave(struct rs_node *node, const char *key);
+wwr_err rs_kill(struct rs_node *node, const char *key);
+wwr_err rs_send(struct rs_node *node, const char *key, const char *bytes);
+void rs_detach(struct rs_node *node, const char *key);
+/** "NODE=COUNT NODE=COUNT" in the order of names, or the error's name. */
+const char *rs_places(struct rs_node *node, const char *key);
+
+/** Wait until *counter (of a node) is at least n. False after RS_WAIT_MS. */
+bool rs_wait(const unsigned *counter, unsigned n);
+unsigned rs_count(const unsigned *counter);
+
+/** The session's key in Redis. Static. */
+const char *rs_name(const char *key);
+
+/** A command about the session: "%s" stands for its name. The answer. */
+const char *rs_ask(const char *format, const char *key);
+/** Repeat until the answer is this text. False (and printed) after
+ * RS_WAIT_MS. */
+bool rs_until(const char *format, const char *key, const char *text);
+
+/** What the nodes logged holds this text. */
+bool rs_logged(const char *text);
+
+#endif
