@@ -218,6 +218,7 @@ void wwri_publisher_link_up(struct wwri_publisher *publisher,
   set_generation(publisher, generation);
   publisher->link = true;
   publisher->retry_at_ms = 0;
+  publisher->probing = false;
 }
 
 void wwri_publisher_verified(struct wwri_publisher *publisher,
@@ -297,6 +298,9 @@ const struct wwri_publish *wwri_publisher_next(struct wwri_publisher *publisher,
   if (now_ms < publisher->retry_at_ms) return NULL;
   if (publisher->in_flight == 0) publisher->draining = false;
   if (publisher->draining) return NULL;
+  /* What is refused for a while is accepted again at some moment, and that may
+   * be amid a window: the rest of it would supersede what was refused. */
+  if (publisher->probing && publisher->in_flight) return NULL;
   struct wwri_publish *publish = next_of(publisher);
   if (!publish) return NULL;
   if (publisher->config->rules.no_retry_flag) publish->retry = false;
@@ -362,10 +366,12 @@ void wwri_publisher_answer(struct wwri_publisher *publisher,
   bool again = publish->acked_ms != 0;
   switch (answer) {
     case WWRI_ANSWER_OK:
+      publisher->probing = false;
       if (again) publisher->stats.resubmitted++;
       accepted(publisher, publish, id, now_ms);
       break;
     case WWRI_ANSWER_DUP:
+      publisher->probing = false;
       if (again) publisher->stats.confirmed++;
       accepted(publisher, publish, id, now_ms);
       break;
@@ -385,7 +391,7 @@ void wwri_publisher_answer(struct wwri_publisher *publisher,
       break;
     case WWRI_ANSWER_REFUSED:
       put_back(publisher, publish);
-      publisher->draining = true;
+      publisher->draining = publisher->probing = true;
       publisher->retry_at_ms = now_ms + publisher->config->retry_ms;
       break;
   }

@@ -106,6 +106,7 @@ struct wwri_publisher {
   bool link;
   bool closed;
   bool draining; /* something was refused: first all answers, then more */
+  bool probing;  /* ... one at a time, until one is accepted */
   struct wwri_list acked;   /* in this generation; in order of seq */
   struct wwri_list replay;  /* acknowledged in others, to be sent again */
   struct wwri_list waiting; /* in order of seq: unanswered, then new */

@@ -174,6 +174,26 @@ static void after_a_refusal_all_answers_come_first(void) {
   end(&f);
 }
 
+/* Else memory that becomes free amid a window would let the rest of it in. */
+static void after_a_refusal_they_go_one_by_one_until_one_is_in(void) {
+  struct fixture f;
+  three(&f);
+  for (int i = 0; i < 3; i++) answer(&f, WWRI_ANSWER_REFUSED, 0);
+  send_all(&f, 1000);
+  expect(&f, "1 ");
+  answer(&f, WWRI_ANSWER_REFUSED, 0);
+  send_all(&f, 150);
+  expect(&f, "");
+  send_all(&f, 2000);
+  expect(&f, "1 ");
+  answer(&f, WWRI_ANSWER_OK, 1);
+  expect(&f, "1=acked ");
+  send_all(&f, 2000);
+  expect(&f, "2 3 ");
+  end(&f);
+  expect(&f, "2=unknown 3=unknown ");
+}
+
 static void a_refused_one_is_out_when_a_later_one_may_be_in(void) {
   struct fixture f;
   three(&f);
@@ -365,6 +385,8 @@ int main(int argc, char **argv) {
        the_acknowledged_age_only_while_beats_come},
       {"after_a_refusal_all_answers_come_first",
        after_a_refusal_all_answers_come_first},
+      {"after_a_refusal_they_go_one_by_one_until_one_is_in",
+       after_a_refusal_they_go_one_by_one_until_one_is_in},
       {"a_refused_one_is_out_when_a_later_one_may_be_in",
        a_refused_one_is_out_when_a_later_one_may_be_in},
       {"waiting_ends_with_the_hold_time", waiting_ends_with_the_hold_time},
