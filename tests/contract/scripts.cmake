@@ -16,6 +16,13 @@ if(TARGET wwr_cluster_redis)
   set_target_properties(scripts_clock PROPERTIES COMPILE_OPTIONS ""
                                                  LINK_OPTIONS "" PREFIX "")
   target_compile_definitions(scripts_clock PRIVATE _GNU_SOURCE)
+  wwr_test(scripts_facts_test
+           SOURCES contract/scripts_facts_test.c contract/scripts_time.c
+                   contract/scripts_rig.c contract/scripts_calls.c
+                   ${redis_fixture}
+           DEPS wwr_cluster_redis wwr_redis wwr_core
+           LIBS PkgConfig::HIREDIS OpenSSL::Crypto LABELS contract
+           TIMEOUT 120)
   if(WWR_SANITIZE)
     set(seeds 4)
   else()
@@ -31,8 +38,10 @@ if(TARGET wwr_cluster_redis)
            LIBS PkgConfig::HIREDIS OpenSSL::Crypto LABELS contract
            TIMEOUT 240 ARGS random 1 ${seeds})
   target_include_directories(scripts_model_test PRIVATE unit sim)
-  target_compile_definitions(scripts_model_test PRIVATE
-    WWR_TEST_CLOCK_LIBRARY="$<TARGET_FILE:scripts_clock>")
-  add_dependencies(scripts_model_test scripts_clock)
-  set_tests_properties(scripts_model_test PROPERTIES SKIP_RETURN_CODE 77)
+  foreach(name IN ITEMS scripts_facts_test scripts_model_test)
+    target_compile_definitions(${name} PRIVATE
+      WWR_TEST_CLOCK_LIBRARY="$<TARGET_FILE:scripts_clock>")
+    add_dependencies(${name} scripts_clock)
+    set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77)
+  endforeach()
 endif()

@@ -337,6 +337,29 @@ static void test_old_entries_go(void) {
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_C), "(nil)");
 }
 
+/* What tells that a boot is gone outlives its own last beat. */
+static void test_gone_outlives_the_beat(void) {
+  beats(BOOT_A, 1, "ok");
+  beats(BOOT_B, 1, "ok");
+  age("!grace", 1);
+  age(BOOT_A, SR_LEASE_MS + 1);
+  CU_ASSERT_TRUE(beats(BOOT_A, 2, "fenced"));
+  age(BOOT_A, 10 * SR_LEASE_MS + 1);
+  CU_ASSERT_TRUE(beats(BOOT_B, 2, "ok"));
+  CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZSCORE w:{0}:nodes %s", BOOT_A), "(nil)");
+  CU_ASSERT_TRUE(beats(BOOT_A, 3, "fenced"));
+}
+
+static void test_expiry_is_renewed(void) {
+  static const char *const keys[] = {"gen", "nodes", ("node:" BOOT_A)};
+  beats(BOOT_A, 1, "ok");
+  for (size_t i = 0; i < 3; i++) sr_ask(&sr, "PEXPIRE w:{0}:%s 20000", keys[i]);
+  beats(BOOT_A, 2, "ok");
+  CU_ASSERT_TRUE(lives("w:{0}:gen", 604800000));
+  CU_ASSERT_TRUE(lives("w:{0}:nodes", 20 * SR_LEASE_MS));
+  CU_ASSERT_TRUE(lives("w:{0}:node:" BOOT_A, 2 * SR_LEASE_MS));
+}
+
 static void test_wrong_types(void) {
   static const char *const keys[] = {"gen", "nodes", ("node:" BOOT_A)};
   void *listener = sr_listen(&sr, "beats");
@@ -462,6 +485,8 @@ int main(int argc, char **argv) {
       {"grace of a generation", test_grace_of_a_new_generation},
       {"clock set back", test_clock_set_back},
       {"old entries go", test_old_entries_go},
+      {"gone outlives", test_gone_outlives_the_beat},
+      {"expiry", test_expiry_is_renewed},
       {"wrong types", test_wrong_types},
       CU_TEST_INFO_NULL};
   CU_TestInfo others[] = {

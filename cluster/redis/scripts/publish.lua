@@ -82,11 +82,11 @@ local function look_for(hint, deep, sure, tried_ms)
   end
   local _, now = clock()
   local oldest = now - tried_ms - CLOCK_MARGIN
-  local found, whole_log, last = scan('XREVRANGE', '+', '-', oldest)
+  local found, _, last = scan('XREVRANGE', '+', '-', oldest)
   if found or is_before(last, oldest) then return found end
   -- The beginning of a log that continues none?
   local fields = last[2]
-  if whole_log and fields[2] == '' and fields[4] == '' then return nil end
+  if fields[2] == '' and fields[4] == '' then return nil end
   return {'wrapped'}
 end
 
