@@ -69,8 +69,8 @@ void rig_init(struct rig_node *node, const struct redis_server *server,
   snprintf(node->url, sizeof node->url, "redis://127.0.0.1:%u", server->port);
   node->opts.url = node->url;
   node->opts.name = name;
-  node->opts.hold_ms = 1000;
-  node->opts.lease_ms = 3000;
+  node->opts.hold_ms = 2000;
+  node->opts.lease_ms = 4000;
   node->opts.log = (struct wwr_log){on_log, node, WWR_LOG_DEBUG};
 }
 

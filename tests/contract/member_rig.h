@@ -27,7 +27,7 @@ struct rig_node {
   unsigned healths[4]; /* how often each was told */
 };
 
-/** Fill opts: this server, hold 1 s, lease 3 s, log on. */
+/** Fill opts: this server, hold 2 s, lease 4 s, log on. */
 void rig_init(struct rig_node *node, const struct redis_server *server,
               const char *name);
 

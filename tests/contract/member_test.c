@@ -252,7 +252,7 @@ static void both_values_are_named(void) {
   rig_open(&nodes[2]);
   CU_ASSERT_TRUE(rig_wait_reason(&nodes[2],
                                  "here lease_ms=5000, in the "
-                                 "cluster lease_ms=3000"));
+                                 "cluster lease_ms=4000"));
   CU_ASSERT_TRUE(rig_wait_health(&nodes[0], WWRI_BUS_READY));
 }
 
@@ -304,7 +304,7 @@ static void a_node_that_was_alone_is_not_missed(void) {
            wwri_member_boot_hex(nodes[0].member));
   do { /* its row lives for two leases */
     CU_ASSERT_TRUE_FATAL(redis_run(&server, line, text, sizeof text));
-  } while (strtol(text, NULL, 10) > 2500);
+  } while (strtol(text, NULL, 10) > 3000);
   rig_go_on(&pause);
   CU_ASSERT_TRUE(rig_wait_log(&nodes[0], "stood still"));
   CU_ASSERT_TRUE(rig_wait_health(&nodes[0], WWRI_BUS_READY));
