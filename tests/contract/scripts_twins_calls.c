@@ -235,7 +235,9 @@ void twins_publish(void) {
       .age_ms = rng_below(&twins.rng, 60) * 1000};
   struct twins_known known = {0}, before = {0};
   struct wwri_logid hint = {0};
-  if (twins_chance(5)) request.connection += rng_below(&twins.rng, 3) - 1;
+  if (twins_chance(5)) { /* late, or never made; 0 is none to the model */
+    request.connection = 1 + rng_below(&twins.rng, 9);
+  }
   if (twins_chance(70) && random_known(request.channel, &known)) {
     request.from = known.model;
     hint = known.real;
