@@ -56,6 +56,7 @@ static struct ledger_sums end(const char *name) {
   CU_ASSERT_EQUAL(sums.disordered, 0);
   CU_ASSERT_EQUAL(sums.controls_lost, 0);
   CU_ASSERT_EQUAL(sums.controls_bad, 0);
+  CU_ASSERT_EQUAL(sums.history_bad, 0);
   CU_ASSERT_TRUE(sums.acked > 400);
   return sums;
 }
@@ -70,6 +71,19 @@ static void expect_whole(const struct ledger_sums *sums) {
 
 static void run(const char *line) {
   CU_ASSERT_TRUE(redis_run(&server, line, NULL, 0));
+}
+
+/* One node loses its link; the others publish on: what it misses is on this
+ * server alone. */
+static void one_node_is_cut_off(void) {
+  char list[8192], line[64];
+  unsigned id = 0;
+  CU_ASSERT_TRUE_FATAL(
+      redis_run(&server, "CLIENT LIST TYPE pubsub", list, sizeof list));
+  CU_ASSERT_EQUAL_FATAL(sscanf(list, "id=%u", &id), 1);
+  snprintf(line, sizeof line, "CLIENT KILL ID %u", id);
+  run(line);
+  CU_ASSERT_TRUE(ledger_await_acked(20));
 }
 
 static void nothing_happens(void) {
@@ -130,6 +144,7 @@ static void cut_aof(off_t bytes) {
 
 static void redis_restarts_with_its_tail_cut(void) {
   begin(durable);
+  one_node_is_cut_off();
   redis_kill(&server);
   cut_aof(20001);
   CU_ASSERT_TRUE(redis_start(&server));
@@ -139,6 +154,7 @@ static void redis_restarts_with_its_tail_cut(void) {
 
 static void redis_restarts_without_its_data(void) {
   begin(NULL);
+  one_node_is_cut_off();
   redis_kill(&server);
   lasts(500);
   CU_ASSERT_TRUE(redis_start(&server));
@@ -149,6 +165,7 @@ static void redis_restarts_without_its_data(void) {
 
 static void redis_is_flushed(void) {
   begin(NULL);
+  one_node_is_cut_off();
   run("FLUSHALL");
   ledger_fault_over();
   end("flushed");
@@ -243,6 +260,7 @@ static void a_replica_that_missed_writes_is_promoted(void) {
   CU_ASSERT_TRUE(ledger_await_acked(200));
   CU_ASSERT_TRUE(redis_run(&replica, "REPLICAOF NO ONE", NULL, 0));
   CU_ASSERT_TRUE(ledger_await_acked(200));
+  one_node_is_cut_off();
   redis_kill(&server);
   snprintf(line, sizeof line, "CONFIG SET port %s", server.port_text);
   CU_ASSERT_TRUE(redis_run(&replica, line, NULL, 0));

@@ -25,7 +25,7 @@ static uint64_t unix_ms(void) {
 
 /* --- receiving --- */
 
-static void got(struct ledger_receiver *r, struct wwr_view data) {
+static struct ledger_got read_text(struct wwr_view data) {
   char text[32] = "";
   unsigned from = 0, n = 0;
   size_t len = data.len < sizeof text - 1 ? data.len : sizeof text - 1;
@@ -34,14 +34,19 @@ static void got(struct ledger_receiver *r, struct wwr_view data) {
     fprintf(stderr, "received what nobody sent: %s\n", text);
     abort();
   }
+  return (struct ledger_got){(uint8_t)from, n};
+}
+
+static void got(struct ledger_receiver *r, struct wwr_view data) {
+  struct ledger_got it = read_text(data);
   pthread_mutex_lock(&ledger.lock);
   if (r->count == r->cap) {
     r->cap = r->cap ? 2 * r->cap : 1024;
     r->got = realloc(r->got, r->cap * sizeof *r->got);
     if (!r->got) abort();
   }
-  r->got[r->count++] = (struct ledger_got){(uint8_t)from, n};
-  const struct ledger_pub *pub = ledger.nodes[from].pubs[n];
+  r->got[r->count++] = it;
+  const struct ledger_pub *pub = ledger.nodes[it.from].pubs[it.n];
   if (ledger.fault_over_ms && !r->fresh_ms &&
       pub->made_ms >= ledger.fault_over_ms) {
     r->fresh_ms = ledger_now();
@@ -356,6 +361,53 @@ static bool presence_is_right(struct ledger_node *node) {
   return false;
 }
 
+/* --- history: what a newcomer would see --- */
+
+struct past {
+  struct wwri_bus_op op;
+  bool ended;
+  wwr_err err;
+  uint64_t bad;
+};
+static struct past past;
+
+static void on_past(struct wwri_bus_op *op,
+                    const struct wwri_bus_result *result) {
+  int64_t last[LEDGER_NODES];
+  (void)op;
+  for (unsigned i = 0; i < LEDGER_NODES; i++) last[i] = -1;
+  pthread_mutex_lock(&ledger.lock);
+  for (size_t i = 0; i < result->message_count; i++) {
+    struct ledger_got it = read_text(result->messages[i].payload.data);
+    if (it.n <= last[it.from]) past.bad++;
+    last[it.from] = it.n;
+  }
+  past.err = result->err;
+  past.ended = true;
+  pthread_cond_broadcast(&ledger.changed);
+  pthread_mutex_unlock(&ledger.lock);
+}
+
+static bool past_is_known(void) {
+  return past.ended;
+}
+
+static uint64_t bad_history(struct ledger_node *node) {
+  uint64_t bad = 0;
+  for (unsigned i = 0; i < LEDGER_CHANNELS; i++) {
+    char name[16];
+    channel_name(i, name);
+    past = (struct past){.op = {.done = on_past}};
+    CU_ASSERT_EQUAL_FATAL(
+        node->bus->ops->history(node->bus, wwr_view_str(name), 256, &past.op),
+        WWR_OK);
+    CU_ASSERT_TRUE_FATAL(ledger_until(past_is_known));
+    CU_ASSERT_EQUAL(past.err, WWR_OK);
+    bad += past.bad;
+  }
+  return bad;
+}
+
 /* --- life --- */
 
 static void open_node(unsigned index) {
@@ -483,7 +535,8 @@ static void print_line(const char *name, const struct ledger_sums *s) {
       "%s: published %llu acked %llu failed %llu unknown %llu | received %llu "
       "of %llu lost %llu excused %llu lied %llu dup %llu reordered %llu "
       "disordered %llu | verdicts lost %llu diverged %llu reset %llu uncertain "
-      "%llu | away %llu | controls %llu lost %llu excused %llu bad %llu | "
+      "%llu | history bad %llu | away %llu | controls %llu lost %llu excused "
+      "%llu bad %llu | "
       "recovered %lld "
       "ms, longest ack %lld ms\n",
       name, (unsigned long long)s->published, (unsigned long long)s->acked,
@@ -494,8 +547,8 @@ static void print_line(const char *name, const struct ledger_sums *s) {
       (unsigned long long)s->reordered, (unsigned long long)s->disordered,
       (unsigned long long)s->verdicts[0], (unsigned long long)s->verdicts[1],
       (unsigned long long)s->verdicts[2], (unsigned long long)s->verdicts[3],
-      (unsigned long long)s->away, (unsigned long long)s->controls,
-      (unsigned long long)s->controls_lost,
+      (unsigned long long)s->history_bad, (unsigned long long)s->away,
+      (unsigned long long)s->controls, (unsigned long long)s->controls_lost,
       (unsigned long long)s->controls_excused,
       (unsigned long long)s->controls_bad, (long long)s->recovery_ms,
       (long long)s->longest_ack_ms);
@@ -527,6 +580,7 @@ struct ledger_sums ledger_close(const char *name) {
   for (unsigned i = 0; i < LEDGER_NODES; i++) {
     CU_ASSERT_TRUE(presence_is_right(&ledger.nodes[i]));
   }
+  uint64_t history_bad = bad_history(&ledger.nodes[0]);
   pthread_mutex_lock(&ledger.lock);
   uint64_t away = ledger.away;
   pthread_mutex_unlock(&ledger.lock);
@@ -535,6 +589,7 @@ struct ledger_sums ledger_close(const char *name) {
   }
   ledger_sum(&sums);
   sums.away = away;
+  sums.history_bad = history_bad;
   print_line(name, &sums);
   for (unsigned i = 0; i < LEDGER_NODES; i++) {
     wwr_cluster_free(ledger.nodes[i].cluster);

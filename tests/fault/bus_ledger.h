@@ -54,8 +54,10 @@ struct ledger_sums {
   uint64_t lost, excused, lied, duplicates, reordered, disordered;
   uint64_t verdicts[4]; /* by kind */
   uint64_t controls, controls_lost, controls_excused, controls_bad;
-  uint64_t away;       /* times that a node was no longer ready */
-  int64_t recovery_ms; /* the last of all */
+  uint64_t history_bad; /* entries of the last 256 that are twice in the log, or
+                           in another order than they were published in */
+  uint64_t away;        /* times that a node was no longer ready */
+  int64_t recovery_ms;  /* the last of all */
   int64_t longest_ack_ms;
 };
 
