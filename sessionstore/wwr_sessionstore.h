@@ -97,10 +97,11 @@ struct wwr_sessionauthority_ops {
   void (*leave)(struct wwr_sessionstore *store, struct wwr_view key,
                 struct wwr_store_op *op);
 
-  /** The session is destroyed and closed on every node. Those of this node are
-   * off it already and get their `detach` as well; `closed` is told here too,
-   * for a connection whose `attach` was under way. A key that is not there
-   * counts as success. */
+  /** The session is destroyed and closed on every node, if any has a connection
+   * of it; else it is left alone. Those of this node are off it already and get
+   * their `detach` as well, just before or afterwards: they count as
+   * connections here. `closed` is told here too, for a connection whose
+   * `attach` was under way. A key that is not there counts as success. */
   void (*kill)(struct wwr_sessionstore *store, struct wwr_view key,
                struct wwr_store_op *op);
 

@@ -119,7 +119,8 @@ enum wwri_keeper_ask {
   WWRI_ASK_ATTACH,  /* ... once it succeeded */
   WWRI_ASK_LOOKUP,  /* attach without a connection */
   WWRI_ASK_LEAVE,   /* one connection less; the last one destroys */
-  WWRI_ASK_KILL,    /* destroy, if any node has a connection, ours included */
+  WWRI_ASK_KILL,    /* destroy, if any node has a connection, ours included,
+                       or if we had one until a moment ago */
   WWRI_ASK_DESTROY, /* ... also when none has */
   WWRI_ASK_PLACES,
   WWRI_ASK_SEND

@@ -18,6 +18,7 @@ enum {
   BATCHES_MAX = 8,                            /* TOUCHes under way */
   ONES_MAX = WWRI_KEEPER_CALLS - BATCHES_MAX, /* all others */
   REPAIR_CALLS_MAX = 64,
+  JUST_MS = 1000, /* a server detaches, then kills: what it had it has had */
   MISSES_MAX = 4096
 };
 
@@ -59,6 +60,7 @@ struct wwri_keep {
   uint64_t changed_ms;
   uint64_t missed_ms;
   uint64_t later_ms;
+  uint64_t had_ms; /* when the last connection here was detached; 0: never */
   uint64_t notices[NOTICES_MAX]; /* closed while busy */
 
   char id[WWRI_SESSION_ID_LEN + 1];

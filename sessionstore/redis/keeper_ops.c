@@ -77,8 +77,14 @@ static wwr_err begin_leave(struct wwri_keeper_op *op, struct wwri_keep *keep) {
   return WWR_OK;
 }
 
+/* Somebody has it: we, or we had it until a moment ago. */
+static bool is_or_was_here(const struct wwri_keep *keep, uint64_t now_ms) {
+  if (keep->count || wwri_keep_dirty(keep)) return true;
+  return keep->had_ms && now_ms < keep->had_ms + JUST_MS;
+}
+
 static wwr_err begin(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
-                     struct wwri_keep *keep) {
+                     struct wwri_keep *keep, uint64_t now_ms) {
   switch (op->ask) {
     case WWRI_ASK_CREATE:
       return begin_create(keeper, op, keep);
@@ -86,7 +92,7 @@ static wwr_err begin(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
       return begin_leave(op, keep);
     case WWRI_ASK_KILL:
     case WWRI_ASK_DESTROY:
-      op->last = keep->count > 0 || wwri_keep_dirty(keep);
+      op->last = is_or_was_here(keep, now_ms);
       break;
     case WWRI_ASK_ATTACH:
     case WWRI_ASK_LOOKUP:
@@ -120,12 +126,12 @@ static bool is_over_limit(const struct wwri_keeper *keeper,
 /* Over the limit only the waiting is refused: who gave a session up, or closed
  * it, has done so. */
 static wwr_err start_limited(struct wwri_keeper *keeper,
-                             struct wwri_keeper_op *op,
-                             struct wwri_keep *keep) {
+                             struct wwri_keeper_op *op, struct wwri_keep *keep,
+                             uint64_t now_ms) {
   bool may = op->ask == WWRI_ASK_LEAVE || op->ask == WWRI_ASK_KILL ||
              op->ask == WWRI_ASK_DESTROY;
   if (may && keep) {
-    begin(keeper, op, keep);
+    begin(keeper, op, keep, now_ms);
     op->keep = keep;
     wwri_keeper_owe(op);
     wwri_keep_settle(keep);
@@ -165,10 +171,12 @@ static wwr_err start(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
   if (!wwri_session_id(op->key, id)) return answer_for_no_key(op);
   struct wwri_keep *keep = wwri_keep_find(keeper, id);
   if (op->ask == WWRI_ASK_LEAVE && is_gone(keep)) return WWR_OK;
-  if (is_over_limit(keeper, op)) return start_limited(keeper, op, keep);
+  if (is_over_limit(keeper, op)) {
+    return start_limited(keeper, op, keep, now_ms);
+  }
   wwr_err err = wwri_keep_make(keeper, id, op->key, &keep);
   if (err != WWR_OK) return err;
-  err = begin(keeper, op, keep);
+  err = begin(keeper, op, keep, now_ms);
   *open = err == WWR_OK;
   if (*open) enqueue(keeper, op, keep, now_ms);
   wwri_keep_settle(keep);
@@ -191,10 +199,10 @@ void wwri_keeper_ask(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
 void wwri_keeper_detach(struct wwri_keeper *keeper, struct wwr_view key,
                         uint64_t now_ms) {
   char id[WWRI_SESSION_ID_LEN + 1];
-  (void)now_ms;
   if (!wwri_session_id(key, id)) return;
   struct wwri_keep *keep = wwri_keep_find(keeper, id);
   if (is_gone(keep)) return;
   wwri_keep_set_count(keep, keep->count - 1);
+  if (!keep->count) keep->had_ms = now_ms;
   wwri_keep_settle(keep);
 }

@@ -193,7 +193,7 @@ static void leave(struct wwr_sessionstore *base, struct wwr_view key,
 
 static void kill_session(struct wwr_sessionstore *base, struct wwr_view key,
                          struct wwr_store_op *op) {
-  ask(base, WWRI_ASK_DESTROY, key, 0, op, WWR_OK);
+  ask(base, WWRI_ASK_KILL, key, 0, op, WWR_OK);
 }
 
 static void places(struct wwr_sessionstore *base, struct wwr_view key,

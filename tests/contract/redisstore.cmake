@@ -1,6 +1,6 @@
 # Sessions in a real Redis; without a redis-server they are skipped.
 if(TARGET wwr_redisstore)
-  foreach(name IN ITEMS nodes)
+  foreach(name IN ITEMS nodes faults)
     wwr_test(redisstore_${name}_test
              SOURCES contract/redisstore_${name}_test.c contract/redisstore_rig.c
                      contract/redis_fixture.c

@@ -389,6 +389,20 @@ static void kill_of_what_we_have_not(void) {
       "kill A force; done 4: ok; ");
 }
 
+/* The server takes its connections off, then it kills. */
+static void kill_of_what_we_just_had(void) {
+  kf_have("A", 1);
+  kf_have("B", 1);
+  kf_detach("A");
+  kf_touched("0");
+  kf_detach("B");
+  kf_touched("0");
+  kf_ask(WWRI_ASK_KILL, "A", 0);
+  kf_run(1000);
+  kf_ask(WWRI_ASK_KILL, "B", 0);
+  kf_expect("touch A=0; touch B=0; kill A v1 any; kill B; ");
+}
+
 /* An attach was under way: its connection is told. */
 static void kill_behind_an_attach(void) {
   kf_ask(WWRI_ASK_ATTACH, "A", 0);
@@ -543,6 +557,7 @@ static CU_TestInfo tests[] = {
     {"restore_before_a_leave", restore_before_a_leave},
     {"kill_of_what_we_have", kill_of_what_we_have},
     {"kill_of_what_we_have_not", kill_of_what_we_have_not},
+    {"kill_of_what_we_just_had", kill_of_what_we_just_had},
     {"kill_behind_an_attach", kill_behind_an_attach},
     {"ghosts_are_counted_down", ghosts_are_counted_down},
     {"notice_closes", notice_closes},
