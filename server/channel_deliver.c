@@ -13,6 +13,14 @@ struct delivery {
   bool pressed;    /* the bus was told that too much waits here */
 };
 
+/* A message to one connection, in the mail of its own loop. */
+struct straggler {
+  struct wwri_mail mail;
+  struct wwr_conn *conn;      /* a reference */
+  struct wwri_reader *reader; /* a reference */
+  struct wwri_frame *frame;   /* a reference */
+};
+
 /* --- The frame ------------------------------------------------------------ */
 
 static bool is_same(const struct wwri_frame *frame,
@@ -53,7 +61,7 @@ struct walk {
   bool compare; /* some began after this message */
   uint32_t half;
   unsigned sent;
-  bool full;
+  unsigned full;
 };
 
 static bool is_for(const struct walk *walk, const struct wwri_slot *slot) {
@@ -61,17 +69,50 @@ static bool is_for(const struct walk *walk, const struct wwri_slot *slot) {
   return !walk->compare || wwri_logid_compare(walk->id, slot->reader->from) > 0;
 }
 
-/* Consumes one reference. What the connection was sent on this loop and is
- * still in its mail goes first. */
-static void give(struct walk *walk, struct wwr_conn *conn) {
-  struct wwri_pipe *pipe = conn->pipe;
-  if (conn->own_parcels) {
-    (void)wwri_conn_send(conn, walk->frame);
+static void straggler_arrived(struct wwri_mail *mail) {
+  struct straggler *straggler = WWRI_CONTAINER(mail, struct straggler, mail);
+  struct wwri_reader *reader = straggler->reader;
+  struct wwr_conn *conn = straggler->conn;
+  conn->own_parcels--;
+  if (reader->dead) {
+    wwri_frame_unref(straggler->frame);
+  } else {
+    wwri_count(&conn->shard->counters.signals_out, 1);
+    (void)conn->pipe->ops->send(conn->pipe, straggler->frame);
+  }
+  wwri_conn_close_if_idle(conn);
+  wwri_reader_unref(reader);
+  wwr_conn_unref(conn);
+  free(straggler);
+}
+
+/* Behind what the connection was sent on this loop and is still in its mail.
+ * Out of memory it is cut off: a lost message may not be followed by others. */
+static void give_later(const struct walk *walk, const struct wwri_slot *slot) {
+  struct wwr_conn *conn = slot->conn;
+  struct straggler *straggler = malloc(sizeof *straggler);
+  if (!straggler) {
+    wwri_frame_unref(walk->frame);
+    conn->pipe->ops->abort(conn->pipe);
+    return;
+  }
+  *straggler = (struct straggler){
+      {.fn = straggler_arrived}, wwr_conn_ref(conn), slot->reader, walk->frame};
+  slot->reader->refs++;
+  conn->own_parcels++;
+  wwri_loop_post(conn->shard->loop, &straggler->mail);
+}
+
+/* Consumes one reference. */
+static void give(struct walk *walk, const struct wwri_slot *slot) {
+  struct wwri_pipe *pipe = slot->conn->pipe;
+  if (slot->conn->own_parcels) {
+    give_later(walk, slot);
     return;
   }
   (void)pipe->ops->send(pipe, walk->frame);
   walk->sent++;
-  walk->full |= pipe->queued_bytes > walk->half;
+  walk->full += pipe->queued_bytes > walk->half;
 }
 
 /* Takes over one reference of the frame. */
@@ -93,7 +134,7 @@ static void hand_out(struct wwri_feed *feed, struct wwri_frame *frame,
   }
   for (size_t i = 0; i < count; i++) {
     if (is_for(&walk, &feed->slots[i])) {
-      give(&walk, feed->slots[i].conn);
+      give(&walk, &feed->slots[i]);
     } else {
       wwri_frame_unref(frame);
     }
@@ -103,6 +144,7 @@ static void hand_out(struct wwri_feed *feed, struct wwri_frame *frame,
   if (walk.full) {
     wwri_feed_press(feed);
     wwri_feed_pace(feed);
+    wwri_feed_crowd(feed, walk.full);
   }
   if (!wwri_list_empty(&feed->held)) wwri_feed_release(feed, false);
 }
@@ -111,6 +153,12 @@ static void delivery_run(struct wwri_item *item) {
   struct delivery *delivery = WWRI_CONTAINER(item, struct delivery, item);
   if (delivery->pressed) wwri_feed_pace(delivery->feed);
   hand_out(delivery->feed, delivery->frame, delivery->id, delivery->except);
+  free(delivery);
+}
+
+static void delivery_drop(struct wwri_item *item) {
+  struct delivery *delivery = WWRI_CONTAINER(item, struct delivery, item);
+  wwri_frame_unref(delivery->frame);
   free(delivery);
 }
 
@@ -145,6 +193,7 @@ void wwri_feed_lose(struct wwri_feed *feed, struct wwri_logid id) {
   pthread_mutex_unlock(&channels->lock);
   if (!fresh) return;
   feed->lost.item.shard = feed->shard;
+  feed->lost.item.feed = feed;
   feed->lost.item.run = lost_run;
   wwri_item_send(&feed->lost.item);
 }
@@ -156,7 +205,8 @@ static bool post(struct wwri_feed *feed, struct wwri_frame *frame,
   uint64_t waiting = atomic_load(&shard->channels.waiting);
   size_t bytes = wwri_frame_wire_len(frame) + sizeof(struct delivery);
   struct delivery *delivery = NULL;
-  if (waiting < WWRI_ITEMS_MAX) delivery = malloc(sizeof *delivery);
+  if (waiting < shard->server->channels.items_max)
+    delivery = malloc(sizeof *delivery);
   if (!delivery) {
     wwri_frame_unref(frame);
     return false;
@@ -164,6 +214,8 @@ static bool post(struct wwri_feed *feed, struct wwri_frame *frame,
   *delivery = (struct delivery){
       .feed = feed, .frame = frame, .id = id, .except = except};
   delivery->item.shard = shard;
+  delivery->item.feed = feed;
+  delivery->item.drop = delivery_drop;
   delivery->item.bytes = (uint32_t)bytes;
   delivery->item.run = delivery_run;
   delivery->pressed = waiting + bytes > shard->server->channels.press_bytes;
@@ -183,7 +235,7 @@ void wwri_feed_deliver(struct wwri_bus_sub *sub,
   }
   if (frame_of(server, message, &frame) != WWR_OK) {
     wwri_feed_lose(feed, message->id);
-  } else if (wwri_shard_may_act(feed->shard)) {
+  } else if (wwri_feed_may_act(feed)) {
     hand_out(feed, frame, message->id, except);
   } else if (!post(feed, frame, message->id, except)) {
     wwri_feed_lose(feed, message->id);

@@ -23,23 +23,22 @@ static bool unneeded(const struct wwri_feed *feed) {
 }
 
 static void left_here(struct wwri_item *item) {
-  wwri_feed_left(WWRI_CONTAINER(item, struct wwri_feed, left));
+  struct wwri_feed *feed = WWRI_CONTAINER(item, struct wwri_feed, left);
+  wwri_feed_left(feed, feed->left_err);
 }
 
 static void on_left(struct wwri_bus_op *op,
                     const struct wwri_bus_result *result) {
   struct wwri_feed *feed = op->user;
-  (void)result; /* the bus may have closed: all the same */
+  feed->left_err = result->err;
   wwri_item_send(&feed->left);
 }
 
 static void linger_over(struct wwri_timer *timer) {
   struct wwri_feed *feed = WWRI_CONTAINER(timer, struct wwri_feed, linger);
   if (feed->state != WWRI_FEED_UP || !unneeded(feed)) return;
-  struct wwri_loop *loop = feed->shard->loop;
   wwri_feed_release(feed, true);
   wwri_feed_unpress(feed);
-  wwri_loop_timer_cancel(loop, &feed->pace);
   feed->state = WWRI_FEED_LEAVING;
   feed->leave = (struct wwri_bus_op){.done = on_left, .user = feed};
   struct wwr_bus *bus = bus_of(feed);
@@ -75,12 +74,15 @@ struct wwri_feed *wwri_feed_new(struct wwri_shard *shard,
   feed->sub.verdict = wwri_feed_verdict;
   feed->shard = shard;
   feed->opts = *opts;
+  wwri_list_init(&feed->backlog);
+  wwri_list_init(&feed->pent);
   wwri_list_init(&feed->waiting);
   wwri_list_init(&feed->held);
   wwri_timer_init(&feed->linger, linger_over);
   wwri_timer_init(&feed->pace, pace_fired);
   wwri_timer_init(&feed->own_wait, own_wait_over);
   feed->left.shard = shard;
+  feed->left.feed = feed;
   feed->left.run = left_here;
   feed->name_len = channel.len;
   memcpy(feed->name, channel.data, channel.len);
@@ -101,18 +103,30 @@ void wwri_feed_forget(struct wwri_feed *feed) {
 
 void wwri_feed_free(struct wwri_feed *feed) {
   assert(!feed->count && wwri_list_empty(&feed->held));
+  assert(wwri_list_empty(&feed->backlog));
   free(feed->slots);
   free(feed);
 }
 
+static void drop_items(struct wwri_list *items) {
+  struct wwri_list *node;
+  while ((node = wwri_list_pop(items))) {
+    struct wwri_item *item = WWRI_CONTAINER(node, struct wwri_item, node);
+    if (item->drop) item->drop(item);
+  }
+}
+
 static bool free_feed(struct wwr_view name, void *value, void *arg) {
+  struct wwri_feed *feed = value;
   (void)name;
   (void)arg;
-  wwri_feed_free(value);
+  drop_items(&feed->backlog);
+  wwri_feed_free(feed);
   return true;
 }
 
 void wwri_shard_channels_deinit(struct wwri_shard *shard) {
+  drop_items(&shard->channels.inflow);
   wwri_map_each(&shard->channels.feeds, free_feed, NULL);
   wwri_map_deinit(&shard->channels.feeds);
 }

@@ -4,7 +4,8 @@
  * waits there that was posted before; else it goes by mail. Messages have a
  * credit, which the next flush renews: whatever burst arrives in one pass of
  * the loop, a connection that reads can't have its queue filled by it. What is
- * over the credit waits in `inflow`, and everything behind it too. */
+ * over the credit waits in `inflow`, and everything behind it too. What is for
+ * a feed whose readers can't take more waits there, and the others go on. */
 #include "internal.h"
 
 /* Connections that one flush of a transport may leave for the next pass. */
@@ -19,9 +20,48 @@ static int64_t full_credit(const struct wwri_shard *shard) {
   return bytes / (1 + (int64_t)shard->own.conn_count / CONNS_PER_FLUSH) + 1;
 }
 
-static void take(struct wwri_item *item) {
+static void run(struct wwri_item *item) {
   atomic_fetch_sub(&item->shard->channels.waiting, item->bytes);
   item->run(item);
+}
+
+/* Only messages find a feed crowded; everything keeps its place behind them. */
+static bool must_wait(const struct wwri_feed *feed, uint32_t bytes) {
+  return !wwri_list_empty(&feed->backlog) || (bytes && feed->crowded);
+}
+
+static void take(struct wwri_item *item) {
+  struct wwri_feed *feed = item->feed;
+  if (!feed || !must_wait(feed, item->bytes)) {
+    run(item);
+    return;
+  }
+  if (wwri_list_empty(&feed->backlog)) {
+    wwri_list_append(&item->shard->channels.pent, &feed->pent);
+  }
+  wwri_list_append(&feed->backlog, &item->node);
+  wwri_feed_pace(feed);
+}
+
+/* `run` may free the feed, with the last item. */
+void wwri_feed_drain(struct wwri_feed *feed) {
+  struct wwri_shard_channels *channels = &feed->shard->channels;
+  bool more = !wwri_list_empty(&feed->backlog);
+  while (more && !feed->crowded && channels->credit > 0) {
+    struct wwri_list *node = wwri_list_pop(&feed->backlog);
+    more = !wwri_list_empty(&feed->backlog);
+    if (!more) wwri_list_remove(&feed->pent);
+    run(WWRI_CONTAINER(node, struct wwri_item, node));
+  }
+}
+
+static void drain_pent(struct wwri_shard_channels *channels) {
+  struct wwri_list *node = channels->pent.next;
+  while (node != &channels->pent) {
+    struct wwri_feed *feed = WWRI_CONTAINER(node, struct wwri_feed, pent);
+    node = node->next;
+    wwri_feed_drain(feed);
+  }
 }
 
 static void on_flush(struct wwri_flusher *flusher) {
@@ -29,6 +69,7 @@ static void on_flush(struct wwri_flusher *flusher) {
   struct wwri_shard_channels *channels = &shard->channels;
   struct wwri_list *node;
   channels->credit = full_credit(shard);
+  drain_pent(channels);
   while (channels->credit > 0 && (node = wwri_list_pop(&channels->inflow))) {
     take(WWRI_CONTAINER(node, struct wwri_item, node));
   }
@@ -41,8 +82,9 @@ void wwri_shard_channels_init(struct wwri_shard *shard) {
   struct wwri_shard_channels *channels = &shard->channels;
   wwri_map_init(&channels->feeds);
   wwri_list_init(&channels->inflow);
+  wwri_list_init(&channels->pent);
   wwri_flusher_init(&channels->flusher, on_flush);
-  channels->credit = 1;
+  channels->credit = full_credit(shard);
 }
 
 void wwri_shard_spend(struct wwri_shard *shard, size_t bytes) {
@@ -74,8 +116,9 @@ static bool nothing_before(const struct wwri_shard *shard) {
   return wwri_loop_is_current(shard->loop) && !wwri_loop_has_mail(shard->loop);
 }
 
-bool wwri_shard_may_act(struct wwri_shard *shard) {
-  return nothing_before(shard) && may_take(shard, 1);
+bool wwri_feed_may_act(struct wwri_feed *feed) {
+  return nothing_before(feed->shard) && may_take(feed->shard, 1) &&
+         !must_wait(feed, 1);
 }
 
 void wwri_item_send(struct wwri_item *item) {

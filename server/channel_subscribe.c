@@ -108,12 +108,16 @@ static void finish_with(struct wwri_subscription *sub, wwr_err err) {
   finish(sub);
 }
 
-/* The feed failed: nobody may find it any more, then all are told. */
-static void fail_feed(struct wwri_feed *feed, wwr_err err) {
+static void fail_waiting(struct wwri_feed *feed, wwr_err err) {
   struct wwri_list *node;
   while ((node = wwri_list_pop(&feed->waiting))) {
     finish_with(of_node(node), err);
   }
+}
+
+/* It was forgotten, so that nobody finds it meanwhile. */
+static void fail_feed(struct wwri_feed *feed, wwr_err err) {
+  fail_waiting(feed, err);
   wwri_feed_free(feed);
 }
 
@@ -124,6 +128,7 @@ static wwr_err join(struct wwri_subscription *sub) {
   struct wwri_feed *feed = sub->feed;
   struct wwr_bus *bus = bus_of(sub);
   sub->op = (struct wwri_bus_op){.done = on_answer, .user = sub};
+  sub->item.feed = feed;
   wwr_err err = bus->ops->join(bus, &feed->sub, sub->history, &sub->op);
   if (err == WWR_OK) feed->open++;
   return err;
@@ -133,6 +138,7 @@ static wwr_err open_feed(struct wwri_subscription *sub) {
   struct wwri_feed *feed = sub->feed;
   struct wwr_bus *bus = bus_of(sub);
   sub->op = (struct wwri_bus_op){.done = on_answer, .user = sub};
+  sub->item.feed = feed;
   wwr_err err = bus->ops->subscribe(bus, wwri_feed_name(feed), &feed->sub,
                                     sub->history, &sub->op);
   if (err != WWR_OK) return err;
@@ -201,9 +207,13 @@ static struct wwri_subscription *next_waiting(struct wwri_feed *feed) {
   return NULL;
 }
 
-void wwri_feed_left(struct wwri_feed *feed) {
+void wwri_feed_left(struct wwri_feed *feed, wwr_err err) {
+  if (err != WWR_OK) { /* a bus that closes has it until it is closed */
+    fail_waiting(feed, err);
+    return;
+  }
   struct wwri_subscription *sub = next_waiting(feed);
-  wwr_err err = sub ? open_feed(sub) : WWR_OK;
+  err = sub ? open_feed(sub) : WWR_OK;
   if (sub && err == WWR_OK) return;
   wwri_feed_forget(feed);
   if (sub) finish_with(sub, err);

@@ -85,7 +85,9 @@ static void tell_subscribers(struct wwri_feed *feed,
   if (!feed->opts.gap_signals || !feed->count) return;
   if (gap_frame(feed, verdict, &frame) != WWR_OK) return;
   for (size_t i = 0; i < feed->count; i++) {
-    (void)wwri_conn_send(feed->slots[i].conn, wwri_frame_ref(frame));
+    struct wwr_conn *conn = feed->slots[i].conn;
+    wwr_err err = wwri_conn_send(conn, wwri_frame_ref(frame));
+    if (err == WWR_E_NOMEM) conn->pipe->ops->abort(conn->pipe);
   }
   wwri_frame_unref(frame);
 }
@@ -137,6 +139,10 @@ static void judgement_run(struct wwri_item *item) {
   free(judgement);
 }
 
+static void judgement_drop(struct wwri_item *item) {
+  free(WWRI_CONTAINER(item, struct judgement, item));
+}
+
 void wwri_feed_verdict(struct wwri_bus_sub *sub,
                        const struct wwri_verdict *verdict) {
   struct wwri_feed *feed = WWRI_CONTAINER(sub, struct wwri_feed, sub);
@@ -151,6 +157,8 @@ void wwri_feed_verdict(struct wwri_bus_sub *sub,
   *judgement =
       (struct judgement){.feed = feed, .verdict = *verdict, .report = report};
   judgement->item.shard = feed->shard;
+  judgement->item.feed = feed;
+  judgement->item.drop = judgement_drop;
   judgement->item.run = judgement_run;
   wwri_item_send(&judgement->item);
 }

@@ -31,14 +31,17 @@ static bool too_early(struct wwr_server *server) {
   uint64_t now = wwri_loop_now_ms(loop_of(server));
   bool full = false;
   for (size_t i = 0; i < server->shard_count; i++) {
-    full |= atomic_load(&server->shards[i].channels.waiting) > WWRI_ITEMS_SOFT;
+    full |=
+        atomic_load(&server->shards[i].channels.waiting) > channels->items_soft;
   }
   if (!full) {
     channels->run.late_since_ms = 0;
     return false;
   }
   if (!channels->run.late_since_ms) channels->run.late_since_ms = now;
-  return now - channels->run.late_since_ms < WWRI_SOFT_WAIT_MS;
+  if (now - channels->run.late_since_ms < WWRI_SOFT_WAIT_MS) return true;
+  channels->run.late_since_ms = now; /* a little, and wait again */
+  return false;
 }
 
 static void run_bus(struct wwr_server *server) {
@@ -167,6 +170,10 @@ wwr_err wwri_channels_init(struct wwr_server *server) {
   atomic_init(&channels->health, UNHEARD);
   channels->run.told_health = UNHEARD;
   channels->linger_ms = WWRI_LINGER_MS;
+  channels->stuck_ms = WWRI_STUCK_MS;
+  channels->crowd_ms = WWRI_CROWD_MS;
+  channels->items_soft = WWRI_ITEMS_SOFT;
+  channels->items_max = WWRI_ITEMS_MAX;
   channels->press_bytes = server->opts.max_queued_bytes / 4;
   channels->run.mail.fn = run_arrived;
   channels->health_mail.fn = health_arrived;

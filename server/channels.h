@@ -31,9 +31,10 @@ enum {
   WWRI_PACE_MS = 5,        /* look again whether queues have drained */
   WWRI_STUCK_MS = 5000,    /* a queue that has not drained for so long no longer
                               holds a repair */
+  WWRI_CROWD_MS = 1000,    /* ... and no longer holds a burst */
   WWRI_OWN_WAIT_MS = 1000, /* a publisher's `done` waits for its own message */
   WWRI_PRESENCE_MS = 20,   /* changes of presence are gathered */
-  WWRI_RETRY_MS = 500,     /* ... and repeated when the bus refused them */
+  WWRI_RETRY_MS = 200,     /* ... and repeated when the bus refused them */
   WWRI_LEAVE_WAIT_MS = 2000, /* the shutdown waits for the last of them */
   /* What waits for one shard before the bus is not run for a while (so that its
    * publishers feel it), and before messages are lost, with a verdict. */
@@ -47,8 +48,10 @@ struct wwri_item {
   struct wwri_mail mail;
   struct wwri_list node;
   struct wwri_shard *shard;
-  uint32_t bytes;                      /* it costs: of a message; else 0 */
-  void (*run)(struct wwri_item *item); /* on the shard's loop, in order */
+  struct wwri_feed *feed;               /* whose order it keeps; NULL: none */
+  uint32_t bytes;                       /* it costs: of a message; else 0 */
+  void (*run)(struct wwri_item *item);  /* on the shard's loop, in order */
+  void (*drop)(struct wwri_item *item); /* instead, at the end; may be NULL */
 };
 
 enum wwri_feed_state {
@@ -75,6 +78,9 @@ struct wwri_feed {
   unsigned open;            /* joins under way */
   struct wwri_logid last;   /* the last message that arrived here */
   struct wwri_logid newest; /* of the readers' `from` */
+  struct wwri_list backlog; /* items, while `crowded`, and behind them */
+  struct wwri_list pent;    /* in the shard's `pent` while there is a backlog */
+  bool crowded; /* its readers' queues are full, see channel_pace.c */
   struct wwri_list waiting; /* subscriptions, until the feed is up */
   struct wwri_list held;    /* publications, until their message is here */
   struct wwri_timer linger;
@@ -82,6 +88,7 @@ struct wwri_feed {
   struct wwri_timer own_wait;
   struct wwri_bus_op leave;
   struct wwri_item left;
+  wwr_err left_err;
   bool pressed; /* the bus was told; under channels.lock */
   struct {      /* what could not even be queued; under channels.lock */
     struct wwri_item item;
@@ -128,6 +135,7 @@ struct wwri_shard_channels {
   atomic_ullong waiting; /* bytes of items that were not run yet */
   struct wwri_map feeds; /* loop only, as the rest */
   struct wwri_list inflow;
+  struct wwri_list pent;       /* feeds with a backlog */
   struct wwri_flusher flusher; /* renews the credit */
   int64_t credit;              /* bytes that may be sent before a flush */
 };
@@ -154,9 +162,13 @@ struct wwri_presence {
 /** Part of a server. */
 struct wwri_channels {
   struct wwr_bus *bus;
-  struct wwr_bus *own;  /* the same, when we made it */
-  uint64_t process;     /* random: names us as a sender */
-  uint32_t linger_ms;   /* WWRI_LINGER_MS; tests are in a hurry */
+  struct wwr_bus *own; /* the same, when we made it */
+  uint64_t process;    /* random: names us as a sender */
+  uint32_t linger_ms;  /* WWRI_...; tests are in a hurry */
+  uint32_t stuck_ms;
+  uint32_t crowd_ms;
+  uint64_t items_soft;
+  uint64_t items_max;
   uint32_t press_bytes; /* of a shard's items: then repairs wait */
   atomic_bool open;     /* calls of the bus may succeed */
   atomic_ulong calls;   /* promised callbacks that are not done yet */
@@ -189,7 +201,7 @@ struct wwri_channels {
   } run;
 };
 
-/* --- channels.c: life, the bus's thread, health --------------------------- */
+/* --- channels.c: life, the bus's thread, health -------------------------- */
 
 /** Make the local bus when none is given. Errors: WWR_E_NOMEM, WWR_E_IO (no
  * randomness). */
@@ -226,8 +238,7 @@ const char *wwri_channels_refusal(struct wwr_server *server);
 /** Not ready: writes the reason, at most `cap` bytes with its NUL. */
 bool wwri_channels_ready(struct wwr_server *server, char *reason, size_t cap);
 
-/* --- channel_opts.c --------------------------------------------------------
- */
+/* --- channel_opts.c ------------------------------------------------------ */
 
 void wwri_channel_cache_init(struct wwri_channel_cache *cache);
 void wwri_channel_cache_deinit(struct wwri_channel_cache *cache);
@@ -236,22 +247,23 @@ void wwri_channel_cache_deinit(struct wwri_channel_cache *cache);
 void wwri_channel_opts(struct wwr_server *server, struct wwr_view channel,
                        struct wwr_channel_opts *out);
 
-/* --- channel_items.c: from the bus to a shard, in order --------------------
- */
+/* --- channel_items.c: from the bus to a shard, in order ------------------ */
 
 void wwri_shard_channels_init(struct wwri_shard *shard);
 
 /** Hand an item over: it runs now or later. Bus thread. */
 void wwri_item_send(struct wwri_item *item);
 
-/** True when a message may be handed out at once. Any thread. */
-bool wwri_shard_may_act(struct wwri_shard *shard);
+/** True when a message of the feed may be handed out at once. Any thread. */
+bool wwri_feed_may_act(struct wwri_feed *feed);
+
+/** Run what waits in the feed, as long as its readers take it. Loop thread. */
+void wwri_feed_drain(struct wwri_feed *feed);
 
 /** Bytes were sent to connections. Loop thread. */
 void wwri_shard_spend(struct wwri_shard *shard, size_t bytes);
 
-/* --- channel_feed.c: feeds and their readers; loop thread ------------------
- */
+/* --- channel_feed.c: feeds and their readers; loop thread ---------------- */
 
 struct wwri_feed *wwri_feed_find(struct wwri_shard *shard,
                                  struct wwr_view channel);
@@ -298,14 +310,13 @@ void wwri_conn_session_changed(struct wwr_conn *conn);
 /** Free a shard's feeds; no loop runs any more. */
 void wwri_shard_channels_deinit(struct wwri_shard *shard);
 
-/* --- channel_subscribe.c ---------------------------------------------------
- */
+/* --- channel_subscribe.c ------------------------------------------------- */
 
-/** The feed left the bus: begin again with who waits, or free it. */
-void wwri_feed_left(struct wwri_feed *feed);
+/** The feed left the bus (or, with an error, the bus is closed): begin again
+ * with who waits, or free it. */
+void wwri_feed_left(struct wwri_feed *feed, wwr_err err);
 
-/* --- channel_deliver.c -----------------------------------------------------
- */
+/* --- channel_deliver.c --------------------------------------------------- */
 
 /** Receivers of a feed at the bus. Bus thread. */
 void wwri_feed_deliver(struct wwri_bus_sub *sub,
@@ -314,8 +325,11 @@ void wwri_feed_deliver(struct wwri_bus_sub *sub,
 /** A verdict of our own: a message could not be handed over. Bus thread. */
 void wwri_feed_lose(struct wwri_feed *feed, struct wwri_logid id);
 
-/* --- channel_pace.c: repairs wait for slow queues --------------------------
- */
+/* --- channel_pace.c: what waits for slow queues -------------------------- */
+
+/** So many readers' queues are over half full: hold the feed if most are. Loop
+ * thread. */
+void wwri_feed_crowd(struct wwri_feed *feed, size_t full);
 
 /** Queues are full: the bus holds repairs. Loop or bus thread; wwri_feed_pace()
  * must follow on the loop. */
@@ -330,8 +344,7 @@ void wwri_feed_repace(struct wwri_feed *feed);
 /** Let the bus go on. Loop thread. */
 void wwri_feed_unpress(struct wwri_feed *feed);
 
-/* --- channel_verdict.c -----------------------------------------------------
- */
+/* --- channel_verdict.c --------------------------------------------------- */
 
 void wwri_feed_verdict(struct wwri_bus_sub *sub,
                        const struct wwri_verdict *verdict);
@@ -341,15 +354,13 @@ void wwri_feed_verdict(struct wwri_bus_sub *sub,
 void wwri_feed_judge(struct wwri_feed *feed, const struct wwri_verdict *verdict,
                      bool report);
 
-/* --- channel_publish.c -----------------------------------------------------
- */
+/* --- channel_publish.c --------------------------------------------------- */
 
 /** The feed's messages up to feed->last are here, or (`all`) none will come
  * soon: publications that waited are done. Loop thread. */
 void wwri_feed_release(struct wwri_feed *feed, bool all);
 
-/* --- channel_presence.c ----------------------------------------------------
- */
+/* --- channel_presence.c -------------------------------------------------- */
 
 void wwri_presence_init(struct wwr_server *server);
 void wwri_presence_deinit(struct wwr_server *server);
@@ -370,8 +381,7 @@ void wwri_presence_flush(struct wwr_server *server,
                          const struct wwr_view *channel);
 bool wwri_presence_settled(const struct wwr_server *server);
 
-/* --- channel_ask.c ---------------------------------------------------------
- */
+/* --- channel_ask.c ------------------------------------------------------- */
 
 /** Messages copied into one block. */
 struct wwri_messages {

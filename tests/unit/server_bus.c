@@ -24,6 +24,8 @@ struct call {
 struct known_sub {
   struct wwri_list node;
   struct wwri_bus_sub *sub;
+  void (*done)(struct wwri_bus_op *op, const struct wwri_bus_result *result);
+  void *user;
   size_t len;
   char name[WWRI_CHANNEL_MAX];
 };
@@ -49,12 +51,27 @@ static void wake(struct test_bus *bus) {
   pthread_cond_broadcast(&fix.changed);
 }
 
-/* --- The bus thread --------------------------------------------------------
- */
+/* --- The bus thread ------------------------------------------------------ */
+
+static void unlearn(struct test_bus *bus, const struct wwri_bus_sub *sub);
+
+/* Of a sub whose subscribe failed nothing is left. */
+static void subscribed(struct wwri_bus_op *op,
+                       const struct wwri_bus_result *result) {
+  struct known_sub *known = op->user;
+  op->done = known->done;
+  op->user = known->user;
+  if (result->err != WWR_OK) unlearn(fix.bus, known->sub);
+  op->done(op, result);
+}
 
 static void learn(struct test_bus *bus, const struct call *call) {
   struct known_sub *known = __real_malloc(sizeof *known);
   known->sub = call->sub;
+  known->done = call->op->done;
+  known->user = call->op->user;
+  call->op->done = subscribed;
+  call->op->user = known;
   known->len = call->channel.len;
   memcpy(known->name, call->channel.data, known->len);
   wwri_list_append(&bus->subs, &known->node);
@@ -104,7 +121,13 @@ static wwr_err forward(struct test_bus *bus, const struct call *call) {
 
 static void execute(struct test_bus *bus, struct call *call, wwr_err err) {
   bool certain = LOCKED(bus->fail_certain);
-  if (err == WWR_OK) err = forward(bus, call);
+  struct wwri_logid early = LOCKED(bus->early);
+  if (err == WWR_OK && call->kind == TEST_PUBLISH && early.offset) {
+    struct wwri_bus_result result = {.id = early};
+    call->op->done(call->op, &result);
+  } else if (err == WWR_OK) {
+    err = forward(bus, call);
+  }
   if (err != WWR_OK) {
     struct wwri_bus_result result = {.err = err, .certain = certain};
     call->op->done(call->op, &result);
@@ -182,8 +205,7 @@ static void run_on_bus(void (*fn)(struct test_bus *, void *), void *arg) {
   pthread_mutex_unlock(&fix.lock);
 }
 
-/* --- Ops -------------------------------------------------------------------
- */
+/* --- Ops ----------------------------------------------------------------- */
 
 static void on_wake(void *owner) {
   struct test_bus *bus = owner;
@@ -248,6 +270,7 @@ static wwr_err enqueue(struct wwr_bus *base, const struct call *call) {
   copy->member.member = copy_view(&at, call->member.member);
   pthread_mutex_lock(&fix.lock);
   bus->calls[call->kind]++;
+  if (call->kind == TEST_PRESENCE_SET) bus->present = call->member.connections;
   wwr_err err = bus->refuse[call->kind];
   if (bus->stopping) err = WWR_E_CLOSED;
   if (err == WWR_OK) wwri_list_append(&bus->queue, &copy->node);
@@ -393,8 +416,7 @@ void test_bus_free(void) {
   fix.bus = NULL;
 }
 
-/* --- What tests do ---------------------------------------------------------
- */
+/* --- What tests do ------------------------------------------------------- */
 
 void test_bus_hold(unsigned kinds) {
   pthread_mutex_lock(&fix.lock);

@@ -40,13 +40,16 @@ struct test_bus {
   wwr_err refuse[TEST_CALLS]; /* what the call returns at once */
   wwr_err fail[TEST_CALLS];   /* what it completes with instead */
   bool fail_certain;
-  int calls[TEST_CALLS]; /* that were made */
-  int done[TEST_CALLS];  /* carried out */
-  int held;              /* waiting now */
-  int pressed;           /* pressure(true) */
-  int released;          /* pressure(false) */
+  struct wwri_logid early; /* publish completes with this id, and nothing
+                              is delivered; {0, 0}: as usual */
+  int calls[TEST_CALLS];   /* that were made */
+  int done[TEST_CALLS];    /* carried out */
+  int held;                /* waiting now */
+  int pressed;             /* pressure(true) */
+  int released;            /* pressure(false) */
   int loads;
   uint64_t connections; /* of the last load */
+  uint32_t present;     /* of the last presence_set */
   bool draining;
   int closes;
   enum wwri_bus_health health;

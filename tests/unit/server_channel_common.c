@@ -23,8 +23,7 @@ int channel_main(int argc, char **argv, CU_TestInfo *tests) {
                   : fixture_main(argc, argv, tests);
 }
 
-/* --- Answers ---------------------------------------------------------------
- */
+/* --- Answers ------------------------------------------------------------- */
 
 static void add_text(struct answer *answer, struct wwr_view text) {
   size_t have = strlen(answer->texts);
@@ -94,8 +93,7 @@ void on_count(wwr_err err, uint64_t count, void *user_data) {
   pthread_mutex_unlock(&fix.lock);
 }
 
-/* --- Calls -----------------------------------------------------------------
- */
+/* --- Calls --------------------------------------------------------------- */
 
 static struct answer finished(struct answer *answer, wwr_err err) {
   CU_ASSERT_EQUAL_FATAL(err, WWR_OK);

@@ -4,8 +4,7 @@
 
 #include "server_channel_common.h"
 
-/* --- Subscribing and publishing --------------------------------------------
- */
+/* --- Subscribing and publishing ------------------------------------------ */
 
 static void a_message_reaches_its_subscribers(void) {
   channel_start();
@@ -217,8 +216,7 @@ static void so_many_channels_and_no_more(void) {
   CU_ASSERT_EQUAL(subscribe(conn, "d", 0).err, WWR_OK);
 }
 
-/* --- In hooks ---------------------------------------------------------------
- */
+/* --- In hooks ------------------------------------------------------------ */
 
 static void subscribe_first(struct wwr_conn *conn, void *user_data) {
   (void)user_data;
@@ -318,8 +316,7 @@ static void each_its_own_message_before_the_reply(void) {
   }
 }
 
-/* --- Order ------------------------------------------------------------------
- */
+/* --- Order --------------------------------------------------------------- */
 
 enum { MESSAGES = 300, WATCHERS = 4 };
 
@@ -393,12 +390,27 @@ static void all_see_one_order_in_traffic(void) {
   }
 }
 
-/* What one thread sends and then publishes arrives in that order. */
+static atomic_bool blocked;
+static int blocking;
+
+static void block(struct wwri_mail *mail) {
+  (void)mail;
+  note(&blocking);
+  while (atomic_load(&blocked)) sched_yield();
+}
+
+/* What one thread sends and then publishes arrives in that order, also when the
+ * loop finds all of it at once. */
 static void signals_and_messages_of_one_thread(void) {
   struct wwr_conn *conn;
+  struct wwri_mail mail = {.fn = block};
   channel_start();
   struct peer *peer = peer_connect_conn(&conn);
   (void)subscribe(conn, "room", 0);
+  blocking = 0;
+  atomic_store(&blocked, true);
+  wwri_loop_post(conn->shard->loop, &mail);
+  WAIT(blocking == 1);
   for (int i = 0; i < 100; i++) {
     struct wwr_payload text = wwr_payload_text("p");
     CU_ASSERT_EQUAL(wwr_conn_signal(conn, wwr_view_str("s"), NULL), WWR_OK);
@@ -407,6 +419,7 @@ static void signals_and_messages_of_one_thread(void) {
                            &text, NULL, NULL, NULL),
         WWR_OK);
   }
+  atomic_store(&blocked, false);
   int signals = 0, messages = 0, early = 0;
   for (int i = 0; i < 200; i++) {
     struct wwri_msg msg = peer_next(peer);
@@ -418,8 +431,7 @@ static void signals_and_messages_of_one_thread(void) {
   CU_ASSERT_EQUAL(early, 0);
 }
 
-/* --- Much at once -----------------------------------------------------------
- */
+/* --- Much at once -------------------------------------------------------- */
 
 enum { BIG = 4000, BURST = 25, FLOOD = 100, QUEUE = 128 * 1024 };
 
@@ -471,21 +483,135 @@ static void a_burst_is_spread(void) {
   peer_expect_nothing(peer);
 }
 
+static void no_log(struct wwr_view channel, struct wwr_channel_opts *opts,
+                   void *user_data) {
+  (void)channel;
+  (void)user_data;
+  opts->logged = false;
+}
+
+static struct {
+  struct wwr_conn *late;
+  struct wwri_mail mail;
+  struct answer answer;
+  int nothing;
+} joining;
+
+static void do_nothing(struct wwri_mail *mail) {
+  (void)mail;
+  note(&joining.nothing);
+}
+
+/* Mail is waiting when the bus runs. */
+static void publish_then_subscribe(void *arg) {
+  (void)arg;
+  for (int i = 0; i < BURST; i++) publish_big();
+  if (wwr_conn_subscribe(joining.late, wwr_view_str("room"), 0, on_subscribed,
+                         &joining.answer)) {
+    note(&fix.broken);
+  }
+  joining.mail.fn = do_nothing;
+  wwri_loop_post(joining.late->shard->loop, &joining.mail);
+}
+
+/* Messages wait for mail and for credit; an answer waits behind them. Without
+ * ids nothing else would tell what is before the subscription. */
+static void an_answer_stays_behind_messages(void) {
+  fix.opts.max_queued_bytes = QUEUE;
+  fix.opts.io_threads = 1;
+  fix.opts.hooks.on_channel = no_log;
+  channel_start();
+  memset(&joining, 0, sizeof joining);
+  struct peer *early = connect_to("room");
+  struct peer *late = peer_connect_conn(&joining.late);
+  run_on(joining.late->shard->loop, publish_then_subscribe, NULL);
+  WAIT(joining.answer.calls == 1);
+  (void)publish("room", "x");
+  for (int i = 0; i < BURST; i++) (void)peer_expect(early, WWRI_SIGNAL_BINARY);
+  expect_message(early, "x");
+  expect_message(late, "x");
+}
+
 /* One who does not read is cut off; the others notice nothing. */
 static void a_slow_consumer_is_cut_off_alone(void) {
   fix.opts.max_queued_bytes = QUEUE;
   channel_start();
+  fix.server->channels.crowd_ms = 50;
   struct peer *slow = connect_to("room");
-  struct peer *fast = connect_to("room");
+  struct peer *fast[2] = {connect_to("room"), connect_to("room")};
   peer_pause(slow, true);
   for (int i = 0; i < FLOOD; i++) {
     publish_big();
-    CU_ASSERT_EQUAL_FATAL(peer_next(fast).type, WWRI_SIGNAL_BINARY);
+    CU_ASSERT_EQUAL_FATAL(peer_next(fast[0]).type, WWRI_SIGNAL_BINARY);
+    CU_ASSERT_EQUAL_FATAL(peer_next(fast[1]).type, WWRI_SIGNAL_BINARY);
   }
+  WAIT(fix.disconnected == 1);
   peer_pause(slow, false);
   peer_wait_closed(slow);
-  wait_subscribers("room", 1);
+  wait_subscribers("room", 2);
   CU_ASSERT_EQUAL(LOCKED(fix.reason), WWR_E_SLOW_CONSUMER);
+}
+
+static void publish_patiently(int number) {
+  static uint8_t bytes[BIG];
+  wwr_err err;
+  memcpy(bytes, &number, sizeof number);
+  struct wwr_payload payload = wwr_payload_binary(bytes, sizeof bytes);
+  do {
+    err = wwr_server_publish(fix.server, wwr_view_str("room"),
+                             wwr_view_str("m"), &payload, NULL, NULL, NULL);
+  } while (err == WWR_E_LIMIT && sched_yield() == 0);
+  if (err != WWR_OK) note(&fix.broken);
+}
+
+static void expect_numbers(struct peer *peer, int count) {
+  int wrong = 0;
+  for (int i = 0; i < count; i++) {
+    int number;
+    struct wwri_msg msg = peer_expect(peer, WWRI_SIGNAL_BINARY);
+    memcpy(&number, msg.payload.data.data, sizeof number);
+    wrong += number != i;
+  }
+  CU_ASSERT_EQUAL(wrong, 0);
+}
+
+/* More at once than queues of 256 KiB hold: nobody is cut off, nothing changes
+ * places, and the other channels go on. */
+static void a_burst_waits_for_those_who_read(void) {
+  enum { MANY = 1000 };
+  struct peer *peers[WATCHERS];
+  struct wwr_server_stats stats;
+  fix.opts.max_queued_bytes = 256 * 1024;
+  channel_start();
+  fix.server->channels.crowd_ms = 60000; /* however busy the machine is */
+  for (int i = 0; i < WATCHERS; i++) peers[i] = connect_to("room");
+  struct peer *other = connect_to("other");
+  for (int i = 0; i < WATCHERS; i++) peer_pause(peers[i], true);
+  for (int i = 0; i < MANY; i++) publish_patiently(i);
+  (void)publish("other", "x");
+  expect_message(other, "x");
+  settle();
+  CU_ASSERT_EQUAL(LOCKED(fix.disconnected), 0);
+  for (int i = 0; i < WATCHERS; i++) peer_pause(peers[i], false);
+  for (int i = 0; i < WATCHERS; i++) expect_numbers(peers[i], MANY);
+  wwr_server_stats(fix.server, &stats);
+  CU_ASSERT_EQUAL(stats.slow_consumers, 0);
+  CU_ASSERT_EQUAL(LOCKED(fix.disconnected), 0);
+}
+
+/* The server ends while a feed is held. */
+static void the_end_of_a_crowd(void) {
+  fix.opts.max_queued_bytes = 256 * 1024;
+  fix.opts.shutdown_timeout_ms = 1;
+  channel_start();
+  struct peer *peer = connect_to("room");
+  peer_pause(peer, true);
+  for (int i = 0; i < 500; i++) publish_patiently(i);
+  peer_abort(peer);
+  peer = connect_to("room");
+  peer_pause(peer, true);
+  for (int i = 0; i < 500; i++) publish_patiently(i);
+  settle();
 }
 
 static CU_TestInfo tests[] = {
@@ -508,7 +634,10 @@ static CU_TestInfo tests[] = {
     {"all see one order in traffic", all_see_one_order_in_traffic},
     {"signals and messages of one thread", signals_and_messages_of_one_thread},
     {"a burst is spread", a_burst_is_spread},
+    {"an answer stays behind messages", an_answer_stays_behind_messages},
     {"a slow consumer is cut off alone", a_slow_consumer_is_cut_off_alone},
+    {"a burst waits for those who read", a_burst_waits_for_those_who_read},
+    {"the end of a crowd", the_end_of_a_crowd},
     CU_TEST_INFO_NULL};
 
 int main(int argc, char **argv) {
