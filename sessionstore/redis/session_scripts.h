@@ -54,10 +54,10 @@ extern const char wwri_session_script_leave[];
 /** Destroy a session.
  * KEYS  as leave
  * ARGV  BOOT, CONNECTION, lease ms, V, how, channel P:c:!ctl, PEN, SEQ,
- *       envelope, entries and age (ms) to keep, expiry (ms). how: empty: if a
- * node that is alive has connections; else: in any case Reply "ok", V;
- * "nobody": nobody has, untouched; "missing" (with a V: such a one can't be put
- * back any more) */
+ *       envelope, entries and age (ms) to keep, expiry (ms)
+ *       how: empty: if a node that is alive has connections; else in any case
+ * Reply "ok", V; "nobody": nobody has, untouched; "missing"; "missing", V: it
+ *       can't be put back any more either */
 extern const char wwri_session_script_kill[];
 
 /** Set our counts of many sessions, renew their expiry.
