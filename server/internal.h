@@ -177,6 +177,8 @@ struct wwr_conn {
 
   /* Loop thread only. */
   struct wwri_pipe *pipe; /* NULL when GONE */
+  unsigned own_parcels;   /* sent on this loop, but still in its mail. Beside
+                             the pipe: a message looks at both */
   size_t slot;
   enum wwri_conn_state state;
   int concurrency;
@@ -187,12 +189,11 @@ struct wwr_conn {
   bool pumping;
   bool pump_posted;
   bool paused;
-  bool doubted;         /* silent for too long, at the first look */
-  bool close_asked;     /* `closing`, once its mail has arrived: what was sent
-                           before the close is out */
-  unsigned own_parcels; /* sent on this loop, but still in its mail */
-  uint16_t ending;      /* close code: nothing the peer sends counts any more,
-                           see wwri_conn_end() */
+  bool doubted;     /* silent for too long, at the first look */
+  bool close_asked; /* `closing`, once its mail has arrived: what was sent
+                       before the close is out */
+  uint16_t ending;  /* close code: nothing the peer sends counts any more,
+                       see wwri_conn_end() */
   wwr_err ending_reason;
   wwr_err reason;
   struct wwr_request *inbox_head;
