@@ -6,7 +6,8 @@
 
 #include "accounts.h"
 
-/** The channel of the room, and the messages that it keeps. */
+/** The channel of the room, how much of it can be asked for, and how long it is
+ * kept. */
 #define ROOM_CHANNEL "room"
 enum {
   ROOM_HISTORY_MAX = 256,

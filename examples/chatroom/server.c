@@ -55,7 +55,6 @@ static void on_channel(struct wwr_view channel, struct wwr_channel_opts *opts,
                        void *user_data) {
   (void)user_data;
   if (!wwr_view_equal(channel, wwr_view_str(ROOM_CHANNEL))) return;
-  opts->log_entries = ROOM_HISTORY_MAX;
   opts->log_age_ms = ROOM_HISTORY_AGE_MS;
   opts->presence = true; /* by "username", the sessions' only field */
 }
