@@ -27,6 +27,9 @@ struct wwr_options {
 bool wwri_option_set(struct wwr_options *options, size_t index,
                      const char *text, char reason[WWRI_REASON_MAX]);
 
+/** True when the command line or the file has set an option of this name. */
+bool wwri_option_given(const struct wwr_options *options, const char *name);
+
 /** The index of an option, or -1. */
 long wwri_option_find(const struct wwr_command *command, const char *name);
 

@@ -15,7 +15,8 @@
 #include "node_impl.h"
 
 enum {
-  SHARED_OPTIONS = 13,
+  OWN_OPTIONS = 14,
+  SHARED_OPTIONS = OWN_OPTIONS + WWRI_CLUSTER_OPTIONS,
   MAX_SECONDS_MS = 86400000, /* a day */
   MAX_CONNECTIONS = 10000000,
   QUEUE_SPARE_BYTES = 65536,
@@ -28,7 +29,7 @@ enum {
 
 static void fill_table(struct wwr_node *node, struct wwr_option *table) {
   struct wwr_server_opts *opts = node->opts;
-  const struct wwr_option shared[SHARED_OPTIONS] = {
+  const struct wwr_option shared[OWN_OPTIONS] = {
       {"listen", "HOST:PORT", "port 0 picks a free one", WWR_OPTION_TEXT,
        &node->listen, 0, 0},
       {"tls-cert", "FILE", "PEM certificate chain; makes it wss",
@@ -47,6 +48,8 @@ static void fill_table(struct wwr_node *node, struct wwr_option *table) {
        &opts->message_buffer_bytes, 32, 64 << 20},
       {"max-connections", "N", "0: as many as descriptors allow",
        WWR_OPTION_NUMBER, &opts->max_connections, 0, MAX_CONNECTIONS},
+      {"max-session-connections", "N", "of one session; 0: no limit",
+       WWR_OPTION_NUMBER, &opts->max_session_conns, 0, MAX_CONNECTIONS},
       {"origin", "ORIGIN", "let its pages connect, \"*\": any; repeatable",
        WWR_OPTION_LIST, &node->origins, 0, 0},
       {"log-level", "debug|info|warn|error|off", "how much to log on stderr",
@@ -57,6 +60,7 @@ static void fill_table(struct wwr_node *node, struct wwr_option *table) {
        WWR_OPTION_FILE, &node->config, 0, 0},
   };
   memcpy(table, shared, sizeof shared);
+  wwri_cluster_options(node, table + OWN_OPTIONS);
 }
 
 static int parse(struct wwr_node *node, int argc, char **argv) {
@@ -119,7 +123,8 @@ static int settle(struct wwr_node *node) {
   if (node->origins.count == 0 && node->origin) {
     node->origins = (struct wwr_option_list){&node->origin, 1};
   }
-  return check_tls(node);
+  int status = wwri_cluster_settle(node);
+  return status == WWR_GO_ON ? check_tls(node) : status;
 }
 
 static void block_signals(struct wwr_node *node) {
@@ -273,7 +278,10 @@ int wwr_node_open(struct wwr_node *node, struct wwr_server **server) {
   node->log = wwr_log_writer_sink(node->writer, node->log_level);
   node->opts->log = node_log(node);
   int status = new_transport(node);
-  if (status == WWR_GO_ON) status = new_store(node, &node->opts->log);
+  if (status == WWR_GO_ON) {
+    status = node->cluster_opts.url ? wwri_cluster_open(node)
+                                    : new_store(node, &node->opts->log);
+  }
   if (status == WWR_GO_ON) status = new_server(node);
   *server = node->server;
   return status;
@@ -286,6 +294,7 @@ void wwr_node_free(struct wwr_node *node) {
   } else {
     wwr_transport_free(node->transport);
   }
+  wwr_cluster_free(node->cluster);
   wwr_log_writer_free(node->writer);
   wwr_options_free(node->options);
   pthread_mutex_destroy(&node->reason.mutex);

@@ -2,6 +2,7 @@
 #ifndef WWRI_NODE_IMPL_H
 #define WWRI_NODE_IMPL_H
 
+#include <webwire/wwr_cluster.h>
 #include <webwire/wwr_websocket.h>
 
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct wwr_node {
   const char *origin; /* the item of `origins` by default */
   struct wwr_option_list origins;
   struct wwr_tls_server tls;
+  struct wwr_cluster_opts cluster_opts; /* url NULL: no cluster */
   enum wwr_log_level log_level;
   enum wwr_log_format log_format;
 
@@ -31,7 +33,8 @@ struct wwr_node {
   struct wwr_log log;              /* to the writer */
   struct wwr_transport *transport; /* the server owns it */
   struct wwr_server *server;
-  sigset_t signals; /* that wwr_node_run() waits for */
+  struct wwr_cluster *cluster; /* outlives the server */
+  sigset_t signals;            /* that wwr_node_run() waits for */
 
   /* Why the server could not start, as the log tells it. */
   struct {
@@ -39,6 +42,18 @@ struct wwr_node {
     char text[WWRI_REASON_MAX];
   } reason;
 };
+
+enum { WWRI_CLUSTER_OPTIONS = 5 };
+
+/** Fill the options of the cluster; sets their defaults. */
+void wwri_cluster_options(struct wwr_node *node, struct wwr_option *rows);
+
+/** What is wrong with them together. WWR_GO_ON or the exit status. */
+int wwri_cluster_settle(struct wwr_node *node);
+
+/** Join the cluster that the options name: bus and store go to node->opts.
+ * WWR_GO_ON or the exit status; then a line was printed. */
+int wwri_cluster_open(struct wwr_node *node);
 
 /** Sent to the main thread when the server has stopped. */
 #define WWRI_SIGNAL_STOPPED SIGUSR1

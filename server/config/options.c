@@ -91,6 +91,7 @@ bool wwri_option_set(struct wwr_options *options, size_t index,
   switch (option->kind) {
     case WWR_OPTION_FILE:
     case WWR_OPTION_TEXT:
+    case WWR_OPTION_SECRET:
       snprintf(reason, WWRI_REASON_MAX, "is empty");
       *(const char **)option->target = text;
       return *text != '\0';
@@ -118,6 +119,12 @@ long wwri_option_find(const struct wwr_command *command, const char *name) {
   return -1;
 }
 
+bool wwri_option_given(const struct wwr_options *options, const char *name) {
+  long index = wwri_option_find(options->command, name);
+  if (index < 0) return false;
+  return options->given[index].given || options->given[index].line > 0;
+}
+
 /* --- --help ------------------------------------------------------------- */
 
 static void print_default(const struct wwr_option *option) {
@@ -141,6 +148,7 @@ static void print_default(const struct wwr_option *option) {
       text = levels[*(const enum wwr_log_level *)option->target];
       break;
     case WWR_OPTION_LOG_FORMAT:
+    case WWR_OPTION_SECRET:
     case WWR_OPTION_LIST:
     case WWR_OPTION_FLAG:
     case WWR_OPTION_FILE:

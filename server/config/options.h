@@ -19,6 +19,7 @@ enum {
 /** What an option takes, and what its target is. */
 enum wwr_option_kind {
   WWR_OPTION_TEXT,       /**< const char *; lives as long as the options. */
+  WWR_OPTION_SECRET,     /**< The same, but never shown. */
   WWR_OPTION_LIST,       /**< struct wwr_option_list; may be given often. */
   WWR_OPTION_NUMBER,     /**< uint32_t, from min to max. */
   WWR_OPTION_SECONDS,    /**< uint32_t in milliseconds, from min to max;

@@ -77,7 +77,30 @@ static void wrong_options(void) {
       {{"--nonsense"}, "--nonsense"},
       {{"-x"}, "-x"},
       {{"extra"}, "extra"},
-      {{"--redis", "redis://127.0.0.1"}, "--redis"},
+      {{"--redis"}, "--redis"},
+      {{"--redis="}, "--redis"},
+      {{"--redis", "127.0.0.1:6379"}, "--redis"},
+      {{"--redis", "http://127.0.0.1"}, "--redis"},
+      {{"--redis", "redis://"}, "--redis"},
+      {{"--redis", "redis://127.0.0.1:70000"}, "--redis"},
+      {{"--redis", "redis://127.0.0.1/x"}, "--redis"},
+      {{"--redis", "redis://127.0.0.1?x=1"}, "--redis"},
+      {{"--redis", "unix://relative"}, "--redis"},
+      {{"--redis", "redis+sentinel://127.0.0.1"}, "--redis"},
+      {{"--redis", "rediss://127.0.0.1?ca_file=/nonexistent"}, "--redis"},
+      {{"--redis", "redis://127.0.0.1", "--sessions", "/tmp"}, "--sessions"},
+      {{"--redis", "redis://127.0.0.1", "--prefix", "a b"}, "--prefix"},
+      {{"--redis", "redis://127.0.0.1", "--prefix="}, "--prefix"},
+      {{"--redis", "redis://127.0.0.1", "--node-name", "\t"}, "--node-name"},
+      {{"--redis", "redis://127.0.0.1", "--hold", "0"}, "--hold"},
+      {{"--redis", "redis://127.0.0.1", "--hold", "61"}, "--hold"},
+      {{"--redis", "redis://127.0.0.1", "--lease", "15"}, "--lease"},
+      {{"--redis", "redis://127.0.0.1", "--lease", "601"}, "--lease"},
+      {{"--prefix", "x"}, "--prefix: needs --redis"},
+      {{"--node-name", "x"}, "--node-name: needs --redis"},
+      {{"--hold", "5"}, "--hold: needs --redis"},
+      {{"--lease", "50"}, "--lease: needs --redis"},
+      {{"--max-session-connections", "-1"}, "--max-session-connections"},
       {{"--admin", "127.0.0.1:0"}, "--admin"},
       {{"--help=1"}, "--help"},
       {{"--listen"}, "--listen"},
@@ -112,7 +135,38 @@ static void wrong_options(void) {
   for (size_t i = 0; i < 6; i++)
     CU_ASSERT_TRUE(ends(programs[i], cases[0].args, 2, cases[0].text));
   for (size_t i = 0; i < 3; i++)
-    CU_ASSERT_TRUE(ends(servers[i], cases[8].args, 2, cases[8].text));
+    CU_ASSERT_TRUE(ends(servers[i], cases[3].args, 2, cases[3].text));
+}
+
+/* A URL that may hold a password is never shown, right or wrong. */
+static void secrets_are_not_shown(void) {
+  static const char *const args[][5] = {
+      {"--redis", "redis://:hunter2@127.0.0.1:x"},
+      {"--redis", "redis://hunter2@127.0.0.1"},
+      {"--redis", "http://:hunter2@127.0.0.1"},
+      {"--redis", "redis://:hunter2@127.0.0.1", "--sessions", "/tmp"},
+      {"--redis", "redis://:hunter2@127.0.0.1", "--help"},
+      {"--config", NULL},
+  };
+  CU_ASSERT_TRUE_FATAL(wire_write_file(wire_path(&dir, "x.conf"),
+                                       "redis = \"redis://hunter2@x\";\n"));
+  for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
+    const char *own[6];
+    memcpy(own, args[i], sizeof args[i]);
+    own[5] = NULL;
+    if (!own[1]) own[1] = wire_path(&dir, "x.conf");
+    struct proc *proc = wire_program("echo-server", own);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
+    int status = proc_wait_exit(proc, WIRE_MS);
+    CU_ASSERT_EQUAL(status, own[2] && strcmp(own[2], "--help") == 0 ? 0 : 2);
+    char *out = proc_output(proc, PROC_STDOUT);
+    char *err = proc_output(proc, PROC_STDERR);
+    CU_ASSERT_PTR_NULL(strstr(out, "hunter2"));
+    CU_ASSERT_PTR_NULL(strstr(err, "hunter2"));
+    free(out);
+    free(err);
+    proc_free(proc);
+  }
 }
 
 static void wrong_client_options(void) {
@@ -149,7 +203,8 @@ static void wrong_files(void) {
       {"threads = 1;\nthreads = 2;\n", "x.conf:2"},
       {"origin = [1, 2];\n", "x.conf:1: origin"},
       {"config = \"y\";\n", "x.conf:1: config"},
-      {"redis = \"redis://x\";\n", "x.conf:1: redis"},
+      {"redis = \"redis://\";\n", "x.conf:1: redis"},
+      {"\nhold = 5;\n", "x.conf:2: hold: needs --redis"},
       {"\ntls-cert = \"/dev/null\";\n", "x.conf:2: tls-cert"},
       {"log-level = \"loud\";\n", "x.conf:1: log-level"},
   };
@@ -260,6 +315,7 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"help and version", help_and_version},
       {"wrong options", wrong_options},
+      {"secrets are not shown", secrets_are_not_shown},
       {"wrong client options", wrong_client_options},
       {"wrong files", wrong_files},
       {"good file", good_file},
