@@ -2,11 +2,10 @@
 # programs.
 if(TARGET echo-server)
   function(wire_test name)
-    wwr_test(wire_${name} SOURCES wire/${name}_test.c wire/wire.c wire/room.c
-             TIMEOUT 120
+    wwr_test(wire_${name} SOURCES wire/${name}_test.c wire/wire.c wire/room.c TIMEOUT 120
              LABELS wire)
     target_compile_definitions(wire_${name} PRIVATE
-      PROGRAMS="$<TARGET_FILE_DIR:echo-server>")
+      PROGRAMS="$<TARGET_FILE_DIR:echo-server>" SOURCES="${PROJECT_SOURCE_DIR}")
     add_dependencies(wire_${name} echo-server echo-client pubsub-server
                      pubsub-client chatroom-server chatroom-client)
   endfunction()
@@ -15,8 +14,10 @@ if(TARGET echo-server)
     wire_test(${name})
   endforeach()
   # Real clusters; skipped without redis-server or haproxy.
-  foreach(name IN ITEMS fixture)
-    wire_test(cluster_${name})
-    set_tests_properties(wire_cluster_${name} PROPERTIES SKIP_RETURN_CODE 77)
+  foreach(name IN ITEMS cluster_fixture cluster_chat cluster_session
+                        cluster_setup demo)
+    wire_test(${name})
+    set_tests_properties(wire_${name} PROPERTIES SKIP_RETURN_CODE 77
+                                                 TIMEOUT 240)
   endforeach()
 endif()
