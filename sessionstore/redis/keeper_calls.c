@@ -59,7 +59,7 @@ static void fill_kill(const struct wwri_keep *keep, const struct next *next,
     call->v = keep->removed;
     call->force = true;
   } else if (next->owed) {
-    call->any = keep->kill_any;
+    call->any = keep->kill_any || keep->count > 0;
     call->force = keep->kill_force;
   } else {
     call->any = next->op->last || keep->count > 0;
