@@ -116,6 +116,7 @@ struct redis_bus {
     struct wwri_list channels;
     struct wwri_list ready; /* to be written */
     unsigned passes;        /* under way */
+    bool pumping;           /* passes are being begun */
     struct wwri_timer renew_timer;
     struct wwri_list renewals; /* to be asked */
     bool renewing;

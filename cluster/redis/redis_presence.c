@@ -359,13 +359,18 @@ static void on_written(struct wwri_redis_call *call,
 
 /* --- which channel, and when --- */
 
+/* A pass that can't even be sent ends here, and there may be very many: no
+ * pump inside of a pump. */
 static void pump(struct redis_bus *bus) {
   struct wwri_list *node;
+  if (bus->presence.pumping) return;
   if (bus->stopping || !wwri_member_is_live(bus->member)) return;
+  bus->presence.pumping = true;
   while (bus->presence.passes < PASSES_MAX &&
          (node = wwri_list_pop(&bus->presence.ready))) {
     begin_pass(WWRI_CONTAINER(node, struct presence_channel, ready));
   }
+  bus->presence.pumping = false;
 }
 
 static bool is_unused(const struct presence_channel *channel) {

@@ -1,6 +1,6 @@
 # One node's membership in a cluster, against the real redis-server.
 if(TARGET wwr_cluster_redis)
-  foreach(name IN ITEMS member member_faults)
+  foreach(name IN ITEMS member member_faults presence_crowd)
     wwr_test(${name}_test
              SOURCES contract/${name}_test.c contract/member_rig.c
                      contract/redis_fixture.c
