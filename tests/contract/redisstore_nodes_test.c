@@ -256,9 +256,12 @@ static void one_key_one_session(void) {
 }
 
 static void too_long_to_send(void) {
-  struct rs_node *a = rs_up(0);
+  struct rs_node *a = rs_node(0);
   struct rs_op op;
-  size_t len = (15u << 20) + 1;
+  const size_t len = (15u << 20) + 1, good = 1u << 20;
+  a->opts.hold_ms = 20000;
+  a->opts.lease_ms = 40000;
+  rs_open(a);
   char *bytes = malloc(len + 1);
   CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
   memset(bytes, 'x', len);
@@ -266,7 +269,7 @@ static void too_long_to_send(void) {
   CU_ASSERT_EQUAL(rs_create(a, "abc"), WWR_OK);
   rs_begin_send(a, &op, "abc", bytes);
   CU_ASSERT_EQUAL(rs_end(&op), WWR_E_BUFFER_OVERFLOW);
-  bytes[len - 1] = '\0';
+  bytes[good] = '\0';
   rs_begin_send(a, &op, "abc", bytes);
   CU_ASSERT_EQUAL(rs_end(&op), WWR_OK);
   CU_ASSERT_TRUE(rs_wait(&a->received, 1));
