@@ -450,6 +450,8 @@ static void check_suspicion(struct wwri_channel *channel, uint64_t now_ms) {
 }
 
 void wwri_channel_run(struct wwri_channel *channel, uint64_t now_ms) {
+  /* Once it has passed it must not hide a later deadline. */
+  if (now_ms >= channel->retry_at_ms) channel->retry_at_ms = 0;
   if (channel->phase == WWRI_LIVE || channel->phase == WWRI_LAGGING) {
     wwri_channel_join_plain(channel);
   }

@@ -282,8 +282,17 @@ static void cut(struct world *world, bool silently) {
 static void isolate(struct world *world) {
   struct node *node = random_node(world);
   if (!node->alive) return;
-  node->isolated_until = world->now_ms + 500 + world_below(world, 6000);
+  uint64_t most = world_chance(world, 30) ? 25000 : 6000; /* over a lease */
+  node->isolated_until = world->now_ms + 500 + world_below(world, most);
   node->link.conns[0].blackhole = node->link.conns[1].blackhole = true;
+}
+
+/* Sometimes for longer than a lease. */
+static void pause_server(struct world *world) {
+  uint64_t most = world_chance(world, 30) ? 14000 : 8000;
+  uint64_t until = world->now_ms + 200 + world_below(world, most);
+  uint64_t last = world->end_of_faults_ms + 8000;
+  stand_still(&master_of(world)->paused_until, until < last ? until : last);
 }
 
 static void strike(struct world *world, enum fault fault) {
@@ -296,8 +305,7 @@ static void strike(struct world *world, enum fault fault) {
       isolate(world);
       break;
     case FAULT_PAUSE:
-      stand_still(&master_of(world)->paused_until,
-                  world->now_ms + 200 + world_below(world, 8000));
+      pause_server(world);
       break;
     case FAULT_RESTART:
     case FAULT_TRUNCATE:

@@ -210,11 +210,15 @@ void sessions_notice(struct node *node, const struct wwri_entry *entry) {
   struct notice notice;
   assert(entry->data.len == sizeof notice);
   memcpy(&notice, entry->data.data, sizeof notice);
+  oracle_trace(&node->world->oracle, "node %u: notice of s%u", node->proc,
+               notice.key);
   wwri_keeper_closed(node->keeper, sessions->keys[notice.key].id, notice.v,
                      now_of(sessions));
 }
 
 void sessions_doubt(struct node *node) {
+  oracle_trace(&node->world->oracle, "node %u: notices may be missing",
+               node->proc);
   wwri_keeper_verify(node->keeper, node->world->now_ms);
 }
 
@@ -437,15 +441,16 @@ void sessions_act(struct world *world) {
   struct node *node = world_random_awake(world);
   if (!node) return;
   struct client *client = random_client(sessions, node);
-  uint64_t what = world_below(world, 100);
+  unsigned ends = sessions->lasting ? 5 : 20; /* in 100 */
+  unsigned what = (unsigned)world_below(world, 100);
   if (what < 12) {
     create(sessions, node);
-  } else if (what < 65 || !client) {
-    restore(sessions, node);
-  } else if (what < 85) {
+  } else if (what < 12 + ends && client) {
     disconnect(sessions, client);
-  } else if (what < 96) {
+  } else if (what < 12 + ends + ends / 2 && client) {
     give_up(sessions, client);
+  } else if (what < 96) {
+    restore(sessions, node);
   } else {
     close_by_key(sessions, node);
   }
@@ -456,6 +461,7 @@ struct sessions *sessions_new(struct world *world) {
   struct sessions *sessions = calloc(1, sizeof *sessions);
   assert(sessions);
   sessions->world = world;
+  sessions->lasting = world_chance(world, 50);
   return sessions;
 }
 

@@ -33,6 +33,7 @@ struct key {
   uint64_t present_ms;   /* since when */
   bool dead;             /* destroyed, and it remembers that */
   uint32_t known[PROCS]; /* connections that it was told of and must respect */
+  bool forgot[PROCS];    /* ... and some that it was not, or forgot */
 };
 
 /* A connection, or a question that needs none. */
@@ -56,6 +57,7 @@ struct sessions {
   struct key keys[KEYS];
   unsigned key_count;
   struct client clients[CLIENTS];
+  bool lasting;   /* connections stay for long */
   uint64_t count; /* of operations */
   uint64_t pen_seq;
 

@@ -93,6 +93,24 @@ static void check_limit(struct sessions *sessions, unsigned proc, unsigned key,
   }
 }
 
+/* Counts come back only when a failover forgot them. */
+static void check_return(struct sessions *sessions, unsigned proc, unsigned key,
+                         const struct request *request,
+                         const struct session_row *before,
+                         const struct session_row *after) {
+  struct key *of = &sessions->keys[key];
+  uint32_t count = session_count(after, request->boot);
+  uint32_t sum = count + respected(sessions, key, proc);
+  bool forgot = of->forgot[proc];
+  if (count) of->forgot[proc] = false; /* told again */
+  if (forgot || of->max == 0 || sum <= of->max) return;
+  if (request->session->kind == WWRI_KEEP_ATTACH) return; /* is checked */
+  if (count <= session_count(before, request->boot)) return;
+  oracle_fail(&sessions->world->oracle,
+              "back over the limit: %s has %u connections of %u", of->name, sum,
+              of->max);
+}
+
 static void check_destroyed(struct sessions *sessions, unsigned proc,
                             unsigned key, const char *how) {
   uint32_t left =
@@ -182,7 +200,6 @@ static void on_session(struct model *model, struct server *server,
                        const struct session_answer *answer) {
   struct world *world = model->user;
   struct sessions *sessions = world->sessions;
-  (void)before;
   if (request) {
     oracle_trace(&world->oracle,
                  "server %u: session s%u, node %u, call %d count %u: %d (%u)",
@@ -194,7 +211,10 @@ static void on_session(struct model *model, struct server *server,
     check_granted(sessions, (unsigned)request->boot.hi, key, request, after,
                   answer);
   }
-  if (!is_master(world, server)) return;
+  if (!is_master(world, server)) {
+    if (request) sessions->keys[key].forgot[request->boot.hi] = true;
+    return;
+  }
   check_leases(sessions);
   if (!request) {
     expired(sessions, key);
@@ -202,10 +222,12 @@ static void on_session(struct model *model, struct server *server,
   }
   unsigned proc = (unsigned)request->boot.hi;
   check_call(sessions, proc, key, request->session, answer);
+  check_return(sessions, proc, key, request, before, after);
   note_present(sessions, key, after);
   sessions->keys[key].known[proc] = session_count(after, request->boot);
   if (after && after->exists) return;
   for (unsigned i = 0; i < PROCS; i++) sessions->keys[key].known[i] = 0;
+  if (!before || !before->exists) return;
   bool calm = world->now_ms >= world->oracle.prompt_from_ms;
   world_push(
       world, world->now_ms + (calm ? GONE_MS : REPAIRED_MS),
@@ -235,7 +257,10 @@ void sessions_data_changed(struct world *world) {
     note_present(sessions, i, row);
     for (unsigned proc = 0; proc < PROCS; proc++) {
       uint32_t counted = session_count(row, sessions->leases[proc].boot);
+      bool less = counted < key->known[proc] ||
+                  counted < sessions_real(sessions, proc, i);
       if (counted < key->known[proc]) key->known[proc] = counted;
+      if (less) key->forgot[proc] = true;
     }
   }
 }

@@ -1,12 +1,13 @@
 /* sim_main.c - run seeds of the simulation.
  *
  *   sim [--from S] [--seeds N] [--faults a,b] [--mutant R] [--sessions]
- * [--trace]
+ *       [--verbose] [--trace]
  *
  * Without --mutant every seed must pass; the first that does not is printed
- * with how to run it again. With --mutant R1, R3, R4, R7, R8 or fence that rule
- * is switched off, and some seed must fail, or the simulation proves nothing.
- */
+ * with how to run it again. With --mutant R1, R3, R4, R7, R8, R11, R12 or fence
+ * that rule is switched off, and some seed must fail, or the simulation proves
+ * nothing. --sessions: in every run rather than in half of them. --verbose: go
+ * on after a failure. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -147,7 +147,10 @@ static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
                       size_t count) {
   struct sub *owner = join->user;
   struct world *world = node_of_channel(channel)->world;
-  if (index_of_channel(channel) == CONTROL) return;
+  if (index_of_channel(channel) == CONTROL) {
+    sessions_doubt(node_of_channel(channel)); /* what was told before that? */
+    return;
+  }
   oracle_joined(&world->oracle, owner->receiver, from, history, count,
                 !owner->receiver->joined);
   owner->joining = false;
@@ -426,7 +429,7 @@ static void begin(struct world *world, const struct params *params) {
   world->model.published = net_published;
   world->model.added = added;
   sessions_watch(&world->model);
-  if (params->sessions) {
+  if (params->sessions || world_chance(world, 50)) {
     world->sessions = sessions_new(world);
   }
   for (unsigned i = 0; i < world->servers; i++) {

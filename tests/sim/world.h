@@ -36,7 +36,7 @@ struct params {
   uint64_t seed;
   uint32_t faults; /* bits of enum fault; 0: drawn from the seed */
   struct wwri_rules rules;
-  bool sessions;
+  bool sessions;      /* in every run; else in half of them */
   bool no_generation; /* mutant R1, of the model */
   bool no_pair;       /* mutant R4, of the link */
   bool no_fence;      /* mutant: late commands, of the model */

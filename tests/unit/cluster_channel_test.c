@@ -345,6 +345,32 @@ static void the_audit_allows_for_hints_under_way(void) {
   end(&f);
 }
 
+/* A refusal of long ago must not hide what is due. */
+static void an_old_refusal_hides_no_deadline(void) {
+  struct fixture f;
+  begin_live(&f);
+  CU_ASSERT_TRUE(wwri_channel_audit(&f.channel));
+  wwri_channel_failed(&f.channel, 1000);
+  CU_ASSERT_EQUAL(wwri_channel_deadline(&f.channel), 1100);
+  wwri_channel_run(&f.channel, 1100);
+  CU_ASSERT_EQUAL(wwri_channel_deadline(&f.channel), UINT64_MAX);
+  CU_ASSERT_TRUE(wwri_channel_audit(&f.channel));
+  struct wwri_entry top = entry(1, 6);
+  wwri_channel_topped(&f.channel, &top.pos, 6000);
+  CU_ASSERT_EQUAL(wwri_channel_deadline(&f.channel), 6200);
+  wwri_channel_run(&f.channel, 6200);
+  CU_ASSERT_EQUAL(f.channel.phase, WWRI_LAGGING);
+  wwri_channel_leave(&f.channel, &f.sub, 6300);
+  end(&f);
+  begin_live(&f);
+  CU_ASSERT_TRUE(wwri_channel_audit(&f.channel));
+  wwri_channel_failed(&f.channel, 1000);
+  wwri_channel_run(&f.channel, 1100);
+  wwri_channel_leave(&f.channel, &f.sub, 6300);
+  CU_ASSERT_EQUAL(wwri_channel_deadline(&f.channel), 11300);
+  end(&f);
+}
+
 static void a_duplicate_moves_the_position_only(void) {
   struct fixture f;
   begin_live(&f);
@@ -518,6 +544,7 @@ int main(int argc, char **argv) {
        what_was_read_before_the_pair_was_lost_does_not_count},
       {"the_audit_allows_for_hints_under_way",
        the_audit_allows_for_hints_under_way},
+      {"an_old_refusal_hides_no_deadline", an_old_refusal_hides_no_deadline},
       {"a_duplicate_moves_the_position_only",
        a_duplicate_moves_the_position_only},
       {"what_is_not_logged_passes_by", what_is_not_logged_passes_by},
