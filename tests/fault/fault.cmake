@@ -47,4 +47,23 @@ if(TARGET webwire_shared AND TARGET chatroom-server)
   target_link_libraries(cluster_faults PRIVATE webwire_shared wwr_testlib
     PkgConfig::HIREDIS PkgConfig::JANSSON Threads::Threads wwr_flags)
   add_dependencies(cluster_faults chatroom-server)
+
+  # One entry per row, so that each has its own time limit; one row at a time.
+  # Under a sanitizer those that stress different code of the nodes.
+  set(rows none "without data" "node killed" failover)
+  if(NOT WWR_SANITIZE)
+    list(APPEND rows stopped cut "with data" truncated "out of memory" evicted
+         repair "late replica" "node terminated" "node fenced" flapping)
+  endif()
+  foreach(row IN LISTS rows)
+    string(REPLACE " " "_" name ${row})
+    add_test(NAME cluster_fault_${name} COMMAND cluster_faults ${row})
+    list(APPEND entries cluster_fault_${name})
+  endforeach()
+  add_test(NAME cluster_fault_firewall
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/fault/in_netns.sh
+            $<TARGET_FILE:cluster_faults> firewall)
+  set_tests_properties(${entries} cluster_fault_firewall PROPERTIES
+    LABELS "fault;cluster" TIMEOUT 180 RESOURCE_LOCK cluster
+    SKIP_RETURN_CODE 77)
 endif()
