@@ -101,6 +101,7 @@ pause() {
 runs() {
   local one
   [ -n "${pid[$1]:-}" ] || return 1
+  (:) # in a trap bash hears of ended children only while it waits for one
   jobs -rp >"$work/jobs"
   while read -r one; do
     [ "$one" -ne "${pid[$1]}" ] || return 0
