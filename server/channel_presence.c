@@ -23,6 +23,7 @@ struct wwri_row {
   uint32_t sent; /* by the call under way, or the last */
   uint32_t told; /* what the bus has */
   bool busy;
+  bool unsure; /* it may have another number than `told` */
   size_t member_len;
   uint8_t member[];
 };
@@ -84,8 +85,12 @@ static struct wwri_row *row_for(struct wwr_server *server, struct place *place,
   return NULL;
 }
 
+static bool is_told(const struct wwri_row *row) {
+  return !row->unsure && row->told == row->count;
+}
+
 static void free_if_unneeded(struct wwri_row *row) {
-  if (row->count || row->told || row->busy) return;
+  if (row->count || row->busy || !is_told(row)) return;
   struct place *place = row->place;
   wwri_list_remove(&row->node);
   wwri_map_remove(&place->rows, member_of(row));
@@ -123,9 +128,10 @@ static void on_told(struct wwri_bus_op *op,
   } else if (result->err == WWR_E_CLOSED) {
     row->told = row->count; /* nobody is left to be told */
   } else {
+    row->unsure = true; /* the bus may remember it */
     presence->retry = true;
   }
-  if (row->told == row->count && result->err == WWR_OK) {
+  if (is_told(row) && result->err == WWR_OK) {
     free_if_unneeded(row);
   } else if (result->err != WWR_E_CLOSED) {
     mark(row);
@@ -149,6 +155,7 @@ static void send(struct wwri_row *row) {
   wwr_err err = set(row, &row->op);
   if (err == WWR_OK) {
     row->busy = true;
+    row->unsure = false;
     presence->open++;
   } else if (err != WWR_E_CLOSED) {
     presence->retry = true;
@@ -165,7 +172,7 @@ static void send_all(struct wwri_presence *presence) {
   while ((node = wwri_list_pop(&dirty))) {
     struct wwri_row *row = WWRI_CONTAINER(node, struct wwri_row, node);
     if (row->busy) continue;
-    if (row->told == row->count) {
+    if (is_told(row)) {
       free_if_unneeded(row);
     } else {
       send(row);
@@ -219,6 +226,7 @@ static bool hurry(struct wwr_view member, void *value, void *arg) {
     free(op);
     return false;
   }
+  row->unsure = true; /* and so told again, even what was told before */
   return true;
 }
 

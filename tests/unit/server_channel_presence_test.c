@@ -382,6 +382,41 @@ static void a_broadcast_to_all_but_one(void) {
   CU_ASSERT_EQUAL(stats.signals_out, 5);
 }
 
+static bool nothing_is_gathered(void) {
+  struct wwri_presence *presence = &fix.server->channels.presence;
+  pthread_mutex_lock(&presence->lock);
+  bool nothing = wwri_list_empty(&presence->dirty);
+  pthread_mutex_unlock(&presence->lock);
+  return nothing;
+}
+
+/* A question tells the bus a count out of turn, which is soon no longer true
+ * and was never to be told otherwise. */
+static void what_a_question_told_is_taken_back(void) {
+  struct wwr_conn *a, *b;
+  struct answer count = {0};
+  test_bus_use();
+  fixture_start();
+  (void)peer_connect_conn(&a);
+  wwr_conn_ref(a);
+  (void)peer_connect_conn(&b);
+  test_bus_hold(1u << TEST_PRESENCE_SET);
+  (void)subscribe(a, "room", 0);
+  WAIT(fix.bus->calls[TEST_PRESENCE_SET] == 1); /* one is there */
+  (void)subscribe(b, "room", 0);
+  CU_ASSERT_EQUAL(wwr_server_subscribers(fix.server, wwr_view_str("room"),
+                                         on_count, &count),
+                  WWR_OK);
+  WAIT(fix.bus->calls[TEST_PRESENCE_SET] == 2); /* two are */
+  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(b, wwr_view_str("room")), WWR_OK);
+  while (wwr_conn_channels(b) || !nothing_is_gathered()) settle();
+  test_bus_hold(0);
+  WAIT(count.calls == 1);
+  CU_ASSERT_EQUAL(count.err, WWR_OK);
+  wait_subscribers("room", 1);
+  wwr_conn_unref(a);
+}
+
 static CU_TestInfo tests[] = {
     {"members have the names of their sessions",
      members_have_the_names_of_their_sessions},
@@ -398,6 +433,7 @@ static CU_TestInfo tests[] = {
     {"a signal to a session", a_signal_to_a_session},
     {"no sessions", no_sessions},
     {"a broadcast to all but one", a_broadcast_to_all_but_one},
+    {"what a question told is taken back", what_a_question_told_is_taken_back},
     CU_TEST_INFO_NULL};
 
 int main(int argc, char **argv) {
