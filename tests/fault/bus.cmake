@@ -10,3 +10,14 @@ if(TARGET wwr_cluster_redis AND TARGET bus_redis_contract)
                              PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/contract)
   set_tests_properties(bus_faults_test PROPERTIES SKIP_RETURN_CODE 77)
 endif()
+# Ten servers of one process, with sessions.
+if(TARGET wwr_redisstore AND TARGET wwr_client)
+  wwr_test(ten_servers_test
+           SOURCES fault/ten_servers_test.c contract/redis_fixture.c
+           DEPS wwr_server wwr_client wwr_memory wwr_redisstore wwr_keeper
+                wwr_cluster_redis wwr_cluster wwr_session wwr_core
+           LIBS PkgConfig::HIREDIS LABELS fault TIMEOUT 300)
+  target_include_directories(ten_servers_test
+                             PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/contract)
+  set_tests_properties(ten_servers_test PROPERTIES SKIP_RETURN_CODE 77)
+endif()
