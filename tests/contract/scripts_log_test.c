@@ -66,7 +66,8 @@ static void test_entries(void) {
   int64_t t = sr_number(&sr.answer, 6), t1 = sr_number(&sr.answer, 15);
   sr_ask(&sr, "TIME");
   int64_t now = sr_number(&sr.answer, 0) * 1000;
-  CU_ASSERT(t <= t1 && t > now - 60000 && t1 < now + 1000);
+  /* The wall clock may be set back a little at any time. */
+  CU_ASSERT(t < t1 + 1000 && t > now - 60000 && t1 < now + 2000);
   CU_ASSERT_EQUAL(epoch_of(sr_entry_id(&sr, "ch", 0, id)),
                   epoch_of(sr_ask(&sr, "HGET w:{0}:m:ch e")));
 }
