@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "redis_fixture.h"
@@ -50,8 +51,9 @@ static bool start_sentinels(struct replicas *replicas) {
     const char *const args[] = {replicas->files[i], "--sentinel", NULL};
     redis_init(sentinel, args);
     sentinel->sentinel = true;
-    snprintf(replicas->files[i], sizeof replicas->files[i], "%s/s.conf",
-             sentinel->dir);
+    char dir[sizeof sentinel->dir]; /* gcc takes them for overlapping else */
+    memcpy(dir, sentinel->dir, sizeof dir);
+    snprintf(replicas->files[i], sizeof replicas->files[i], "%s/s.conf", dir);
     if (!write_file(replicas, i) || !redis_start(sentinel)) return false;
   }
   for (int i = 0; i < SENTINELS; i++) {
