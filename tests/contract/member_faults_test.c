@@ -71,7 +71,7 @@ static void away_for_less_than_the_hold_time(void) {
 static void away_for_longer(void) {
   two_and_a_receiver();
   redis_kill(&server);
-  struct rig_receiver late;
+  static struct rig_receiver late; /* until the bus is closed */
   struct rig_call *calls[] = {
       rig_publish(&nodes[0], "room", "b", true),
       rig_publish(&nodes[0], "room", "c", false),
@@ -358,7 +358,7 @@ static void a_channel_that_is_not_permitted_is_refused(void) {
   snprintf(nodes[0].url, sizeof nodes[0].url,
            "redis://node:secret@127.0.0.1:%u", server.port);
   rig_join(&nodes[0]);
-  struct rig_receiver other;
+  static struct rig_receiver other; /* until the bus is closed */
   CU_ASSERT_EQUAL(rig_end(rig_subscribe(&receiver, &nodes[0], "room", 0)),
                   WWR_E_REFUSED);
   CU_ASSERT_EQUAL(rig_end(rig_subscribe(&other, &nodes[0], "hall", 0)), WWR_OK);

@@ -148,7 +148,7 @@ static bool is_expiring(const char *key) {
 }
 
 static void every_key_expires(void) {
-  struct rig_receiver receiver;
+  static struct rig_receiver receiver; /* until the bus is closed */
   char text[8192], *save = NULL;
   rig_init(&nodes[0], &server, "ann");
   nodes[0].opts.prefix = "my-app_1";
@@ -171,7 +171,7 @@ static void every_key_expires(void) {
 }
 
 static void prefixes_keep_clusters_apart(void) {
-  struct rig_receiver receiver;
+  static struct rig_receiver receiver; /* until the bus is closed */
   join(0, "ann");
   rig_init(&nodes[1], &server, "bob");
   nodes[1].opts.prefix = "other";
@@ -189,7 +189,7 @@ static void prefixes_keep_clusters_apart(void) {
 static void ten_in_one_process(void) {
   static const char *const names[MANY] = {"n0", "n1", "n2", "n3", "n4",
                                           "n5", "n6", "n7", "n8", "n9"};
-  struct rig_receiver receivers[MANY];
+  static struct rig_receiver receivers[MANY]; /* until the bus is closed */
   char text[16];
   for (int i = 0; i < MANY; i++) {
     rig_init(&nodes[i], &server, names[i]);
@@ -264,7 +264,7 @@ static bool same_boot(struct rig_node *node, struct wwri_boot boot) {
 
 /* The thread stands still until the others take it for dead. */
 static void a_node_that_stood_still_has_a_new_life(void) {
-  struct rig_receiver receiver;
+  static struct rig_receiver receiver; /* until the bus is closed */
   struct rig_pause pause;
   join(0, "ann");
   join(1, "bob");
@@ -315,7 +315,7 @@ static void a_node_that_was_alone_is_not_missed(void) {
 /* As if a copy of this process beat as well. */
 static void a_clone_gets_an_id_of_its_own(void) {
   char line[200];
-  struct rig_receiver receiver;
+  static struct rig_receiver receiver; /* until the bus is closed */
   join(0, "ann");
   join(1, "bob");
   struct wwri_boot boot = wwri_member_boot(nodes[0].member);

@@ -155,7 +155,7 @@ static struct proc *chatter(int *node) {
 /* Its node goes: it is back by itself, by the same address, on another node,
  * with its session. */
 static void comes_back_after(void (*go)(struct cluster *cluster, int node)) {
-  int node;
+  int node = 0;
   struct proc *program = chatter(&node);
   CU_ASSERT_PTR_NOT_NULL_FATAL(program);
   struct rawws *witness = client((node + 1) % NODES);
