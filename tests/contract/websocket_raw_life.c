@@ -55,11 +55,6 @@ static void test_slow_reader_tls(void) {
   check_slow_reader();
 }
 
-static void test_slow_reader_tls_callback(void) {
-  raw_start_with(WWR_WRITE_CALLBACK, true);
-  check_slow_reader();
-}
-
 /* Frames larger than a TLS record and than lws' write limit. */
 static void check_large(void) {
   struct rawws *ws = raw_client(4096);
@@ -147,7 +142,6 @@ CU_TestInfo raw_sending[] = {
     {"slow reader", test_slow_reader},
     {"slow reader, callback", test_slow_reader_callback},
     {"slow reader, TLS", test_slow_reader_tls},
-    {"slow reader, TLS, callback", test_slow_reader_tls_callback},
     {"large frames", test_large_frames},
     {"large frames, TLS", test_large_frames_tls},
     {"slow consumer", test_slow_consumer},
