@@ -158,11 +158,7 @@ static wwr_err signal_in_hook(struct wwr_client *client, struct wwri_msg *msg,
 wwr_err wwr_client_signal(struct wwr_client *client, struct wwr_view name,
                           const struct wwr_payload *payload,
                           uint32_t timeout_ms) {
-  struct wwri_msg msg = {.type = WWRI_SIGNAL_BINARY, .name = name};
-  if (payload) {
-    msg.type = wwri_signal_type(payload->encoding);
-    msg.payload = *payload;
-  }
+  struct wwri_msg msg = wwri_signal_msg(name, payload);
   if (wwri_loop_is_current(client->loop)) {
     return signal_in_hook(client, &msg, timeout_ms);
   }

@@ -99,6 +99,18 @@ const char *wwri_msg_type_name(unsigned type);
 static inline enum wwri_msg_type wwri_signal_type(enum wwr_encoding encoding) {
   return (enum wwri_msg_type)(WWRI_SIGNAL_BINARY + (int)encoding);
 }
+
+/** A signal to encode; views stay borrowed. `payload` NULL: an empty binary
+ * one. Not checked. */
+static inline struct wwri_msg wwri_signal_msg(
+    struct wwr_view name, const struct wwr_payload *payload) {
+  struct wwri_msg msg = {.type = WWRI_SIGNAL_BINARY, .name = name};
+  if (!payload) return msg;
+  msg.type = wwri_signal_type(payload->encoding);
+  msg.payload = *payload;
+  return msg;
+}
+
 static inline enum wwri_msg_type wwri_request_type(enum wwr_encoding encoding) {
   return (enum wwri_msg_type)(WWRI_REQUEST_BINARY + (int)encoding);
 }

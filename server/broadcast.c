@@ -70,11 +70,7 @@ wwr_err wwr_server_broadcast_except(struct wwr_server *server,
                                     const struct wwr_conn *except,
                                     struct wwr_view name,
                                     const struct wwr_payload *payload) {
-  static const struct wwr_payload none = {.encoding = WWR_BINARY};
-  if (!payload) payload = &none;
-  struct wwri_msg msg = {.type = wwri_signal_type(payload->encoding),
-                         .name = name,
-                         .payload = *payload};
+  struct wwri_msg msg = wwri_signal_msg(name, payload);
   struct wwri_frame *frame;
   if (!wwri_server_is_running(server)) return WWR_E_CLOSED;
   wwr_err err =

@@ -38,9 +38,7 @@ static wwr_err frame_of(struct wwr_server *server,
                         const struct wwri_bus_message *message,
                         struct wwri_frame **out) {
   struct wwri_frame **kept = &server->channels.bus_thread.frame;
-  struct wwri_msg msg = {.type = wwri_signal_type(message->payload.encoding),
-                         .name = message->name,
-                         .payload = message->payload};
+  struct wwri_msg msg = wwri_signal_msg(message->name, &message->payload);
   if (*kept && is_same(*kept, &msg)) {
     *out = wwri_frame_ref(*kept);
     return WWR_OK;

@@ -118,9 +118,7 @@ static wwr_err check(struct wwr_server *server, struct wwr_view channel,
                      struct wwr_view name, const struct wwr_payload *payload) {
   wwr_err err = wwri_channels_check(server, channel);
   if (err != WWR_OK) return err;
-  struct wwri_msg msg = {.type = wwri_signal_type(payload->encoding),
-                         .name = name,
-                         .payload = *payload};
+  struct wwri_msg msg = wwri_signal_msg(name, payload);
   return wwri_check(&msg, server->opts.message_buffer_bytes);
 }
 
@@ -129,13 +127,12 @@ wwr_err wwr_server_publish(struct wwr_server *server, struct wwr_view channel,
                            const struct wwr_payload *payload,
                            const struct wwr_conn *except, wwr_publish_done done,
                            void *user_data) {
-  static const struct wwr_payload none = {.encoding = WWR_BINARY};
   struct wwr_channel_opts opts;
-  if (!payload) payload = &none;
   wwr_err err = check(server, channel, name, payload);
   if (err != WWR_OK) return err;
   wwri_channel_opts(server, channel, &opts);
-  struct wwri_bus_publish what = {.name = name, .payload = *payload};
+  struct wwri_bus_publish what = {.name = name};
+  if (payload) what.payload = *payload;
   if (except) {
     what.sender = (struct wwri_sender){server->channels.process, except->id};
   }

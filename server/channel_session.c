@@ -93,14 +93,10 @@ wwr_err wwr_server_signal_session(struct wwr_server *server,
                                   struct wwr_view key, struct wwr_view name,
                                   const struct wwr_payload *payload,
                                   wwr_signal_done done, void *user_data) {
-  static const struct wwr_payload none = {.encoding = WWR_BINARY};
   struct wwri_frame *frame;
   if (!server->store) return WWR_E_SESSIONS_DISABLED;
   if (!atomic_load(&server->channels.open)) return WWR_E_CLOSED;
-  if (!payload) payload = &none;
-  struct wwri_msg msg = {.type = wwri_signal_type(payload->encoding),
-                         .name = name,
-                         .payload = *payload};
+  struct wwri_msg msg = wwri_signal_msg(name, payload);
   wwr_err err =
       wwri_encode_frame(&msg, server->opts.message_buffer_bytes, &frame);
   if (err != WWR_OK) return err;

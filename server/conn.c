@@ -429,11 +429,7 @@ void wwri_conn_reply_plain(struct wwr_conn *conn, enum wwri_msg_type type,
 
 wwr_err wwr_conn_signal(struct wwr_conn *conn, struct wwr_view name,
                         const struct wwr_payload *payload) {
-  static const struct wwr_payload none = {.encoding = WWR_BINARY};
-  if (!payload) payload = &none;
-  struct wwri_msg msg = {.type = wwri_signal_type(payload->encoding),
-                         .name = name,
-                         .payload = *payload};
+  struct wwri_msg msg = wwri_signal_msg(name, payload);
   return wwri_conn_send_msg(conn, &msg);
 }
 
