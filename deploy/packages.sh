@@ -11,9 +11,12 @@ WWR_PACKAGES=(
 # What a cluster runs on: each is called like its program.
 WWR_CLUSTER_PACKAGES=(redis-server haproxy)
 # Without these some checks are skipped.
-# shellcheck disable=SC2034
 WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind
-  "${WWR_CLUSTER_PACKAGES[@]}")
+  iptables iproute2 "${WWR_CLUSTER_PACKAGES[@]}")
+# And without these the tests of the JavaScript client and of the chat page.
+# Asked for by their programs: Node.js often comes from elsewhere.
+# shellcheck disable=SC2034
+WWR_JS_PACKAGES=(nodejs npm chromium)
 # The same as pkg-config and the shell know them.
 WWR_MODULES=(libwebsockets libuv openssl hiredis jansson libconfig cunit)
 WWR_COMMANDS=(cc c++ cmake ninja pkg-config openssl)
@@ -74,12 +77,27 @@ wwr_apt_install() {
     apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
+# Those of WWR_JS_PACKAGES whose programs can't be found. A Node.js that did not
+# come from Debian stays alone: Debian's npm would bring its own beside it.
+wwr_missing_js_packages() {
+  if ! command -v node >/dev/null 2>&1; then
+    echo nodejs
+    echo npm
+  elif ! command -v npm >/dev/null 2>&1 &&
+    [[ $(dpkg-query -W -f='${Version}' nodejs 2>/dev/null) == *+dfsg* ]]; then
+    echo npm
+  fi
+  command -v "${CHROMIUM:-chromium}" >/dev/null 2>&1 || echo chromium
+}
+
 # What some checks need, if it can be had without asking; never fails.
 wwr_prepare_optional() {
-  local missing=()
+  local missing=() js=()
   wwr_is_debian && [ "$(id -u)" -eq 0 ] || return 0
   mapfile -t missing < <(wwr_missing_packages "${WWR_OPTIONAL_PACKAGES[@]}")
+  mapfile -t js < <(wwr_missing_js_packages)
   [ ${#missing[@]} -eq 0 ] || wwr_apt_install 1 "${missing[@]}" || true
+  [ ${#js[@]} -eq 0 ] || wwr_apt_install 1 "${js[@]}" || true
 }
 
 # wwr_prepare YES: everything that building needs is there afterwards, or false

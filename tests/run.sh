@@ -13,7 +13,8 @@ usage: tests/run.sh [OPTION...]
   --filter REGEX             only the tests whose names match
   --build-dir DIR            default: build-test, build-asan or build-tsan
   --no-install               don't install missing packages
-  --yes                      install them without asking
+  --yes                      install them without asking, and what some tests
+                             can do without
   --help                     this text
 
 Compilers are taken from CC and CXX when these are set.
@@ -69,6 +70,7 @@ trap 'exit 130' INT TERM
 
 if [ $install -eq 1 ]; then
   wwr_prepare "$yes" || exit 1
+  [ "$yes" -eq 0 ] || wwr_prepare_optional
 fi
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}
@@ -135,7 +137,8 @@ passed=$(results | grep -c '^pass ' || true)
 failed=$(results | grep -c '^fail ' || true)
 skipped=$(results | sed -n 's/^skip //p' | paste -sd' ' -)
 if [ -n "$skipped" ]; then
-  echo "skipped: $skipped (install ${WWR_OPTIONAL_PACKAGES[*]} for all)"
+  wanted="${WWR_OPTIONAL_PACKAGES[*]} ${WWR_JS_PACKAGES[*]}"
+  echo "skipped: $skipped (install $wanted for all)"
 fi
 if [ "$ctest_status" -ne 0 ] && [ "$failed" -eq 0 ]; then
   failed=1

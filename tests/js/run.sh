@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# run.sh packages DIR      install what the tests need into DIR (npm ci)
+# run.sh test DIR FILE     run a test file with that
+#
+# Exit 77: not possible here, with the reason as the last line. Where the
+# system's own Node.js is too old, DIR gets a newer one.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+OLDEST=20 # what the tests are written for
+LIMIT=180 # seconds for one npm ci
+what=$1 modules=$2
+
+skip() {
+  echo "skipped: $1"
+  exit 77
+}
+
+# node_is_good PROGRAM: it runs, and is new enough.
+node_is_good() {
+  local version
+  version=$("$1" --version 2>/dev/null) || return 1
+  version=${version#v}
+  [ "${version%%.*}" -ge $OLDEST ]
+}
+
+# Sets `node`, or skips.
+find_node() {
+  local candidate
+  for candidate in node "$modules"/node/node_modules/node-linux-*/bin/node; do
+    node=$(command -v "$candidate") || continue
+    ! node_is_good "$node" || return 0
+  done
+  skip "no Node.js $OLDEST or newer"
+}
+
+# install FROM TO: unless TO already has what FROM's lock says.
+install() {
+  local log=$2/npm.log status=0
+  mkdir -p "$2"
+  cp "$1/package.json" "$1/package-lock.json" "$1/.npmrc" "$2"
+  ! cmp -s "$1/package-lock.json" "$2/installed" || return 0
+  rm -f "$2/installed"
+  (cd "$2" && timeout --kill-after=5 $LIMIT npm ci --no-progress \
+    --fetch-retries=2 --fetch-timeout=30000) >"$log" 2>&1 || status=$?
+  if [ $status -eq 0 ]; then
+    cp "$1/package-lock.json" "$2/installed"
+    return 0
+  fi
+  tail -n 20 "$log"
+  [ $status -lt 124 ] || skip "npm did not finish within $LIMIT s"
+  if grep -qE 'EAI_AGAIN|ENOTFOUND|ECONN|ETIMEDOUT|EIDLETIMEOUT|ENETUNREACH|EHOSTUNREACH|ENOTCACHED|network' "$log"
+  then
+    skip "npm does not reach its registry"
+  fi
+  exit 1
+}
+
+case $what in
+  packages)
+    command -v npm >/dev/null 2>&1 || skip "no npm"
+    command -v node >/dev/null 2>&1 || skip "no Node.js"
+    install "$here" "$modules"
+    node_is_good node || install "$here/node" "$modules/node"
+    find_node
+    ;;
+  test)
+    find_node
+    [ -e "$modules/installed" ] || skip "no JavaScript packages (js_packages)"
+    export WWR_JS_MODULES=$modules
+    exec "$node" --test-reporter=spec "$3"
+    ;;
+esac
