@@ -1,7 +1,6 @@
 # Against the real redis-server; without one they are skipped.
 if(TARGET wwr_redis)
-  set(redis_fixture contract/redis_fixture.c contract/redis_rig.c
-      contract/redis_cert.c)
+  set(redis_fixture contract/redis_fixture.c contract/redis_rig.c)
   foreach(name IN ITEMS link faults login sentinel)
     wwr_test(redis_${name}_test
              SOURCES contract/redis_${name}_test.c ${redis_fixture}

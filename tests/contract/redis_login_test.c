@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "proc.h"
-#include "redis_cert.h"
+#include "cert.h"
 #include "redis_fixture.h"
 #include "redis_rig.h"
 #include "test.h"
@@ -193,8 +193,8 @@ static void test_names(void) {
 
 /* --- TLS ---------------------------------------------------------------- */
 
-static struct redis_cert cert;
-static struct redis_cert stranger;
+static struct test_authority cert;
+static struct test_authority stranger;
 
 static void start_tls_server(const char *names) {
   const char *const args[] = {"--tls-port",
@@ -211,9 +211,9 @@ static void start_tls_server(const char *names) {
                               "optional",
                               NULL};
   redis_init(&server, args);
-  CU_ASSERT_TRUE_FATAL(redis_cert_make(&cert, server.dir, "own", names));
+  CU_ASSERT_TRUE_FATAL(test_authority_make(&cert, server.dir, "own", names));
   CU_ASSERT_TRUE_FATAL(
-      redis_cert_make(&stranger, server.dir, "strange", names));
+      test_authority_make(&stranger, server.dir, "strange", names));
   CU_ASSERT_TRUE_FATAL(redis_start(&server));
 }
 

@@ -14,37 +14,19 @@
 #define V2 "0000000000000002"
 
 static struct sr sr;
-static bool started;
-
 static const char *const texts[] = {
     wwri_session_script_create, wwri_session_script_attach,
     wwri_session_script_leave,  wwri_session_script_kill,
     wwri_session_script_touch,  wwri_session_script_places,
     wwri_session_script_send,   NULL};
 
-static int64_t server_ms(void) {
-  sr_ask(&sr, "TIME");
-  return sr_number(&sr.answer, 0) * 1000 + sr_number(&sr.answer, 1) / 1000;
-}
-
-/* Make the last beat of a boot (or "!grace") so old; negative: to come. */
-static void age(const char *member, int64_t ms) {
-  int64_t now = server_ms();
-  sr_ask(&sr, "ZADD w:{0}:nodes %lld %s", (long long)(now - ms), member);
-}
-
 static void setup(void) {
-  if (!started) {
-    sr_start(&sr, NULL);
-    sr_link(&sr, texts);
-    started = true;
-  }
-  sr_ask(&sr, "FLUSHALL");
+  sr_fresh(&sr, texts);
   sr_ask(&sr, "HSET w:{0}:gen n 1700000000000000001 k:" BOOT_A " 3 k:" BOOT_B
               " 1 k:" BOOT_C " 1");
-  age(BOOT_A, 0);
-  age(BOOT_B, 0);
-  age(BOOT_C, 0);
+  sr_age(&sr, BOOT_A, 0);
+  sr_age(&sr, BOOT_B, 0);
+  sr_age(&sr, BOOT_C, 0);
 }
 
 /* --- Calls -------------------------------------------------------------- */
@@ -111,7 +93,7 @@ static const char *count_of(const char *boot) {
 /* R13: a node without a fresh beat does nothing, and says so. */
 static void test_fenced(void) {
   CU_ASSERT_TRUE(sr_is(create(BOOT_A, V1, "1"), "ok"));
-  age(BOOT_A, 30100);
+  sr_age(&sr, BOOT_A, 30100);
   CU_ASSERT_TRUE(sr_is(create(BOOT_A, V2, "1"), "fenced"));
   CU_ASSERT_TRUE(sr_is(attach(BOOT_A, "", "2", "1", "0", "0", ""), "fenced"));
   CU_ASSERT_TRUE(sr_is(leave(BOOT_A, "", "0"), "fenced"));
@@ -120,7 +102,7 @@ static void test_fenced(void) {
   CU_ASSERT_STRING_EQUAL(count_of(BOOT_A), "1");
   sr_ask(&sr, "ZREM w:{0}:nodes " BOOT_A);
   CU_ASSERT_TRUE(sr_is(touch(BOOT_A, "", "7"), "fenced"));
-  age("!grace", -5000); /* Redis was away: nobody is dead */
+  sr_age(&sr, "!grace", -5000); /* Redis was away: nobody is dead */
   CU_ASSERT_TRUE(sr_is(touch(BOOT_A, "", "7"), "ok 2"));
   CU_ASSERT_STRING_EQUAL(count_of(BOOT_A), "7");
 }
@@ -172,7 +154,7 @@ static void test_look_ups(void) {
 static void test_the_dead_do_not_count(void) {
   create(BOOT_A, V1, "1");
   attach(BOOT_B, "", "2", "0", "0", "0", "");
-  age(BOOT_B, 30100);
+  sr_age(&sr, BOOT_B, 30100);
   CU_ASSERT_TRUE(sr_is(attach(BOOT_C, "", "1", "0", "0", "2", ""),
                        "ok " V1 " 1 {\"c\":1} 5"));
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HEXISTS " S " c:" BOOT_B), "0");
@@ -182,8 +164,8 @@ static void test_the_dead_do_not_count(void) {
 static void test_grace(void) {
   create(BOOT_A, V1, "1");
   attach(BOOT_B, "", "1", "0", "0", "0", "");
-  age(BOOT_B, 30100);
-  age("!grace", -5000);
+  sr_age(&sr, BOOT_B, 30100);
+  sr_age(&sr, "!grace", -5000);
   CU_ASSERT_TRUE(sr_is(leave(BOOT_A, V1, "0"), "ok " V1));
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HEXISTS " S " c:" BOOT_B), "1");
   sr_ask(&sr, "ZREM w:{0}:nodes !grace");
@@ -270,7 +252,7 @@ static void test_places_and_send(void) {
                        "ok 1"));
   struct wwr_view heard = sr_heard(listener);
   CU_ASSERT_TRUE(wwr_view_equal(heard, wwr_view_str("head " V1 " bytes")));
-  age(BOOT_A, 30100);
+  sr_age(&sr, BOOT_A, 30100);
   CU_ASSERT_TRUE(sr_is(sr_eval(&sr, wwri_session_script_places, keys,
                                LIST("30000", "w:{0}:node:")),
                        "ok"));
@@ -323,6 +305,6 @@ static CU_SuiteInfo suites[] = {
 int main(int argc, char **argv) {
   if (!redis_available()) return 77;
   int status = test_run(argc, argv, suites);
-  if (started) sr_end(&sr);
+  if (sr.texts) sr_end(&sr);
   return status;
 }

@@ -9,16 +9,9 @@
 
 static struct sr sr;
 
-static bool started;
-
 /* Each test has a server without data: one is enough for all. */
 static void setup(void) {
-  if (!started) {
-    sr_start(&sr, NULL);
-    sr_link(&sr, sr_cluster_scripts);
-    started = true;
-  }
-  sr_ask(&sr, "FLUSHALL");
+  sr_fresh(&sr, sr_cluster_scripts);
   sr_ask(&sr, "CONFIG SET stream-node-max-entries 1"); /* trims exactly */
   CU_ASSERT_STRING_EQUAL(sr_text(sr_beat(&sr, BOOT_A, 1), 0), "ok");
 }
@@ -783,6 +776,6 @@ int main(int argc, char **argv) {
                            {"open", NULL, NULL, setup, NULL, open},
                            CU_SUITE_INFO_NULL};
   int status = test_run(argc, argv, suites);
-  if (started) sr_end(&sr);
+  if (sr.texts) sr_end(&sr);
   return status;
 }

@@ -9,26 +9,8 @@
 #include "test.h"
 
 static struct sr sr;
-static bool started;
-
 static void setup(void) {
-  if (!started) {
-    sr_start(&sr, NULL);
-    sr_link(&sr, sr_cluster_scripts);
-    started = true;
-  }
-  sr_ask(&sr, "FLUSHALL");
-}
-
-static int64_t server_ms(void) {
-  sr_ask(&sr, "TIME");
-  return sr_number(&sr.answer, 0) * 1000 + sr_number(&sr.answer, 1) / 1000;
-}
-
-/* Make the last beat of a boot (or "!grace") so old; negative: to come. */
-static void age(const char *member, int64_t ms) {
-  int64_t now = server_ms();
-  sr_ask(&sr, "ZADD w:{0}:nodes %lld %s", (long long)(now - ms), member);
+  sr_fresh(&sr, sr_cluster_scripts);
 }
 
 static bool beats(const char *boot, unsigned n, const char *kind) {
@@ -69,7 +51,7 @@ static const struct sr_answer *direct(const char *boot, const char *bytes) {
 static void test_first_beat(void) {
   char expected[200];
   void *listener = sr_listen(&sr, "beats");
-  int64_t before = server_ms();
+  int64_t before = sr_server_ms(&sr);
   const struct sr_answer *answer = sr_beat(&sr, BOOT_A, 1);
   CU_ASSERT_STRING_EQUAL(sr_text(answer, 0), "ok");
   CU_ASSERT_EQUAL(answer->count, 5);
@@ -190,16 +172,17 @@ static void test_disagree(void) {
 static void test_disagree_with_the_dead(void) {
   struct sr_beat other = {.boot = BOOT_B, .n = 1, .fingerprint = "a=2"};
   beats(BOOT_A, 1, "ok");
-  age(BOOT_A, SR_LEASE_MS - 5000); /* alive */
-  age("!grace", 1);
+  sr_age(&sr, BOOT_A, SR_LEASE_MS - 5000); /* alive */
+  sr_age(&sr, "!grace", 1);
   CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "disagree");
-  age(BOOT_A, SR_LEASE_MS + 1000); /* dead, unless Redis was away: a grace */
-  age("!grace", 2 * SR_LEASE_MS);
+  sr_age(&sr, BOOT_A,
+         SR_LEASE_MS + 1000); /* dead, unless Redis was away: a grace */
+  sr_age(&sr, "!grace", 2 * SR_LEASE_MS);
   CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "disagree");
   CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "disagree");
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "ok")); /* it was */
-  age(BOOT_A, 3 * SR_LEASE_MS);
-  age("!grace", 1); /* nobody came back in the grace */
+  sr_age(&sr, BOOT_A, 3 * SR_LEASE_MS);
+  sr_age(&sr, "!grace", 1); /* nobody came back in the grace */
   CU_ASSERT_STRING_EQUAL(sr_text(sr_beat_as(&sr, &other), 0), "ok");
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HMGET w:{0}:gen v fp"), "1 a=2");
   CU_ASSERT_TRUE(beats(BOOT_A, 3, "disagree"));
@@ -228,13 +211,13 @@ static void test_fenced(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
   void *listener = sr_listen(&sr, "beats");
-  age("!grace", 1);
-  age(BOOT_A, SR_LEASE_MS + 1);
+  sr_age(&sr, "!grace", 1);
+  sr_age(&sr, BOOT_A, SR_LEASE_MS + 1);
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "fenced"));
   CU_ASSERT(sr_number(&sr.answer, 1) > 0);
   CU_ASSERT_TRUE(beats(BOOT_A, 3, "fenced"));
   CU_ASSERT_TRUE(sr_is(sr_publish(&sr, "ch", BOOT_A, 1), "nogen"));
-  age("!grace", -5000);
+  sr_age(&sr, "!grace", -5000);
   CU_ASSERT_TRUE(beats(BOOT_A, 4, "fenced"));
   sr_ask(&sr, "HSET w:{0}:gen id another");
   CU_ASSERT_TRUE(beats(BOOT_A, 5, "fenced"));
@@ -250,8 +233,8 @@ static void test_fenced(void) {
 static void test_fenced_is_forgotten(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
-  age("!grace", 1);
-  age(BOOT_A, SR_LEASE_MS + 1);
+  sr_age(&sr, "!grace", 1);
+  sr_age(&sr, BOOT_A, SR_LEASE_MS + 1);
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "fenced"));
   sr_ask(&sr, "DEL w:{0}:gen");
   CU_ASSERT_TRUE(beats(BOOT_A, 3, "ok"));
@@ -275,15 +258,15 @@ static void test_connection(void) {
 static void test_grace(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
-  age("!grace", 1);
-  age(BOOT_A, SR_LEASE_MS + 1000);
-  age(BOOT_B, SR_LEASE_MS);
+  sr_age(&sr, "!grace", 1);
+  sr_age(&sr, BOOT_A, SR_LEASE_MS + 1000);
+  sr_age(&sr, BOOT_B, SR_LEASE_MS);
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "ok"));
   CU_ASSERT_EQUAL(sr_number(&sr.answer, 4), SR_LEASE_MS);
   CU_ASSERT_TRUE(beats(BOOT_B, 2, "ok"));
-  age("!grace", 1);
-  age(BOOT_A, SR_LEASE_MS / 2 - 5000); /* not that long: no grace */
-  age(BOOT_B, SR_LEASE_MS / 2 - 5000);
+  sr_age(&sr, "!grace", 1);
+  sr_age(&sr, BOOT_A, SR_LEASE_MS / 2 - 5000); /* not that long: no grace */
+  sr_age(&sr, BOOT_B, SR_LEASE_MS / 2 - 5000);
   CU_ASSERT_TRUE(beats(BOOT_A, 3, "ok"));
   CU_ASSERT_EQUAL(sr_number(&sr.answer, 4), 0);
 }
@@ -293,8 +276,8 @@ static void test_grace(void) {
 static void test_grace_of_a_new_generation(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
-  age("!grace", 1);
-  age(BOOT_A, SR_LEASE_MS + 1000);
+  sr_age(&sr, "!grace", 1);
+  sr_age(&sr, BOOT_A, SR_LEASE_MS + 1000);
   sr_ask(&sr, "HSET w:{0}:gen id another");
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "ok"));
   CU_ASSERT_EQUAL(sr_number(&sr.answer, 4), SR_LEASE_MS);
@@ -304,9 +287,9 @@ static void test_grace_of_a_new_generation(void) {
  * alive for an hour, and nobody is dead for it. */
 static void test_clock_set_back(void) {
   beats(BOOT_A, 1, "ok");
-  age(BOOT_A, -3600000);
-  age(BOOT_B, -3600000);
-  age("!grace", -3600000);
+  sr_age(&sr, BOOT_A, -3600000);
+  sr_age(&sr, BOOT_B, -3600000);
+  sr_age(&sr, "!grace", -3600000);
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "ok"));
   CU_ASSERT_EQUAL(sr_number(&sr.answer, 4), SR_LEASE_MS);
   int64_t now = sr_number(&sr.answer, 3);
@@ -320,8 +303,8 @@ static void test_old_entries_go(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
   beats(BOOT_C, 1, "ok");
-  age(BOOT_B, 10 * SR_LEASE_MS + 1);
-  age(BOOT_C, 10 * SR_LEASE_MS - 5000);
+  sr_age(&sr, BOOT_B, 10 * SR_LEASE_MS + 1);
+  sr_age(&sr, BOOT_C, 10 * SR_LEASE_MS - 5000);
   beats(BOOT_A, 2, "ok");
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZSCORE w:{0}:nodes %s", BOOT_B), "(nil)");
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_B), "(nil)");
@@ -330,7 +313,7 @@ static void test_old_entries_go(void) {
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_C), "1");
   CU_ASSERT_TRUE(sr_is(bye(BOOT_C), "ok"));
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "HGET w:{0}:gen k:%s", BOOT_C), "-");
-  age("-" BOOT_C, 10 * SR_LEASE_MS + 1);
+  sr_age(&sr, "-" BOOT_C, 10 * SR_LEASE_MS + 1);
   beats(BOOT_A, 3, "ok");
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZRANGE w:{0}:nodes 0 -1"),
                          BOOT_A " !grace");
@@ -341,10 +324,10 @@ static void test_old_entries_go(void) {
 static void test_gone_outlives_the_beat(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
-  age("!grace", 1);
-  age(BOOT_A, SR_LEASE_MS + 1);
+  sr_age(&sr, "!grace", 1);
+  sr_age(&sr, BOOT_A, SR_LEASE_MS + 1);
   CU_ASSERT_TRUE(beats(BOOT_A, 2, "fenced"));
-  age(BOOT_A, 10 * SR_LEASE_MS + 1);
+  sr_age(&sr, BOOT_A, 10 * SR_LEASE_MS + 1);
   CU_ASSERT_TRUE(beats(BOOT_B, 2, "ok"));
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZSCORE w:{0}:nodes %s", BOOT_A), "(nil)");
   CU_ASSERT_TRUE(beats(BOOT_A, 3, "fenced"));
@@ -409,10 +392,10 @@ static void test_nodes(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
   beats(BOOT_C, 1, "ok");
-  age(BOOT_B, 5000);
+  sr_age(&sr, BOOT_B, 5000);
   sr_ask(&sr, "DEL w:{0}:node:%s", BOOT_B);
-  age("!grace", 1);
-  age(BOOT_C, SR_LEASE_MS + 1);
+  sr_age(&sr, "!grace", 1);
+  sr_age(&sr, BOOT_C, SR_LEASE_MS + 1);
   const struct sr_answer *answer = nodes("9");
   CU_ASSERT_EQUAL(answer->count, 17);
   CU_ASSERT_STRING_EQUAL(sr_text(answer, 1), BOOT_A);
@@ -426,7 +409,7 @@ static void test_nodes(void) {
   CU_ASSERT_STRING_EQUAL(sr_text(answer, 9), BOOT_B);
   CU_ASSERT(sr_number(answer, 10) >= 5000);
   CU_ASSERT_EQUAL(nodes("1")->count, 9); /* no more than asked for */
-  age("!grace", -5000);                  /* in grace all count as alive */
+  sr_age(&sr, "!grace", -5000);          /* in grace all count as alive */
   CU_ASSERT_EQUAL(nodes("9")->count, 25);
   CU_ASSERT_EQUAL(nodes("2")->count, 17);
 }
@@ -435,18 +418,18 @@ static void test_nodes(void) {
 static void test_nobody_dies_of_silence(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
-  age("!grace", 1);
-  age(BOOT_A, SR_LEASE_MS + 1000);
-  age(BOOT_B, SR_LEASE_MS + 2000);
+  sr_age(&sr, "!grace", 1);
+  sr_age(&sr, BOOT_A, SR_LEASE_MS + 1000);
+  sr_age(&sr, BOOT_B, SR_LEASE_MS + 2000);
   CU_ASSERT_EQUAL(nodes("9")->count, 17);
-  age(BOOT_A, 100); /* one of them is heard: the other is dead */
+  sr_age(&sr, BOOT_A, 100); /* one of them is heard: the other is dead */
   CU_ASSERT_EQUAL(nodes("9")->count, 9);
 }
 
 static void test_direct(void) {
   beats(BOOT_A, 1, "ok");
   beats(BOOT_B, 1, "ok");
-  age("!grace", 1);
+  sr_age(&sr, "!grace", 1);
   void *listener = sr_listen(&sr, "w:{0}:n:" BOOT_B);
   const struct wwr_view argv[] = {wwr_view_str("w:{0}:nodes"),
                                   wwr_view_str("30000"),
@@ -459,7 +442,7 @@ static void test_direct(void) {
   CU_ASSERT(heard.len == 4 && memcmp(heard.data, "a\0 b", 4) == 0);
   CU_ASSERT_TRUE(sr_is(direct(BOOT_A, "x"), "ok 0")); /* nobody listens */
   CU_ASSERT_TRUE(sr_is(direct(BOOT_C, "x"), "dead"));
-  age(BOOT_B, SR_LEASE_MS + 1);
+  sr_age(&sr, BOOT_B, SR_LEASE_MS + 1);
   CU_ASSERT_TRUE(sr_is(direct(BOOT_B, "x"), "dead"));
   CU_ASSERT_TRUE(sr_heard_nothing(&sr, listener, "w:{0}:n:" BOOT_B));
   sr_listen_end(listener);
@@ -497,6 +480,6 @@ int main(int argc, char **argv) {
                            {"nodes", NULL, NULL, setup, NULL, others},
                            CU_SUITE_INFO_NULL};
   int status = test_run(argc, argv, suites);
-  if (started) sr_end(&sr);
+  if (sr.texts) sr_end(&sr);
   return status;
 }

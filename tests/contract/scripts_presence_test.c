@@ -8,27 +8,13 @@
 #include "test.h"
 
 static struct sr sr;
-static bool started;
-
-static void age(const char *member, int64_t ms) {
-  sr_ask(&sr, "TIME");
-  int64_t now =
-      sr_number(&sr.answer, 0) * 1000 + sr_number(&sr.answer, 1) / 1000;
-  sr_ask(&sr, "ZADD w:{0}:nodes %lld %s", (long long)(now - ms), member);
-}
-
 /* Three nodes, no grace. */
 static void setup(void) {
-  if (!started) {
-    sr_start(&sr, NULL);
-    sr_link(&sr, sr_cluster_scripts);
-    started = true;
-  }
-  sr_ask(&sr, "FLUSHALL");
+  sr_fresh(&sr, sr_cluster_scripts);
   sr_beat(&sr, BOOT_A, 1);
   sr_beat(&sr, BOOT_B, 1);
   sr_beat(&sr, BOOT_C, 1);
-  age("!grace", 1);
+  sr_age(&sr, "!grace", 1);
 }
 
 static bool set(const char *boot, const char *member, const char *count,
@@ -143,11 +129,12 @@ static void test_too_many(void) {
 static void test_dead_node(void) {
   set(BOOT_A, "ann", "1", "", "1");
   set(BOOT_B, "bob", "2", "", "2");
-  age(BOOT_B, SR_LEASE_MS + 1000);
-  age("!grace", -5000); /* in grace nobody is dead, and nothing dropped */
+  sr_age(&sr, BOOT_B, SR_LEASE_MS + 1000);
+  sr_age(&sr, "!grace",
+         -5000); /* in grace nobody is dead, and nothing dropped */
   CU_ASSERT_EQUAL(sr_number(list("10"), 1), 3);
   CU_ASSERT_EQUAL(sr_number(list("10"), 1), 3);
-  age("!grace", 1);
+  sr_age(&sr, "!grace", 1);
   CU_ASSERT_TRUE(sr_is(list("10"), "ok 1 0 ann 1 "));
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:pr:ch:%s", BOOT_B), "0");
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "ZCARD w:{0}:pi:ch"), "1");
@@ -157,7 +144,7 @@ static void test_dead_node(void) {
 static void test_node_that_left(void) {
   set(BOOT_A, "ann", "1", "", "1");
   set(BOOT_B, "bob", "2", "", "2");
-  age("!grace", -5000);
+  sr_age(&sr, "!grace", -5000);
   sr_eval(&sr, wwri_script_bye,
           LIST("w:{0}:gen", "w:{0}:nodes", "w:{0}:node:" BOOT_B),
           LIST(BOOT_B, "30000"));
@@ -278,6 +265,6 @@ int main(int argc, char **argv) {
   CU_SuiteInfo suites[] = {{"presence", NULL, NULL, setup, NULL, tests},
                            CU_SUITE_INFO_NULL};
   int status = test_run(argc, argv, suites);
-  if (started) sr_end(&sr);
+  if (sr.texts) sr_end(&sr);
   return status;
 }

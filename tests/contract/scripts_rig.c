@@ -155,6 +155,24 @@ void sr_link(struct sr *sr, const char *const *texts) {
   CU_ASSERT_TRUE_FATAL(rig_wait(&sr->rig, &sr->rig.live, 1));
 }
 
+void sr_fresh(struct sr *sr, const char *const *texts) {
+  if (!sr->texts) {
+    sr_start(sr, NULL);
+    sr_link(sr, texts);
+  }
+  sr_ask(sr, "FLUSHALL");
+}
+
+int64_t sr_server_ms(struct sr *sr) {
+  sr_ask(sr, "TIME");
+  return sr_number(&sr->answer, 0) * 1000 + sr_number(&sr->answer, 1) / 1000;
+}
+
+void sr_age(struct sr *sr, const char *member, int64_t ms) {
+  int64_t then = sr_server_ms(sr) - ms;
+  sr_ask(sr, "ZADD w:{0}:nodes %lld %s", (long long)then, member);
+}
+
 void sr_unlink(struct sr *sr) {
   if (sr->texts) rig_end(&sr->rig);
   sr->texts = NULL;

@@ -46,6 +46,16 @@ void sr_start(struct sr *sr, const char *const *args);
 
 /** Connect a link with these scripts registered (ended by NULL, borrowed). */
 void sr_link(struct sr *sr, const char *const *texts);
+
+/** Link it unless that has happened, and delete what it holds: one server is
+ * enough for all tests that only need an empty one. */
+void sr_fresh(struct sr *sr, const char *const *texts);
+
+/** The server's clock. */
+int64_t sr_server_ms(struct sr *sr);
+
+/** Make the last beat of a boot (or "!grace") so old; negative: to come. */
+void sr_age(struct sr *sr, const char *member, int64_t ms);
 void sr_unlink(struct sr *sr);
 
 /** The server starts again with what is on its disk; a link reconnects. */

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "transport_cert.h"
+#include "cert.h"
 #include "transport_contract.h"
 #include "wwr_websocket.h"
 

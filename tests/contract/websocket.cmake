@@ -1,6 +1,6 @@
 if(TARGET wwr_websocket)
   wwr_test(transport_websocket_test
-    SOURCES contract/transport_websocket_test.c contract/transport_cert.c
+    SOURCES contract/transport_websocket_test.c
             ${transport_contract}
     DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
     LABELS contract TIMEOUT 300)
@@ -9,7 +9,6 @@ if(TARGET wwr_websocket)
   wwr_test(websocket_raw_test
     SOURCES contract/websocket_raw_test.c contract/websocket_raw_fixture.c
             contract/websocket_raw_http.c contract/websocket_raw_life.c
-            contract/transport_cert.c
     DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
     LABELS contract TIMEOUT 300)
 endif()

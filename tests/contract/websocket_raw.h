@@ -15,7 +15,7 @@
 #include "rawws.h"
 #include "test.h"
 #include "transport.h"
-#include "transport_cert.h"
+#include "cert.h"
 #include "wwr_websocket.h"
 
 enum {

@@ -4,7 +4,7 @@ if(TARGET webwire_shared AND TARGET wwr_websocket AND TARGET wwr_server)
   target_link_libraries(fault_server PRIVATE webwire_shared wwr_flags)
 
   add_library(wwr_fault STATIC fault/fault_server_proc.c fault/fault_client.c
-                               fault/fault_swarm.c contract/transport_cert.c)
+                               fault/fault_swarm.c)
   target_include_directories(wwr_fault
     PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/fault
     PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/contract)

@@ -2,7 +2,7 @@
  * end. */
 #include "fault.h"
 
-#include "transport_cert.h"
+#include "cert.h"
 
 #include <dirent.h>
 #include <signal.h>

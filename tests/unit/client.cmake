@@ -13,7 +13,7 @@ if(TARGET wwr_client AND TARGET wwr_memory)
 endif()
 if(TARGET wwr_client AND TARGET wwr_server AND TARGET wwr_websocket)
   wwr_test(client_endtoend_test
-    SOURCES unit/client_endtoend_test.c contract/transport_cert.c
+    SOURCES unit/client_endtoend_test.c
     LIBS OpenSSL::SSL OpenSSL::Crypto
     DEPS wwr_client wwr_server wwr_websocket wwr_memory wwr_sessionstore
     TIMEOUT 120 LABELS unit)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../contract/transport_cert.h"
+#include "cert.h"
 #include "test.h"
 #include "wwr_client.h"
 #include "wwr_memory.h"

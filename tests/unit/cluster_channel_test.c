@@ -1,11 +1,11 @@
 /* The states of a channel, event by event. What the channel says is written
  * down as text: "+1.2" delivered, "joined 1.2/3" with three of history,
  * "lost 1.2..1.4", "diverged 3", "reset 2.0". */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "channel.h"
+#include "said.h"
 #include "test.h"
 
 struct fixture {
@@ -13,16 +13,11 @@ struct fixture {
   struct wwri_channel_config config;
   struct wwri_sub sub;
   struct wwri_join join;
-  char said[512];
+  struct said said;
 };
 
-static void say(struct wwri_channel *channel, const char *format, ...) {
-  struct fixture *f = channel->user;
-  size_t len = strlen(f->said);
-  va_list args;
-  va_start(args, format);
-  vsnprintf(f->said + len, sizeof f->said - len, format, args);
-  va_end(args);
+static struct said *said_of(void *user) {
+  return &((struct fixture *)user)->said;
 }
 
 #define ID(id) (unsigned)(id).epoch, (unsigned)(id).offset
@@ -30,24 +25,26 @@ static void say(struct wwri_channel *channel, const char *format, ...) {
 static void on_deliver(struct wwri_channel *channel, struct wwri_sub *sub,
                        const struct wwri_entry *entry) {
   (void)sub;
-  say(channel, "+%u.%u ", ID(entry->pos.id));
+  said_add(said_of(channel->user), "+%u.%u ", ID(entry->pos.id));
 }
 
 static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
                       struct wwri_logid from, const struct wwri_entry *history,
                       size_t count) {
   (void)join, (void)history;
-  say(channel, "joined %u.%u/%u ", ID(from), (unsigned)count);
+  said_add(said_of(channel->user), "joined %u.%u/%u ", ID(from),
+           (unsigned)count);
 }
 
 static void on_verdict(struct wwri_channel *channel,
                        const struct wwri_verdict *verdict) {
   if (verdict->kind == WWRI_LOST) {
-    say(channel, "lost %u.%u..%u.%u ", ID(verdict->from), ID(verdict->to));
+    said_add(said_of(channel->user), "lost %u.%u..%u.%u ", ID(verdict->from),
+             ID(verdict->to));
   } else if (verdict->kind == WWRI_DIVERGED) {
-    say(channel, "diverged %u ", (unsigned)verdict->count);
+    said_add(said_of(channel->user), "diverged %u ", (unsigned)verdict->count);
   } else {
-    say(channel, "reset %u.%u ", ID(verdict->to));
+    said_add(said_of(channel->user), "reset %u.%u ", ID(verdict->to));
   }
 }
 
@@ -55,12 +52,6 @@ static const struct wwri_channel_sink sink = {on_deliver, on_joined,
                                               on_verdict};
 
 /* The text since the last call. */
-static void expect(struct fixture *f, const char *text) {
-  if (strcmp(f->said, text) != 0) printf("said: %s\n", f->said);
-  CU_ASSERT_STRING_EQUAL(f->said, text);
-  f->said[0] = '\0';
-}
-
 /* An entry: seq = 100 * epoch + offset unless said otherwise. */
 static struct wwri_entry entry(uint64_t epoch, uint64_t offset) {
   struct wwri_entry made = {0};
@@ -119,7 +110,7 @@ static void begin_live(struct fixture *f) {
   wwri_channel_confirmed(&f->channel);
   asks(f, WWRI_CMD_OPEN);
   wwri_channel_opened(&f->channel, &top.pos, NULL, 0, 0);
-  expect(f, "joined 1.5/0 ");
+  said_expect(&f->said, "joined 1.5/0 ");
   CU_ASSERT_EQUAL(f->channel.phase, WWRI_LIVE);
 }
 
@@ -161,9 +152,9 @@ static void a_join_needs_confirmation_pair_and_top(void) {
   hint(&f, 1, 6);
   hint(&f, 1, 5); /* late */
   wwri_channel_opened(&f.channel, &top.pos, NULL, 0, 0);
-  expect(&f, "joined 1.5/0 +1.6 ");
+  said_expect(&f.said, "joined 1.5/0 +1.6 ");
   hint(&f, 1, 7);
-  expect(&f, "+1.7 ");
+  said_expect(&f.said, "+1.7 ");
   end(&f);
 }
 
@@ -172,14 +163,14 @@ static void a_gap_is_read_before_anything_newer(void) {
   begin_live(&f);
   hint(&f, 1, 8);
   hint(&f, 1, 9);
-  expect(&f, "");
+  said_expect(&f.said, "");
   struct wwri_logid from = asks(&f, WWRI_CMD_RANGE);
   CU_ASSERT_EQUAL(from.offset, 5);
   hint(&f, 1, 10);
   struct wwri_entry log[] = {entry(1, 5), entry(1, 6), entry(1, 7), entry(1, 8),
                              entry(1, 9)};
   wwri_channel_ranged(&f.channel, log, 5, false, 0);
-  expect(&f, "+1.6 +1.7 +1.8 +1.9 +1.10 ");
+  said_expect(&f.said, "+1.6 +1.7 +1.8 +1.9 +1.10 ");
   CU_ASSERT_EQUAL(f.channel.phase, WWRI_LIVE);
   end(&f);
 }
@@ -193,7 +184,7 @@ static void a_full_buffer_reads_again(void) {
   CU_ASSERT_TRUE(f.channel.buffer_count <= 3);
   struct wwri_entry log[] = {entry(1, 5), entry(1, 6), entry(1, 7)};
   ranged(&f, log, 3);
-  expect(&f, "+1.6 +1.7 ");
+  said_expect(&f.said, "+1.6 +1.7 ");
   CU_ASSERT_EQUAL(f.channel.phase, WWRI_LAGGING);
   CU_ASSERT_EQUAL(asks(&f, WWRI_CMD_RANGE).offset, 7);
   end(&f);
@@ -211,7 +202,7 @@ static void pressure_holds_repairs_up(void) {
                              entry(1, 9)};
   wwri_channel_pressure(&f.channel, true);
   ranged(&f, log, 5); /* there is more */
-  expect(&f, "+1.6 +1.7 +1.8 +1.9 ");
+  said_expect(&f.said, "+1.6 +1.7 +1.8 +1.9 ");
   asks(&f, WWRI_CMD_NONE);
   end(&f);
 }
@@ -258,7 +249,7 @@ static void our_place_in_the_log_is_found_or_declared(void) {
     wwri_channel_topped(&f.channel, &places[i].log[1].pos, 0);
     asks(&f, WWRI_CMD_RANGE);
     ranged(&f, places[i].log, places[i].count);
-    expect(&f, places[i].said);
+    said_expect(&f.said, places[i].said);
     CU_ASSERT_EQUAL(f.channel.phase, WWRI_LIVE);
     end(&f);
   }
@@ -272,7 +263,7 @@ static void an_epoch_that_we_never_saw_is_not_skipped(void) {
   asks(&f, WWRI_CMD_RANGE);
   struct wwri_entry ours[] = {entry(1, 5), fork_of(3, 1, 5), entry(3, 1)};
   ranged(&f, ours, 3);
-  expect(&f, "+3.1 ");
+  said_expect(&f.said, "+3.1 ");
   lost(&f);
   back(&f);
   asks(&f, WWRI_CMD_TOP);
@@ -283,7 +274,7 @@ static void an_epoch_that_we_never_saw_is_not_skipped(void) {
   ranged(&f, log + 3, 2); /* the fork continues an epoch we don't know */
   CU_ASSERT_EQUAL(asks(&f, WWRI_CMD_RANGE).epoch, 1);
   wwri_channel_ranged(&f.channel, log, 5, false, 0);
-  expect(&f, "diverged 1 +2.1 +4.1 ");
+  said_expect(&f.said, "diverged 1 +2.1 +4.1 ");
   end(&f);
 }
 
@@ -301,7 +292,7 @@ static void an_empty_log_is_opened_before_it_is_believed(void) {
   wwri_channel_opened(&f.channel, &fork.pos, NULL, 0, 0);
   asks(&f, WWRI_CMD_RANGE);
   ranged(&f, &fork, 1);
-  expect(&f, "diverged 1 ");
+  said_expect(&f.said, "diverged 1 ");
   CU_ASSERT_EQUAL(f.channel.phase, WWRI_LIVE);
   end(&f);
 }
@@ -315,12 +306,12 @@ static void what_was_read_before_the_pair_was_lost_does_not_count(void) {
   back(&f);
   struct wwri_entry log[] = {entry(1, 5), entry(1, 6), entry(1, 7)};
   ranged(&f, log, 3);
-  expect(&f, "");
+  said_expect(&f.said, "");
   asks(&f, WWRI_CMD_TOP);
   wwri_channel_topped(&f.channel, &log[2].pos, 0);
   asks(&f, WWRI_CMD_RANGE);
   ranged(&f, log, 3);
-  expect(&f, "+1.6 +1.7 ");
+  said_expect(&f.said, "+1.6 +1.7 ");
   end(&f);
 }
 
@@ -341,7 +332,7 @@ static void the_audit_allows_for_hints_under_way(void) {
   wwri_channel_topped(&f.channel, &top.pos, 400);
   wwri_channel_run(&f.channel, 600);
   CU_ASSERT_EQUAL(f.channel.phase, WWRI_LAGGING);
-  expect(&f, "+1.6 ");
+  said_expect(&f.said, "+1.6 ");
   end(&f);
 }
 
@@ -379,7 +370,7 @@ static void a_duplicate_moves_the_position_only(void) {
   again.pos.seq = 106;
   wwri_channel_hint(&f.channel, &again, 0);
   hint(&f, 1, 8);
-  expect(&f, "+1.6 +1.8 ");
+  said_expect(&f.said, "+1.6 +1.8 ");
   CU_ASSERT_EQUAL(f.channel.stats.duplicates, 1);
   end(&f);
 }
@@ -394,7 +385,7 @@ static void what_is_not_logged_passes_by(void) {
   hint(&f, 0, 3);
   hint(&f, 0, 3); /* it has no number: at most once is the sender's affair */
   hint(&f, 1, 6);
-  expect(&f, "+0.3 +0.3 +1.6 ");
+  said_expect(&f.said, "+0.3 +0.3 +1.6 ");
   end(&f);
 }
 
@@ -410,9 +401,9 @@ static void history_ends_where_delivery_begins(void) {
   hint(&f, 1, 6); /* overtakes the answer */
   struct wwri_entry log[] = {fork_of(1, 0, 0), entry(1, 4), entry(1, 5)};
   wwri_channel_opened(&f.channel, &log[2].pos, log, 3, 0);
-  expect(&f, "+1.6 joined 1.6/3 ");
+  said_expect(&f.said, "+1.6 joined 1.6/3 ");
   hint(&f, 1, 7);
-  expect(&f, "+1.7 +1.7 ");
+  said_expect(&f.said, "+1.7 +1.7 ");
   wwri_channel_leave(&f.channel, &second, 0);
   end(&f);
 }
@@ -428,9 +419,9 @@ static void history_ahead_of_us_is_cut(void) {
   asks(&f, WWRI_CMD_OPEN);
   struct wwri_entry log[] = {entry(1, 4), entry(1, 5), entry(1, 6)};
   wwri_channel_opened(&f.channel, &log[2].pos, log, 3, 0);
-  expect(&f, "joined 1.5/2 ");
+  said_expect(&f.said, "joined 1.5/2 ");
   hint(&f, 1, 6);
-  expect(&f, "+1.6 +1.6 ");
+  said_expect(&f.said, "+1.6 +1.6 ");
   wwri_channel_leave(&f.channel, &second, 0);
   end(&f);
 }
@@ -443,7 +434,7 @@ static void the_last_one_out_lingers(void) {
   hint(&f, 1, 6);
   join(&f, 0);
   wwri_channel_run(&f.channel, 2000);
-  expect(&f, "joined 1.6/0 ");
+  said_expect(&f.said, "joined 1.6/0 ");
   wwri_channel_leave(&f.channel, &f.sub, 3000);
   wwri_channel_run(&f.channel, 8000);
   CU_ASSERT_EQUAL(f.channel.phase, WWRI_IDLE);
@@ -458,7 +449,7 @@ static void the_last_one_out_lingers(void) {
   asks(&f, WWRI_CMD_NONE);
   wwri_channel_confirmed(&f.channel);
   asks(&f, WWRI_CMD_OPEN);
-  expect(&f, "");
+  said_expect(&f.said, "");
   end(&f);
 }
 
@@ -477,11 +468,11 @@ static void a_read_for_those_who_left_is_not_for_those_who_come(void) {
   CU_ASSERT_EQUAL(wwri_channel_next_sub(&f.channel), 1);
   struct wwri_entry top = entry(1, 5);
   wwri_channel_opened(&f.channel, &top.pos, NULL, 0, 0);
-  expect(&f, ""); /* nobody said yet that we are subscribed */
+  said_expect(&f.said, ""); /* nobody said yet that we are subscribed */
   wwri_channel_confirmed(&f.channel);
   asks(&f, WWRI_CMD_OPEN);
   wwri_channel_opened(&f.channel, &top.pos, NULL, 0, 0);
-  expect(&f, "joined 1.5/0 ");
+  said_expect(&f.said, "joined 1.5/0 ");
   end(&f);
 }
 
@@ -519,7 +510,7 @@ static void short_memory_only_delays(void) {
       asks(&f, WWRI_CMD_RANGE);
       wwri_channel_ranged(&f.channel, log + 3, 2, false, 0);
     }
-    expect(&f, "+1.6 +1.7 +1.8 +1.9 ");
+    said_expect(&f.said, "+1.6 +1.7 +1.8 +1.9 ");
     CU_ASSERT_EQUAL(f.channel.phase, WWRI_LIVE);
     end(&f);
     if (!failed) break;

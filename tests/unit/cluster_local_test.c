@@ -1,12 +1,12 @@
 /* The local bus. What happens is written down as text: "+name=payload@offset"
  * delivered, "ok", "error-name", "[a b]" history. */
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bus.h"
+#include "said.h"
 #include "test.h"
 
 static const struct wwri_boot own = {1, 2};
@@ -16,21 +16,11 @@ struct fixture {
   struct wwri_bus_config config;
   struct wwri_bus_sub sub;
   unsigned wakes;
-  char said[1024];
+  struct said said;
 };
 
-static void say(struct fixture *f, const char *format, ...) {
-  size_t len = strlen(f->said);
-  va_list args;
-  va_start(args, format);
-  vsnprintf(f->said + len, sizeof f->said - len, format, args);
-  va_end(args);
-}
-
-static void expect(struct fixture *f, const char *text) {
-  if (strcmp(f->said, text) != 0) printf("said: %s\n", f->said);
-  CU_ASSERT_STRING_EQUAL(f->said, text);
-  f->said[0] = '\0';
+static struct said *said_of(void *user) {
+  return &((struct fixture *)user)->said;
 }
 
 static void on_wake(void *owner) {
@@ -39,14 +29,14 @@ static void on_wake(void *owner) {
 
 static void on_direct(void *owner, struct wwr_view topic,
                       struct wwr_view bytes) {
-  say(owner, "direct %.*s=%.*s ", (int)topic.len, (const char *)topic.data,
-      (int)bytes.len, (const char *)bytes.data);
+  said_add(said_of(owner), "direct %.*s=%.*s ", (int)topic.len,
+           (const char *)topic.data, (int)bytes.len, (const char *)bytes.data);
 }
 
 static void on_control(void *owner, struct wwr_view topic,
                        struct wwr_view bytes) {
-  say(owner, "control %.*s=%.*s ", (int)topic.len, (const char *)topic.data,
-      (int)bytes.len, (const char *)bytes.data);
+  said_add(said_of(owner), "control %.*s=%.*s ", (int)topic.len,
+           (const char *)topic.data, (int)bytes.len, (const char *)bytes.data);
 }
 
 static const struct wwri_bus_events events = {
@@ -55,32 +45,34 @@ static const struct wwri_bus_events events = {
 static void on_deliver(struct wwri_bus_sub *sub,
                        const struct wwri_bus_message *message) {
   struct wwr_view data = message->payload.data;
-  say(sub->user, "+%.*s=%.*s@%u ", (int)message->name.len,
-      (const char *)message->name.data, (int)data.len, (const char *)data.data,
-      (unsigned)message->id.offset);
+  said_add(said_of(sub->user), "+%.*s=%.*s@%u ", (int)message->name.len,
+           (const char *)message->name.data, (int)data.len,
+           (const char *)data.data, (unsigned)message->id.offset);
 }
 
 static void on_done(struct wwri_bus_op *op,
                     const struct wwri_bus_result *result) {
   struct fixture *f = op->user;
-  say(f, "%s ", wwr_err_name(result->err));
+  said_add(&f->said, "%s ", wwr_err_name(result->err));
   for (size_t i = 0; i < result->message_count; i++) {
     struct wwr_view data = result->messages[i].payload.data;
-    say(f, "[%.*s]", (int)data.len, (const char *)data.data);
+    said_add(&f->said, "[%.*s]", (int)data.len, (const char *)data.data);
   }
   for (size_t i = 0; i < result->member_count; i++) {
     const struct wwri_bus_member *member = &result->members[i];
-    say(f, "<%.*s %u %.*s>", (int)member->member.len,
-        (const char *)member->member.data, member->connections,
-        (int)member->info.len, (const char *)member->info.data);
+    said_add(&f->said, "<%.*s %u %.*s>", (int)member->member.len,
+             (const char *)member->member.data, member->connections,
+             (int)member->info.len, (const char *)member->info.data);
   }
-  if (result->connections) say(f, "of %u ", (unsigned)result->connections);
+  if (result->connections)
+    said_add(&f->said, "of %u ", (unsigned)result->connections);
   for (size_t i = 0; i < result->node_count; i++) {
     const struct wwri_bus_node *node = &result->nodes[i];
     CU_ASSERT_TRUE(strlen(node->name) > 0);
     CU_ASSERT_STRING_EQUAL(node->version, wwr_version());
-    say(f, "{%s %u %u%s}", node->address, (unsigned)node->started_ms,
-        (unsigned)node->connections, node->draining ? " draining" : "");
+    said_add(&f->said, "{%s %u %u%s}", node->address,
+             (unsigned)node->started_ms, (unsigned)node->connections,
+             node->draining ? " draining" : "");
   }
   free(op);
 }
@@ -155,14 +147,14 @@ static void calls_are_carried_out_in_their_order(void) {
   CU_ASSERT_EQUAL(publish(&f, "a"), WWR_OK);
   CU_ASSERT_EQUAL(subscribe(&f, &f.sub, 5), WWR_OK);
   CU_ASSERT_EQUAL(publish(&f, "b"), WWR_OK);
-  expect(&f, ""); /* nothing from inside a call */
+  said_expect(&f.said, ""); /* nothing from inside a call */
   CU_ASSERT_EQUAL(f.wakes, 1);
   run(&f, 200);
-  expect(&f, "ok ok [a]+n=b@2 ok ");
+  said_expect(&f.said, "ok ok [a]+n=b@2 ok ");
   CU_ASSERT_EQUAL(publish(&f, "c"), WWR_OK);
   CU_ASSERT_EQUAL(f.wakes, 2);
   run(&f, 201);
-  expect(&f, "+n=c@3 ok ");
+  said_expect(&f.said, "+n=c@3 ok ");
   end(&f);
 }
 
@@ -180,12 +172,12 @@ static void the_log_is_bounded_by_count_and_age(void) {
   CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
   CU_ASSERT_EQUAL(history(&f, 2), WWR_OK);
   run(&f, 500);
-  expect(&f, "ok ok ok ok ok [b][c][d]ok [c][d]");
+  said_expect(&f.said, "ok ok ok ok ok [b][c][d]ok [c][d]");
   CU_ASSERT_EQUAL(publish(&f, "e"), WWR_OK);
   run(&f, 900);
   CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
   run(&f, 1500); /* c and d are a second old */
-  expect(&f, "ok ok [e]");
+  said_expect(&f.said, "ok ok [e]");
   CU_ASSERT_EQUAL(channels(&f), 1);
   run(&f, 5000);
   CU_ASSERT_EQUAL(channels(&f), 0);
@@ -200,14 +192,14 @@ static void the_last_publish_sets_the_limit(void) {
   }
   CU_ASSERT_EQUAL(publish_limited(&f, "y", 2, 5000), WWR_OK);
   run(&f, 200);
-  f.said[0] = '\0';
+  f.said.text[0] = '\0';
   CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
   run(&f, 4000);
-  expect(&f, "ok [x][y]");
+  said_expect(&f.said, "ok [x][y]");
   CU_ASSERT_EQUAL(publish_limited(&f, "z", 3, 1000), WWR_OK);
   CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
   run(&f, 4000);
-  expect(&f, "ok ok [z]");
+  said_expect(&f.said, "ok ok [z]");
   end(&f);
 }
 
@@ -223,7 +215,7 @@ static void what_is_not_logged_leaves_nothing(void) {
   CU_ASSERT_EQUAL(publish(&f, "d"), WWR_OK);
   CU_ASSERT_EQUAL(history(&f, 9), WWR_OK);
   run(&f, 200);
-  expect(&f, "ok ok +n=b@1 ok +n=c@0 ok +n=d@2 ok ok [b][d]");
+  said_expect(&f.said, "ok ok +n=b@1 ok +n=c@0 ok +n=d@2 ok ok [b][d]");
   end(&f);
 }
 
@@ -245,12 +237,12 @@ static void all_logs_together_are_bounded(void) {
   }
   CU_ASSERT_EQUAL(history(&f, 10), WWR_OK);
   run(&f, 200);
-  CU_ASSERT_PTR_NULL(strstr(f.said, "old"));
-  f.said[0] = '\0';
+  CU_ASSERT_PTR_NULL(strstr(f.said.text, "old"));
+  f.said.text[0] = '\0';
   CU_ASSERT_EQUAL(
       f.bus->ops->history(f.bus, wwr_view_str("other"), 200, op(&f)), WWR_OK);
   run(&f, 200);
-  size_t kept = (strlen(f.said) - strlen("ok ")) / strlen("[x]");
+  size_t kept = (strlen(f.said.text) - strlen("ok ")) / strlen("[x]");
   CU_ASSERT_TRUE(kept > 5 && kept < 50);
   end(&f);
 }
@@ -263,10 +255,10 @@ static void a_clock_that_steps_back_ages_nothing_twice(void) {
   run(&f, 500);
   CU_ASSERT_EQUAL(history(&f, 1), WWR_OK);
   run(&f, 1400);
-  expect(&f, "ok ok [a]");
+  said_expect(&f.said, "ok ok [a]");
   CU_ASSERT_EQUAL(history(&f, 1), WWR_OK);
   run(&f, 1500);
-  expect(&f, "ok ");
+  said_expect(&f.said, "ok ");
   end(&f);
 }
 
@@ -282,11 +274,11 @@ static void after_unsubscribe_nothing_is_delivered(void) {
   CU_ASSERT_EQUAL(f.bus->ops->join(f.bus, &second, 1, join), WWR_OK);
   CU_ASSERT_EQUAL(publish(&f, "b"), WWR_OK);
   run(&f, 200);
-  expect(&f, "ok ok +n=a@1 +n=a@1 ok ok closed +n=b@2 ok ");
+  said_expect(&f.said, "ok ok +n=a@1 +n=a@1 ok ok closed +n=b@2 ok ");
   join = op(&f);
   CU_ASSERT_EQUAL(f.bus->ops->join(f.bus, &f.sub, 2, join), WWR_OK);
   run(&f, 200);
-  expect(&f, "ok [a][b]");
+  said_expect(&f.said, "ok [a][b]");
   end(&f);
 }
 
@@ -313,12 +305,12 @@ static void members_are_counted(void) {
   set_member(&f, "eve", "", 0);
   CU_ASSERT_EQUAL(f.bus->ops->presence_list(f.bus, room, op(&f)), WWR_OK);
   run(&f, 200);
-  expect(&f, "ok ok ok ok of 7 ok ok ok ok ok <ann 3 z>< 4 >of 7 ");
+  said_expect(&f.said, "ok ok ok ok of 7 ok ok ok ok ok <ann 3 z>< 4 >of 7 ");
   set_member(&f, "ann", "", 0);
   set_member(&f, "", "", 0);
   CU_ASSERT_EQUAL(f.bus->ops->subscribers(f.bus, room, op(&f)), WWR_OK);
   run(&f, 400);
-  expect(&f, "ok ok ok ");
+  said_expect(&f.said, "ok ok ok ");
   CU_ASSERT_EQUAL(channels(&f), 0);
   end(&f);
 }
@@ -329,7 +321,7 @@ static void the_node_is_this_process(void) {
   f.bus->ops->load(f.bus, 17, true);
   CU_ASSERT_EQUAL(f.bus->ops->nodes(f.bus, op(&f)), WWR_OK);
   run(&f, 200);
-  expect(&f, "ok {here:1 100 17 draining}");
+  said_expect(&f.said, "ok {here:1 100 17 draining}");
   end(&f);
 }
 
@@ -342,7 +334,7 @@ static void nodes_are_told(void) {
   CU_ASSERT_EQUAL(f.bus->ops->send(f.bus, other, topic, bytes, op(&f)), WWR_OK);
   CU_ASSERT_EQUAL(f.bus->ops->control(f.bus, topic, bytes, op(&f)), WWR_OK);
   run(&f, 200);
-  expect(&f, "direct t=b ok refused control t=b ok ");
+  said_expect(&f.said, "direct t=b ok refused control t=b ok ");
   CU_ASSERT_TRUE(wwri_boot_equal(f.bus->ops->boot(f.bus), own));
   end(&f);
 }
@@ -363,7 +355,7 @@ static void bad_calls_are_refused_at_once(void) {
                   WWR_E_BUFFER_OVERFLOW);
   CU_ASSERT_EQUAL(ops->open(f.bus, &f.config, 1), WWR_E_INVALID);
   run(&f, 200);
-  expect(&f, "");
+  said_expect(&f.said, "");
   end(&f);
 }
 
@@ -373,18 +365,18 @@ static void the_queue_is_bounded_and_close_ends_it(void) {
   unsigned accepted = 0;
   wwri_list_init(&f.sub.node);
   while (accepted < 1000000 && publish(&f, "0123456789") == WWR_OK) {
-    f.said[0] = '\0';
+    f.said.text[0] = '\0';
     accepted++;
   }
   CU_ASSERT_TRUE(accepted > 1000 && accepted < 1000000);
   CU_ASSERT_EQUAL(publish(&f, "x"), WWR_E_LIMIT);
   CU_ASSERT_EQUAL(f.bus->ops->unsubscribe(f.bus, &f.sub, op(&f)), WWR_OK);
   run(&f, 200);
-  f.said[0] = '\0';
+  f.said.text[0] = '\0';
   CU_ASSERT_EQUAL(publish(&f, "x"), WWR_OK);
   CU_ASSERT_EQUAL(subscribe(&f, &f.sub, 0), WWR_OK);
   f.bus->ops->close(f.bus);
-  expect(&f, "closed closed ");
+  said_expect(&f.said, "closed closed ");
   CU_ASSERT_EQUAL(publish(&f, "x"), WWR_E_CLOSED);
   end(&f);
 }
@@ -423,7 +415,8 @@ static void every_allocation_may_fail(void) {
       CU_ASSERT_TRUE(errs[i] == WWR_OK || (failed && errs[i] == WWR_E_NOMEM));
       if (errs[i]) free(ops[i]);
     }
-    if (!failed) expect(&f, "ok +n=x@1 ok ok [x]ok ok <ann 1 i>of 1 ");
+    if (!failed)
+      said_expect(&f.said, "ok +n=x@1 ok ok [x]ok ok <ann 1 i>of 1 ");
     end(&f);
     if (!failed) break;
   }

@@ -1,62 +1,52 @@
 /* The link's events and beats, with a scripted other side. Texts: calls by name
  * ("open", "tops20"), wishes ("sub c"), "drop", events. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "node.h"
+#include "said.h"
 #include "test.h"
 
 struct fixture {
   struct wwri_node node;
   uint64_t boots;
   bool refuse; /* subscriptions */
-  char said[512];
+  struct said said;
 };
 
-static void say(struct wwri_node *node, const char *format, ...) {
-  struct fixture *f = node->user;
-  size_t len = strlen(f->said);
-  va_list args;
-  va_start(args, format);
-  vsnprintf(f->said + len, sizeof f->said - len, format, args);
-  va_end(args);
-}
-
-static void expect(struct fixture *f, const char *text) {
-  if (strcmp(f->said, text) != 0) printf("said: %s\n", f->said);
-  CU_ASSERT_STRING_EQUAL(f->said, text);
-  f->said[0] = '\0';
+static struct said *said_of(void *user) {
+  return &((struct fixture *)user)->said;
 }
 
 static void on_call(struct wwri_node *node, const struct wwri_call *call) {
   static const char *const names[] = {"publish", "open", "range", "tops"};
   CU_ASSERT_EQUAL(call->connection, node->connection);
   CU_ASSERT_TRUE(wwri_boot_equal(call->boot, node->boot));
-  say(node, "%s", names[call->kind]);
+  said_add(said_of(node->user), "%s", names[call->kind]);
   if (call->kind == WWRI_CALL_TOPS) {
-    say(node, "%u%s", (unsigned)call->channel_count, call->touch ? "t" : "");
+    said_add(said_of(node->user), "%u%s", (unsigned)call->channel_count,
+             call->touch ? "t" : "");
   }
-  say(node, " ");
+  said_add(said_of(node->user), " ");
 }
 
 static bool on_subscribe(struct wwri_node *node,
                          struct wwri_node_channel *channel, bool on) {
   struct fixture *f = node->user;
-  say(node, "%s %.*s ", on ? "sub" : "unsub", (int)channel->name_len,
-      (const char *)channel->name);
+  said_add(said_of(node->user), "%s %.*s ", on ? "sub" : "unsub",
+           (int)channel->name_len, (const char *)channel->name);
   return !on || !f->refuse;
 }
 
 static void on_drop(struct wwri_node *node, const char *why) {
   CU_ASSERT_TRUE(strlen(why) > 0);
-  say(node, "drop ");
+  said_add(said_of(node->user), "drop ");
 }
 
 static void on_event(struct wwri_node *node, enum wwri_node_event event) {
   static const char *const names[] = {"LIVE",      "DOWN",   "UNCERTAIN",
                                       "DATA_LOST", "FENCED", "REFUSED"};
-  say(node, "%s ", names[event]);
+  said_add(said_of(node->user), "%s ", names[event]);
 }
 
 static struct wwri_boot on_new_boot(struct wwri_node *node) {
@@ -72,7 +62,7 @@ static void on_joined(struct wwri_channel *channel, struct wwri_join *join,
                       size_t count) {
   const struct wwri_node_channel *outer = channel->user;
   (void)join, (void)from, (void)history, (void)count;
-  say(outer->owner, "joined ");
+  said_add(said_of(outer->owner), "joined ");
 }
 
 static void on_deliver(struct wwri_channel *channel, struct wwri_sub *sub,
@@ -87,7 +77,7 @@ static void on_done(struct wwri_publisher *publisher, void *cookie,
                     enum wwri_outcome outcome, struct wwri_logid id) {
   static const char *const names[] = {"acked", "failed", "denied", "unknown"};
   (void)cookie, (void)id;
-  say(publisher->user, "%s ", names[outcome]);
+  said_add(said_of(publisher->user), "%s ", names[outcome]);
 }
 
 static void begin(struct fixture *f) {
@@ -121,10 +111,10 @@ static void begin_live(struct fixture *f) {
   begin(f);
   send_beat(f, 1, 1000);
   answer(f, WWRI_REPLY_OK, 5, 1000);
-  expect(f, "");
+  said_expect(&f->said, "");
   CU_ASSERT_TRUE(wwri_node_beat_back(&f->node, 5));
   wwri_node_link_live(&f->node, true, 1001);
-  expect(f, "LIVE ");
+  said_expect(&f->said, "LIVE ");
 }
 
 static void end(struct fixture *f) {
@@ -145,23 +135,23 @@ static void live_needs_the_link_and_an_answer(void) {
   send_beat(&f, 1, 1000);
   CU_ASSERT_TRUE(wwri_node_beat_back(&f.node, 5)); /* before its answer */
   wwri_node_link_live(&f.node, true, 1000);
-  expect(&f, "");
+  said_expect(&f.said, "");
   answer(&f, WWRI_REPLY_OK, 5, 1001);
-  expect(&f, "LIVE ");
+  said_expect(&f.said, "LIVE ");
   wwri_node_link_lost(&f.node, 1100);
-  expect(&f, "DOWN ");
+  said_expect(&f.said, "DOWN ");
   answer(&f, WWRI_REPLY_OK, 5, 1100); /* to nothing */
   wwri_node_link_live(&f.node, true, 1200);
-  expect(&f, "");
+  said_expect(&f.said, "");
   send_beat(&f, 2, 1200);
   CU_ASSERT_EQUAL(f.node.connection, 2);
   answer(&f, WWRI_REPLY_REFUSED, 0, 1200); /* not now */
   send_beat(&f, 3, 2200);
   answer(&f, WWRI_REPLY_OK, 5, 2200);
-  expect(&f, "LIVE ");
+  said_expect(&f.said, "LIVE ");
   wwri_node_link_lost(&f.node, 2300);
   wwri_node_link_lost(&f.node, 2400); /* an attempt failed */
-  expect(&f, "DOWN ");
+  said_expect(&f.said, "DOWN ");
   CU_ASSERT_EQUAL(f.node.stats.drops, 0);
   end(&f);
 }
@@ -178,7 +168,7 @@ static void silence_asks_for_an_audit(void) {
   wwri_node_link_live(&f.node, false, 2700);
   wwri_node_run(&f.node, 2700);
   CU_ASSERT_EQUAL(f.node.stats.audits, 3);
-  expect(&f, ""); /* it was live all the time */
+  said_expect(&f.said, ""); /* it was live all the time */
   end(&f);
 }
 
@@ -188,25 +178,25 @@ static void a_new_generation_is_uncertain(void) {
   send_beat(&f, 2, 2000);
   CU_ASSERT_FALSE(wwri_node_beat_back(&f.node, 6));
   answer(&f, WWRI_REPLY_OK, 6, 2000);
-  expect(&f, "DOWN drop ");
+  said_expect(&f.said, "DOWN drop ");
   CU_ASSERT_FALSE(wwri_node_beat_back(&f.node, 5));
   wwri_node_link_live(&f.node, false, 2000); /* nothing counts any more */
   send_beat(&f, 3, 2050);
   answer(&f, WWRI_REPLY_OK, 6, 2050);
-  expect(&f, "");
+  said_expect(&f.said, "");
   wwri_node_link_lost(&f.node, 2050);
   send_beat(&f, 4, 2100);
   CU_ASSERT_TRUE(wwri_node_beat_back(&f.node, 6)); /* before its answer */
   answer(&f, WWRI_REPLY_OK, 6, 2100);
   wwri_node_link_live(&f.node, true, 2100);
-  expect(&f, "UNCERTAIN LIVE ");
+  said_expect(&f.said, "UNCERTAIN LIVE ");
   CU_ASSERT_EQUAL(f.node.stats.drops, 1);
   CU_ASSERT_EQUAL(f.node.stats.generations, 1);
   wwri_node_link_lost(&f.node, 2200);
   send_beat(&f, 5, 2300);
   struct wwri_beat_answer reborn = {WWRI_REPLY_OK, 7, 2};
   wwri_node_beat_answered(&f.node, &reborn, 2300);
-  expect(&f, "DOWN UNCERTAIN DATA_LOST ");
+  said_expect(&f.said, "DOWN UNCERTAIN DATA_LOST ");
   end(&f);
 }
 
@@ -219,14 +209,14 @@ static void whoever_was_missed_takes_a_new_boot(void) {
     send_beat(&f, 3, 3000);
     answer(&f, statuses[i], 0, 3000);
     answer(&f, statuses[i], 0, 3000); /* of the other one */
-    expect(&f, "DOWN drop FENCED ");
+    said_expect(&f.said, "DOWN drop FENCED ");
     CU_ASSERT_EQUAL(f.node.boot.lo, 2);
     wwri_node_link_lost(&f.node, 3000);
     send_beat(&f, 1, 3100);
     CU_ASSERT_EQUAL(f.node.connection, 2);
     answer(&f, WWRI_REPLY_OK, 5, 3100);
     wwri_node_link_live(&f.node, true, 3100);
-    expect(&f, "LIVE ");
+    said_expect(&f.said, "LIVE ");
     end(&f);
   }
 }
@@ -235,13 +225,13 @@ static void a_long_sleep_is_noticed_first(void) {
   struct fixture f;
   begin(&f);
   wwri_node_run(&f.node, 90000); /* there was nothing to miss */
-  expect(&f, "");
+  said_expect(&f.said, "");
   end(&f);
   begin_live(&f);
   wwri_node_run(&f.node, 40000);
-  expect(&f, "DOWN drop ");
+  said_expect(&f.said, "DOWN drop ");
   wwri_node_run(&f.node, 90000); /* once is enough */
-  expect(&f, "");
+  said_expect(&f.said, "");
   end(&f);
 }
 
@@ -250,11 +240,11 @@ static void a_beat_that_is_refused_drops_the_link(void) {
   begin(&f);
   send_beat(&f, 1, 1000);
   answer(&f, WWRI_REPLY_DISAGREE, 0, 1000);
-  expect(&f, "REFUSED drop ");
+  said_expect(&f.said, "REFUSED drop ");
   wwri_node_link_lost(&f.node, 1000);
   send_beat(&f, 2, 1100);
   answer(&f, WWRI_REPLY_ERROR, 0, 1100);
-  expect(&f, "drop ");
+  said_expect(&f.said, "drop ");
   end(&f);
 }
 
@@ -268,7 +258,7 @@ static void a_beat_counts_from_when_it_was_sent(void) {
   publish(&f, 2000);
   struct wwri_reply ok = {.answer = WWRI_ANSWER_OK, .pos = {.id = {7, 1}}};
   wwri_node_reply(&f.node, &ok, 2100);
-  expect(&f, "publish acked ");
+  said_expect(&f.said, "publish acked ");
   send_beat(&f, 3, 3000);
   answer(&f, WWRI_REPLY_OK, 5, 3100); /* of beat 2 */
   CU_ASSERT_TRUE(f.node.publisher.acked_bytes > 0);
@@ -288,16 +278,16 @@ static void calls_may_find_that_all_is_over(void) {
     publish(&f, 1100);
     wwri_node_reply(&f.node, &bad, 1200);
     wwri_node_reply(&f.node, &bad, 1200); /* dropped already */
-    expect(&f, "publish publish failed DOWN drop ");
+    said_expect(&f.said, "publish publish failed DOWN drop ");
     wwri_node_run(&f.node, 1300);
     wwri_node_link_lost(&f.node, 1300);
     send_beat(&f, 2, 1400);
     answer(&f, WWRI_REPLY_OK, 5, 1400);
     wwri_node_link_live(&f.node, true, 1400);
     wwri_node_run(&f.node, 1400);
-    expect(&f, "LIVE publish ");
+    said_expect(&f.said, "LIVE publish ");
     end(&f);
-    expect(&f, "unknown ");
+    said_expect(&f.said, "unknown ");
   }
 }
 
@@ -328,18 +318,18 @@ static void reads_are_few_and_audits_are_batched(void) {
     wwri_node_subscribed(&f.node,
                          wwri_node_channel(&f.node, wwr_view_str(name), false));
   }
-  f.said[0] = '\0';
+  f.said.text[0] = '\0';
   wwri_node_run(&f.node, 1100);
-  expect(&f, "open open open open open open open open ");
+  said_expect(&f.said, "open open open open open open open open ");
   for (unsigned i = 0; i < MANY; i++) {
     struct wwri_reply top = {.pos = {.id = {7, 0}}};
     wwri_node_reply(&f.node, &top, 1200);
     wwri_node_run(&f.node, 1200);
     CU_ASSERT_TRUE(f.node.reads <= 8);
   }
-  f.said[0] = '\0';
+  f.said.text[0] = '\0';
   wwri_node_run(&f.node, 2100);
-  expect(&f, "tops20 "); /* one second after it was live */
+  said_expect(&f.said, "tops20 "); /* one second after it was live */
   wwri_node_link_lost(&f.node, 2200);
   CU_ASSERT_EQUAL(f.node.tops_sent_count, 0);
   struct wwri_entry plain = {.pos = {.seq = 1}};
@@ -360,15 +350,15 @@ static void a_link_may_be_full(void) {
   join_all(&f, &sub, &join, 1);
   wwri_node_run(&f.node, 1100);
   wwri_node_run(&f.node, 1199);
-  expect(&f, "sub c0 ");
+  said_expect(&f.said, "sub c0 ");
   CU_ASSERT_EQUAL(wwri_node_deadline(&f.node), 1200);
   f.refuse = false;
   wwri_node_run(&f.node, 1200);
   wwri_node_run(&f.node, 1400);
-  expect(&f, "sub c0 ");
+  said_expect(&f.said, "sub c0 ");
   wwri_node_leave(&f.node, wwr_view_str("c0"), &sub, 1500);
   wwri_node_run(&f.node, 1500);
-  expect(&f, "unsub c0 ");
+  said_expect(&f.said, "unsub c0 ");
   CU_ASSERT_PTR_NULL(wwri_node_channel(&f.node, wwr_view_str("c0"), false));
   end(&f);
 }
@@ -386,7 +376,7 @@ static void memory_may_be_short(void) {
     bool failed = test_alloc_failed();
     CU_ASSERT_EQUAL(err, failed ? WWR_E_NOMEM : WWR_OK);
     wwri_node_run(&f.node, 1100);
-    expect(&f, failed ? "" : "sub c ");
+    said_expect(&f.said, failed ? "" : "sub c ");
     end(&f);
     if (!failed) break;
   }

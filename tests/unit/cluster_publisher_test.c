@@ -1,44 +1,35 @@
 /* Publishes on their way: what is sent, in which order, and how it ends. Texts:
  * "5" sent for the first time, "5r" sent again, "5=acked", "5=failed",
  * "5=denied", "5=unknown", "5=lost". */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "publisher.h"
+#include "said.h"
 #include "test.h"
 
 struct fixture {
   struct wwri_publisher publisher;
   struct wwri_publish_config config;
-  char said[512];
+  struct said said;
 };
 
-static void say(struct fixture *f, const char *format, ...) {
-  size_t len = strlen(f->said);
-  va_list args;
-  va_start(args, format);
-  vsnprintf(f->said + len, sizeof f->said - len, format, args);
-  va_end(args);
-}
-
-static void expect(struct fixture *f, const char *text) {
-  if (strcmp(f->said, text) != 0) printf("said: %s\n", f->said);
-  CU_ASSERT_STRING_EQUAL(f->said, text);
-  f->said[0] = '\0';
+static struct said *said_of(void *user) {
+  return &((struct fixture *)user)->said;
 }
 
 static void on_done(struct wwri_publisher *publisher, void *cookie,
                     enum wwri_outcome outcome, struct wwri_logid id) {
   static const char *const names[] = {"acked", "failed", "denied", "unknown"};
   (void)id;
-  say(publisher->user, "%u=%s ", (unsigned)(uintptr_t)cookie, names[outcome]);
+  said_add(said_of(publisher->user), "%u=%s ", (unsigned)(uintptr_t)cookie,
+           names[outcome]);
 }
 
 static void on_lost(struct wwri_publisher *publisher, struct wwr_view channel,
                     const struct wwri_pos *pos) {
-  say(publisher->user, "%.*s%u=lost ", (int)channel.len,
-      (const char *)channel.data, (unsigned)pos->seq);
+  said_add(said_of(publisher->user), "%.*s%u=lost ", (int)channel.len,
+           (const char *)channel.data, (unsigned)pos->seq);
 }
 
 static void begin(struct fixture *f) {
@@ -66,7 +57,7 @@ static wwr_err publish(struct fixture *f, const char *channel,
 static void send_all(struct fixture *f, uint64_t now_ms) {
   const struct wwri_publish *sent;
   while ((sent = wwri_publisher_next(&f->publisher, now_ms))) {
-    say(f, "%u%s ", (unsigned)sent->seq, sent->retry ? "r" : "");
+    said_add(&f->said, "%u%s ", (unsigned)sent->seq, sent->retry ? "r" : "");
   }
 }
 
@@ -85,7 +76,7 @@ static void three(struct fixture *f) {
   CU_ASSERT_EQUAL(publish(f, "a", 2), WWR_OK);
   CU_ASSERT_EQUAL(publish(f, "b", 3), WWR_OK);
   send_all(f, 0);
-  expect(f, "1 2 3 ");
+  said_expect(&f->said, "1 2 3 ");
 }
 
 static void no_answer_means_again_and_first(void) {
@@ -95,14 +86,14 @@ static void no_answer_means_again_and_first(void) {
   wwri_publisher_link_down(&f.publisher);
   CU_ASSERT_EQUAL(publish(&f, "a", 4), WWR_OK);
   send_all(&f, 0);
-  expect(&f, "1=acked ");
+  said_expect(&f.said, "1=acked ");
   wwri_publisher_link_up(&f.publisher, 1);
   send_all(&f, 0);
-  expect(&f, "2r 3r 4 ");
+  said_expect(&f.said, "2r 3r 4 ");
   answer(&f, WWRI_ANSWER_DUP, 2);
   answer(&f, WWRI_ANSWER_WRAPPED, 0);
   answer(&f, WWRI_ANSWER_OK, 3);
-  expect(&f, "2=acked 3=unknown 4=acked ");
+  said_expect(&f.said, "2=acked 3=unknown 4=acked ");
   end(&f);
 }
 
@@ -115,13 +106,13 @@ static void a_new_generation_gets_what_was_acknowledged_first(void) {
   CU_ASSERT_EQUAL(publish(&f, "b", 4), WWR_OK);
   wwri_publisher_link_up(&f.publisher, 2);
   send_all(&f, 0);
-  expect(&f, "1=acked 2=acked 1r 2r 3r 4 ");
+  said_expect(&f.said, "1=acked 2=acked 1r 2r 3r 4 ");
   answer(&f, WWRI_ANSWER_DUP, 1);
   answer(&f, WWRI_ANSWER_SUPERSEDED, 0);
   wwri_publisher_link_down(&f.publisher);
   wwri_publisher_link_up(&f.publisher, 2);
   send_all(&f, 0);
-  expect(&f, "a2=lost 3r 4r ");
+  said_expect(&f.said, "a2=lost 3r 4r ");
   end(&f);
 }
 
@@ -133,7 +124,7 @@ static void an_old_answer_does_not_prove_the_new_generation(void) {
   wwri_publisher_verified(&f.publisher, 2, 50); /* while it is under way */
   answer(&f, WWRI_ANSWER_OK, 1);
   send_all(&f, 200);
-  expect(&f, "1 1=acked 1r ");
+  said_expect(&f.said, "1 1=acked 1r ");
   end(&f);
 }
 
@@ -148,7 +139,7 @@ static void the_acknowledged_age_only_while_beats_come(void) {
   wwri_publisher_link_down(&f.publisher);
   wwri_publisher_link_up(&f.publisher, 2);
   send_all(&f, 90000);
-  expect(&f, "1 1=acked 1r ");
+  said_expect(&f.said, "1 1=acked 1r ");
   wwri_publisher_answer(&f.publisher, WWRI_ANSWER_DUP,
                         (struct wwri_logid){1, 1}, 90000);
   wwri_publisher_verified(&f.publisher, 2, 105000);
@@ -161,16 +152,16 @@ static void after_a_refusal_all_answers_come_first(void) {
   three(&f);
   answer(&f, WWRI_ANSWER_REFUSED, 0);
   send_all(&f, 1000);
-  expect(&f, "");
+  said_expect(&f.said, "");
   answer(&f, WWRI_ANSWER_OK, 1); /* 2: so 1 is out for good */
-  expect(&f, "1=failed 2=acked ");
+  said_expect(&f.said, "1=failed 2=acked ");
   answer(&f, WWRI_ANSWER_REFUSED, 0);
   send_all(&f, 150);
-  expect(&f, "");
+  said_expect(&f.said, "");
   send_all(&f, 1000);
-  expect(&f, "3 "); /* it is certainly nowhere */
+  said_expect(&f.said, "3 "); /* it is certainly nowhere */
   answer(&f, WWRI_ANSWER_ERROR, 0);
-  expect(&f, "3=denied ");
+  said_expect(&f.said, "3=denied ");
   end(&f);
 }
 
@@ -180,18 +171,18 @@ static void after_a_refusal_they_go_one_by_one_until_one_is_in(void) {
   three(&f);
   for (int i = 0; i < 3; i++) answer(&f, WWRI_ANSWER_REFUSED, 0);
   send_all(&f, 1000);
-  expect(&f, "1 ");
+  said_expect(&f.said, "1 ");
   answer(&f, WWRI_ANSWER_REFUSED, 0);
   send_all(&f, 150);
-  expect(&f, "");
+  said_expect(&f.said, "");
   send_all(&f, 2000);
-  expect(&f, "1 ");
+  said_expect(&f.said, "1 ");
   answer(&f, WWRI_ANSWER_OK, 1);
-  expect(&f, "1=acked ");
+  said_expect(&f.said, "1=acked ");
   send_all(&f, 2000);
-  expect(&f, "2 3 ");
+  said_expect(&f.said, "2 3 ");
   end(&f);
-  expect(&f, "2=unknown 3=unknown ");
+  said_expect(&f.said, "2=unknown 3=unknown ");
 }
 
 static void a_refused_one_is_out_when_a_later_one_may_be_in(void) {
@@ -199,12 +190,12 @@ static void a_refused_one_is_out_when_a_later_one_may_be_in(void) {
   three(&f);
   answer(&f, WWRI_ANSWER_REFUSED, 0);
   wwri_publisher_link_down(&f.publisher); /* 2, of that channel, is unknown */
-  expect(&f, "1=failed ");
+  said_expect(&f.said, "1=failed ");
   wwri_publisher_link_up(&f.publisher, 2);
   send_all(&f, 1000);
-  expect(&f, "2r 3r ");
+  said_expect(&f.said, "2r 3r ");
   end(&f);
-  expect(&f, "2=unknown 3=unknown ");
+  said_expect(&f.said, "2=unknown 3=unknown ");
 }
 
 static void waiting_ends_with_the_hold_time(void) {
@@ -213,16 +204,16 @@ static void waiting_ends_with_the_hold_time(void) {
   wwri_publisher_link_down(&f.publisher);
   CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
   wwri_publisher_run(&f.publisher, 9999);
-  expect(&f, "");
+  said_expect(&f.said, "");
   wwri_publisher_run(&f.publisher, 10000);
-  expect(&f, "1=failed "); /* never sent: certain */
+  said_expect(&f.said, "1=failed "); /* never sent: certain */
   wwri_publisher_link_up(&f.publisher, 1);
   CU_ASSERT_EQUAL(publish(&f, "a", 2), WWR_OK);
   send_all(&f, 0);
   wwri_publisher_run(&f.publisher, 10000);
-  expect(&f, "2 2=unknown ");
+  said_expect(&f.said, "2 2=unknown ");
   answer(&f, WWRI_ANSWER_OK, 1); /* late: kept, but not told twice */
-  expect(&f, "");
+  said_expect(&f.said, "");
   CU_ASSERT_TRUE(f.publisher.acked_bytes > 0);
   end(&f);
 }
@@ -237,12 +228,12 @@ static void what_is_not_logged_is_sent_at_most_once(void) {
   answer(&f, WWRI_ANSWER_REFUSED, 0);
   answer(&f, WWRI_ANSWER_OK, 0);
   wwri_publisher_link_down(&f.publisher);
-  expect(&f, "1 2 3 2=acked 3=unknown ");
+  said_expect(&f.said, "1 2 3 2=acked 3=unknown ");
   wwri_publisher_link_up(&f.publisher, 2);
   send_all(&f, 1000);
-  expect(&f, "1 "); /* it was never executed */
+  said_expect(&f.said, "1 "); /* it was never executed */
   answer(&f, WWRI_ANSWER_OK, 0);
-  expect(&f, "1=acked ");
+  said_expect(&f.said, "1=acked ");
   CU_ASSERT_EQUAL(f.publisher.acked_bytes, 0);
   CU_ASSERT_EQUAL(f.publisher.waiting_bytes, 0);
   end(&f);
@@ -259,13 +250,13 @@ static void ceilings_hold(void) {
   CU_ASSERT_EQUAL(publish(&f, "a", 3), WWR_OK);
   CU_ASSERT_EQUAL(publish(&f, "a", 4), WWR_E_LIMIT);
   send_all(&f, 0);
-  expect(&f, "1 2 ");
+  said_expect(&f.said, "1 2 ");
   answer(&f, WWRI_ANSWER_OK, 1);
   answer(&f, WWRI_ANSWER_OK, 2);
   CU_ASSERT_EQUAL(f.publisher.stats.overflows, 1);
   CU_ASSERT_EQUAL(publish(&f, "a", 5), WWR_OK);
   send_all(&f, 0);
-  expect(&f, "1=acked 2=acked 3 4 ");
+  said_expect(&f.said, "1=acked 2=acked 3 4 ");
   test_alloc_fail_at(0);
   CU_ASSERT_EQUAL(publish(&f, "a", 6), WWR_E_NOMEM);
   CU_ASSERT_TRUE(test_alloc_failed());
@@ -283,10 +274,10 @@ static void the_end_tells_what_is_certain(void) {
   CU_ASSERT_EQUAL(publish(&f, "a", 4), WWR_E_CLOSED);
   send_all(&f, 0);
   answer(&f, WWRI_ANSWER_OK, 1);
-  expect(&f, "1 2 1=acked ");
+  said_expect(&f.said, "1 2 1=acked ");
   CU_ASSERT_FALSE(wwri_publisher_is_idle(&f.publisher));
   end(&f);
-  expect(&f, "2=unknown 3=failed ");
+  said_expect(&f.said, "2=unknown 3=failed ");
   begin(&f);
   CU_ASSERT_TRUE(wwri_publisher_is_idle(&f.publisher));
   CU_ASSERT_EQUAL(publish(&f, "a", 1), WWR_OK);
@@ -298,7 +289,7 @@ static void the_end_tells_what_is_certain(void) {
   answer(&f, WWRI_ANSWER_OK, 1);
   CU_ASSERT_TRUE(wwri_publisher_is_idle(&f.publisher));
   end(&f);
-  expect(&f, "1 1=unknown ");
+  said_expect(&f.said, "1 1=unknown ");
 }
 
 static void deadlines_are_those_of_the_oldest(void) {
@@ -315,7 +306,7 @@ static void deadlines_are_those_of_the_oldest(void) {
   CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), 10000);
   answer(&f, WWRI_ANSWER_OK, 1);
   CU_ASSERT_EQUAL(wwri_publisher_deadline(&f.publisher), UINT64_MAX);
-  expect(&f, "1 1 1=acked ");
+  said_expect(&f.said, "1 1 1=acked ");
   end(&f);
 }
 
@@ -349,7 +340,7 @@ static void what_was_appended_once_is_only_in_one_place(void) {
   answer(&f, WWRI_ANSWER_DUP, 2);
   again(&f, 5);
   expect_next(&f, false, true);
-  expect(&f, "1 1=acked ");
+  said_expect(&f.said, "1 1=acked ");
   end(&f);
 }
 

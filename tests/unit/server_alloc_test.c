@@ -117,30 +117,18 @@ static void scenario(bool in_traffic) {
   traffic_stop();
 }
 
-static void fail_each(bool in_traffic) {
-  for (long n = 0; n < 2000; n++) {
-    fix.tolerant = true;
-    store_put("key", NULL);
-    store_put("key2", NULL);
-    test_alloc_fail_at(n);
-    scenario(in_traffic);
-    bool more = test_alloc_failed();
-    fixture_reset();
-    if (!more) {
-      CU_ASSERT_TRUE(n > 50);
-      return;
-    }
-  }
-  CU_FAIL("the scenario never came to its end");
+static void prepare(void) {
+  store_put("key", NULL);
+  store_put("key2", NULL);
 }
 
 static void every_allocation_fails(void) {
-  fail_each(false);
+  fixture_fail_each(prepare, scenario, false);
 }
 
 /* Everything goes by mail: other allocations, other ways. */
 static void every_allocation_fails_in_traffic(void) {
-  fail_each(true);
+  fixture_fail_each(prepare, scenario, true);
 }
 
 static CU_TestInfo tests[] = {

@@ -178,33 +178,21 @@ static void scenario(bool in_traffic) {
   traffic_stop();
 }
 
-static void fail_each(bool in_traffic) {
-  for (long n = 0; n < 2000; n++) {
-    verdicts = 0;
-    fix.tolerant = true;
-    fix.opts.hooks.on_verdict = on_verdict;
-    fix.opts.hooks.on_channel = with_presence;
-    store_put("key", "{\"a\":\"b\"}");
-    if (is_threaded()) test_bus_use();
-    test_alloc_fail_at(n);
-    scenario(in_traffic);
-    bool more = test_alloc_failed();
-    fixture_reset();
-    if (!more) {
-      CU_ASSERT_TRUE(n > 50);
-      return;
-    }
-  }
-  CU_FAIL("the scenario never came to its end");
+static void prepare(void) {
+  verdicts = 0;
+  fix.opts.hooks.on_verdict = on_verdict;
+  fix.opts.hooks.on_channel = with_presence;
+  store_put("key", "{\"a\":\"b\"}");
+  if (is_threaded()) test_bus_use();
 }
 
 static void every_allocation_fails(void) {
-  fail_each(false);
+  fixture_fail_each(prepare, scenario, false);
 }
 
 /* Everything goes by mail: other allocations, other ways. */
 static void every_allocation_fails_in_traffic(void) {
-  fail_each(true);
+  fixture_fail_each(prepare, scenario, true);
 }
 
 static CU_TestInfo tests[] = {

@@ -388,6 +388,23 @@ void fixture_reset(void) {
   setup();
 }
 
+void fixture_fail_each(void (*prepare)(void), void (*scenario)(bool in_traffic),
+                       bool in_traffic) {
+  for (long n = 0; n < 2000; n++) {
+    fix.tolerant = true;
+    prepare();
+    test_alloc_fail_at(n);
+    scenario(in_traffic);
+    bool more = test_alloc_failed();
+    fixture_reset();
+    if (!more) {
+      CU_ASSERT_TRUE(n > 50);
+      return;
+    }
+  }
+  CU_FAIL("the scenario never came to its end");
+}
+
 /* --- Peers: what happens to them ------------------------------------------ */
 
 static void push(struct wwri_frame ***frames, size_t *count, size_t *cap,

@@ -116,6 +116,11 @@ void fixture_reset(void);
 /** End peers and server and check the promises; the teardown does it too. */
 void fixture_stop_peers(void);
 
+/** Run `scenario` once for each of its allocations, which then fails. `prepare`
+ * fills in `fix` before each. */
+void fixture_fail_each(void (*prepare)(void), void (*scenario)(bool in_traffic),
+                       bool in_traffic);
+
 /** Frees what a suite has added to `fix`, after the server's end. */
 extern void (*fixture_end)(void);
 void fixture_free_server(void);
