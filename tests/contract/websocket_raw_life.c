@@ -13,9 +13,11 @@
 
 /* Partial writes with lws' own pongs in between must not mix frames up. */
 static void slow_round(struct rawws *ws) {
-  enum { COUNT = 4000, LEN = 512, PINGS = 200 };
+  enum { COUNT = 4000, LEN = 512, PINGS = 200, ROUND_MS = 30000 };
+  uint64_t until = raw_now_ms() + ROUND_MS; /* a trickle is a failure too */
   CU_ASSERT_TRUE(raw_ask_flood(ws, COUNT, LEN));
   for (int i = 0; i < PINGS; i++) {
+    CU_ASSERT_TRUE_FATAL(raw_now_ms() < until);
     struct rawws_frame ping = {.opcode = RAWWS_PING, .payload = "p", .len = 1};
     CU_ASSERT_TRUE(rawws_send_frame(ws, &ping));
     uint32_t part = COUNT / PINGS;
@@ -52,6 +54,11 @@ static void test_slow_reader_callback(void) {
 
 static void test_slow_reader_tls(void) {
   raw_start_with(WWR_WRITE_DIRECT, true);
+  check_slow_reader();
+}
+
+static void test_slow_reader_tls_callback(void) {
+  raw_start_with(WWR_WRITE_CALLBACK, true);
   check_slow_reader();
 }
 
@@ -142,6 +149,7 @@ CU_TestInfo raw_sending[] = {
     {"slow reader", test_slow_reader},
     {"slow reader, callback", test_slow_reader_callback},
     {"slow reader, TLS", test_slow_reader_tls},
+    {"slow reader, TLS, callback", test_slow_reader_tls_callback},
     {"large frames", test_large_frames},
     {"large frames, TLS", test_large_frames_tls},
     {"slow consumer", test_slow_consumer},

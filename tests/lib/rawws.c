@@ -148,6 +148,8 @@ enum rawws_result rawws_fill(struct rawws *ws, size_t need, int64_t deadline) {
 
 /* --- Connecting --------------------------------------------------------- */
 
+static const int ethernet_segment = 1460;
+
 static bool tls_start(struct rawws *ws, const struct rawws_opts *opts) {
   ws->tls_context = SSL_CTX_new(TLS_client_method());
   if (!ws->tls_context) return false;
@@ -187,6 +189,18 @@ static bool address_of(const char *host, uint16_t port,
   return inet_pton(AF_INET, host, &out->sin_addr) == 1;
 }
 
+/* A small receive buffer, with segments that fit into it as on a network.
+ * Loopback's of 64 KiB are larger than such a window: the kernel then offers a
+ * window of whole received segments (say 3228 bytes), the sender waits for half
+ * of the largest one it saw (3497), and all that moves is one probe each 200
+ * ms. Whether a connection gets into that depends on how its first writes fall.
+ */
+static void narrow(int fd, int receive_buffer) {
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &ethernet_segment,
+             sizeof ethernet_segment);
+}
+
 static bool tcp_connect(struct rawws *ws, const struct rawws_opts *opts,
                         int64_t deadline) {
   struct sockaddr_in to, from;
@@ -196,9 +210,7 @@ static bool tcp_connect(struct rawws *ws, const struct rawws_opts *opts,
   if (ws->fd < 0) return false;
   int on = 1;
   setsockopt(ws->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (opts->receive_buffer)
-    setsockopt(ws->fd, SOL_SOCKET, SO_RCVBUF, &opts->receive_buffer,
-               sizeof opts->receive_buffer);
+  if (opts->receive_buffer) narrow(ws->fd, opts->receive_buffer);
   if (opts->source && (!address_of(opts->source, 0, &from) ||
                        bind(ws->fd, (struct sockaddr *)&from, sizeof from)))
     return false;

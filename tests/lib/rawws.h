@@ -43,7 +43,7 @@ struct rawws_opts {
                            any. */
   int tls_max;        /**< Highest TLS version, as TLS1_1_VERSION; 0: any. */
   const char *alpn;   /**< One protocol to offer, or NULL. */
-  int receive_buffer; /**< SO_RCVBUF in bytes, for slow readers; 0: default. */
+  int receive_buffer; /**< Small SO_RCVBUF, for slow readers; 0: default. */
   const char *source; /**< Local address to connect from, or NULL. */
 };
 
