@@ -38,6 +38,7 @@ static void linger_over(struct wwri_timer *timer) {
   struct wwri_feed *feed = WWRI_CONTAINER(timer, struct wwri_feed, linger);
   if (feed->state != WWRI_FEED_UP || !unneeded(feed)) return;
   wwri_feed_release(feed, true);
+  if (!unneeded(feed)) return; /* a `done` function wants it */
   wwri_feed_unpress(feed);
   feed->state = WWRI_FEED_LEAVING;
   feed->leave = (struct wwri_bus_op){.done = on_left, .user = feed};

@@ -30,6 +30,14 @@ void wwri_feed_unpress(struct wwri_feed *feed) {
   tell(feed, false);
 }
 
+/* A message that came while it was leaving may have pressed once more. */
+void wwri_feed_unpressed(struct wwri_feed *feed) {
+  struct wwri_channels *channels = &feed->shard->server->channels;
+  pthread_mutex_lock(&channels->lock);
+  feed->pressed = false;
+  pthread_mutex_unlock(&channels->lock);
+}
+
 enum { NOT_FULL = -1 };
 
 /* For how long the connection's queue is over half full without having become

@@ -212,6 +212,7 @@ void wwri_feed_left(struct wwri_feed *feed, wwr_err err) {
     fail_waiting(feed, err);
     return;
   }
+  wwri_feed_unpressed(feed);
   struct wwri_subscription *sub = next_waiting(feed);
   err = sub ? open_feed(sub) : WWR_OK;
   if (sub && err == WWR_OK) return;

@@ -344,6 +344,9 @@ void wwri_feed_repace(struct wwri_feed *feed);
 /** Let the bus go on. Loop thread. */
 void wwri_feed_unpress(struct wwri_feed *feed);
 
+/** The feed left the bus, which forgot what it was told. Loop thread. */
+void wwri_feed_unpressed(struct wwri_feed *feed);
+
 /* --- channel_verdict.c --------------------------------------------------- */
 
 void wwri_feed_verdict(struct wwri_bus_sub *sub,

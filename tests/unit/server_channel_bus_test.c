@@ -22,12 +22,6 @@ static void begin(struct wwr_conn *conn, struct answer *answer) {
       wwr_conn_subscribe(conn, room(), 0, on_subscribed, answer), WWR_OK);
 }
 
-static void expect_answer(struct answer *answer, wwr_err err) {
-  WAIT(answer->calls > 0);
-  CU_ASSERT_EQUAL(answer->err, err);
-  CU_ASSERT_EQUAL(answer->calls, 1);
-}
-
 /* --- What the bus is told ------------------------------------------------ */
 
 static void the_bus_hears_of_the_server(void) {
@@ -186,86 +180,6 @@ static void gone_while_subscribing(void) {
   CU_ASSERT_EQUAL(wwr_conn_subscribe(conn, room(), 0, NULL, NULL),
                   WWR_E_DISCONNECTED);
   CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-}
-
-/* --- Flapping ------------------------------------------------------------ */
-
-static void flapping_costs_the_bus_little(void) {
-  struct wwr_conn *conn;
-  start();
-  struct peer *peer = peer_connect_conn(&conn);
-  for (int i = 0; i < 50; i++) {
-    CU_ASSERT_EQUAL(subscribe(conn, "room", 0).err, WWR_OK);
-    CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  }
-  CU_ASSERT_EQUAL(LOCKED(fix.bus->calls[TEST_SUBSCRIBE]), 1);
-  CU_ASSERT_EQUAL(LOCKED(fix.bus->calls[TEST_UNSUBSCRIBE]), 0);
-  (void)publish("room", "x");
-  peer_expect_nothing(peer);
-}
-
-static void a_quiet_channel_is_left(void) {
-  struct wwr_conn *conn;
-  struct answer answer = {0};
-  start();
-  fix.server->channels.linger_ms = 1;
-  struct peer *peer = peer_connect_conn(&conn);
-  test_bus_hold(ON(UNSUBSCRIBE));
-  (void)subscribe(conn, "room", 0);
-  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  WAIT(fix.bus->calls[TEST_UNSUBSCRIBE] == 1);
-  begin(conn, &answer); /* it must come back first */
-  settle();
-  CU_ASSERT_EQUAL(LOCKED(answer.calls), 0);
-  test_bus_hold(0);
-  expect_answer(&answer, WWR_OK);
-  CU_ASSERT_EQUAL(LOCKED(fix.bus->calls[TEST_SUBSCRIBE]), 2);
-  (void)publish("room", "x");
-  expect_message(peer, "x");
-  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  WAIT(fix.bus->done[TEST_UNSUBSCRIBE] == 2);
-  settle();
-  CU_ASSERT_EQUAL(test_bus_subs("room"), 0);
-  CU_ASSERT_EQUAL(conn->shard->channels.feeds.count, 0);
-}
-
-/* Who wanted it back has left again. */
-static void nobody_wants_it_back(void) {
-  struct wwr_conn *conn;
-  struct answer answer = {0};
-  start();
-  fix.server->channels.linger_ms = 1;
-  (void)peer_connect_conn(&conn);
-  test_bus_hold(ON(UNSUBSCRIBE));
-  (void)subscribe(conn, "room", 0);
-  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  WAIT(fix.bus->calls[TEST_UNSUBSCRIBE] == 1);
-  begin(conn, &answer);
-  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  settle();
-  test_bus_hold(0);
-  expect_answer(&answer, WWR_E_CANCELED);
-  CU_ASSERT_EQUAL(LOCKED(fix.bus->calls[TEST_SUBSCRIBE]), 1);
-  CU_ASSERT_EQUAL(subscribe(conn, "room", 0).err, WWR_OK);
-}
-
-static void it_can_not_come_back(void) {
-  struct wwr_conn *conn;
-  struct answer answer = {0};
-  start();
-  fix.server->channels.linger_ms = 1;
-  (void)peer_connect_conn(&conn);
-  test_bus_hold(ON(UNSUBSCRIBE));
-  (void)subscribe(conn, "room", 0);
-  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  WAIT(fix.bus->calls[TEST_UNSUBSCRIBE] == 1);
-  begin(conn, &answer);
-  settle();
-  test_bus_refuse(TEST_SUBSCRIBE, WWR_E_LIMIT);
-  test_bus_hold(0);
-  expect_answer(&answer, WWR_E_LIMIT);
-  test_bus_refuse(TEST_SUBSCRIBE, WWR_OK);
-  CU_ASSERT_EQUAL(subscribe(conn, "room", 0).err, WWR_OK);
 }
 
 /* --- Failures ------------------------------------------------------------ */
@@ -748,10 +662,6 @@ static CU_TestInfo tests[] = {
     {"the wait ends with the connection", the_wait_ends_with_the_connection},
     {"unsubscribed while subscribing", unsubscribed_while_subscribing},
     {"gone while subscribing", gone_while_subscribing},
-    {"flapping costs the bus little", flapping_costs_the_bus_little},
-    {"a quiet channel is left", a_quiet_channel_is_left},
-    {"nobody wants it back", nobody_wants_it_back},
-    {"it can not come back", it_can_not_come_back},
     {"a failed subscribe fails all who wait",
      a_failed_subscribe_fails_all_who_wait},
     {"a failed join fails one", a_failed_join_fails_one},

@@ -103,6 +103,12 @@ static struct answer finished(struct answer *answer, wwr_err err) {
   return *answer;
 }
 
+void expect_answer(struct answer *answer, wwr_err err) {
+  WAIT(answer->calls > 0);
+  CU_ASSERT_EQUAL(answer->err, err);
+  CU_ASSERT_EQUAL(answer->calls, 1);
+}
+
 struct answer subscribe(struct wwr_conn *conn, const char *channel,
                         uint32_t history) {
   struct answer answer = {0};

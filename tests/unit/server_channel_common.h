@@ -40,6 +40,9 @@ void on_members(wwr_err err, const struct wwr_member *members, size_t count,
                 void *user_data);
 void on_count(wwr_err err, uint64_t count, void *user_data);
 
+/** It was called, once, with this error. */
+void expect_answer(struct answer *answer, wwr_err err);
+
 /** The call, from the test's thread, and its answer. */
 struct answer subscribe(struct wwr_conn *conn, const char *channel,
                         uint32_t history);
