@@ -1,93 +1,137 @@
 /* Every connection keeps a window of requests open; each answer is matched by
- * its id, compared, and followed by the next request.
+ * its id, compared, and frees its place for the next request.
  *
- * An id is the slot in the connection's window (16 bits) and how often the slot
- * was used (48 bits): an answer that comes twice, or to nothing, is found. */
+ * An id is the place (24 bits: all connections' windows in a row) and how often
+ * it was used (40 bits): an answer that comes twice, or to nothing, is found.
+ */
 #include "measure.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct slot {
+enum { PLACE_BITS = 24 };
+
+struct place {
   uint64_t id;
-  uint64_t sent_ns;
+  uint64_t due_ns;
   bool open;
 };
 
 struct echo {
   struct measure *measure;
-  struct slot *slots; /* window of connection 0, of connection 1, ... */
+  struct place *places; /* window of connection 0, of connection 1, ... */
+  uint32_t *free;       /* ring of those that are free, longest first */
+  uint32_t count;
+  uint32_t free_at;
+  uint32_t free_count;
   uint32_t window;
   uint32_t size;
-  uint8_t *expected; /* the payload; its first bytes are the id */
-  uint64_t open;
-  bool stopping;
+  uint8_t *payload;
 };
 
-static void put_payload(const struct echo *echo, uint64_t id, uint8_t *to) {
-  memcpy(to, echo->expected, echo->size);
-  memcpy(to, &id, echo->size < 8 ? echo->size : 8);
+/* The number's low digits, as many as there is room for. */
+static void put_number(const struct echo *echo, uint64_t id, uint8_t *to) {
+  uint8_t digits[NUMBER_DIGITS];
+  payload_number(digits, id);
+  size_t n = echo->size < NUMBER_DIGITS ? echo->size : NUMBER_DIGITS;
+  memcpy(to, digits + NUMBER_DIGITS - n, n);
 }
 
-static bool payload_is_right(const struct echo *echo, uint64_t id,
-                             const uint8_t *payload, size_t len) {
-  size_t head = echo->size < 8 ? echo->size : 8;
-  return len == echo->size && memcmp(payload, &id, head) == 0 &&
-         memcmp(payload + head, echo->expected + head, len - head) == 0;
+static void release(struct echo *echo, uint32_t place) {
+  echo->free[(echo->free_at + echo->free_count++) % echo->count] = place;
 }
 
-/* type, id, name length 0, payload */
-static void request(struct echo *echo, struct link *link, struct slot *slot) {
-  size_t len = 10 + (size_t)echo->size;
-  uint8_t *message = net_reserve(link, len);
-  if (!message) return;
-  slot->id += 1 << 16;
-  slot->open = true;
-  slot->sent_ns = echo->measure->net.now_ns;
-  message[0] = 127;
-  memcpy(message + 1, &slot->id, 8);
-  message[9] = 0;
-  put_payload(echo, slot->id, message + 10);
-  net_commit(link, message, len);
-  echo->measure->issued++;
-  echo->open++;
+static void request(struct echo *echo, uint32_t index, uint64_t due_ns) {
+  struct measure *measure = echo->measure;
+  struct net *net = &measure->net;
+  struct place *place = &echo->places[index];
+  uint64_t id = place->id + (1U << PLACE_BITS);
+  put_number(echo, id, echo->payload);
+  size_t len = net->dialect->ask(net->draft, id, echo->payload, echo->size);
+  if (!net_send(&net->links[index / echo->window], net->draft, len))
+    return; /* its connection broke: the place is never used again */
+  *place = (struct place){.id = id, .open = true, .due_ns = due_ns};
+  measure_issued(measure);
 }
 
-static void on_message(struct link *link, const uint8_t *message, size_t len,
-                       void *user_data) {
+static uint64_t pump(struct measure *measure) {
+  struct echo *echo = measure->net.user_data;
+  uint64_t due_ns, wait_ns = UINT64_MAX;
+  while (echo->free_count > 0 &&
+         measure_may_issue(measure, &due_ns, &wait_ns)) {
+    uint32_t place = echo->free[echo->free_at];
+    echo->free_at = (echo->free_at + 1) % echo->count;
+    echo->free_count--;
+    request(echo, place, due_ns);
+  }
+  return wait_ns;
+}
+
+static bool payload_is_right(struct echo *echo, uint64_t id,
+                             const struct heard *heard) {
+  put_number(echo, id, echo->payload);
+  return heard->len == echo->size &&
+         memcmp(heard->payload, echo->payload, heard->len) == 0;
+}
+
+/* What carries no id of its own carries it as the payload's number. */
+static bool is_answer(const struct heard *heard) {
+  return heard->kind == HEARD_REPLY || heard->kind == HEARD_REFUSAL ||
+         heard->kind == HEARD_SIGNAL;
+}
+
+static void on_heard(struct link *link, const struct heard *heard,
+                     void *user_data) {
   struct echo *echo = user_data;
   struct measure *measure = echo->measure;
-  uint64_t id = 0;
-  if (len >= 9) memcpy(&id, message + 1, 8);
-  struct slot *slot =
-      &echo->slots[(size_t)link->index * echo->window + (id & 0xffff)];
-  if (len < 9 || (id & 0xffff) >= echo->window || !slot->open ||
-      slot->id != id) {
+  uint32_t index = (uint32_t)heard->id & ((1U << PLACE_BITS) - 1);
+  struct place *place = index < echo->count ? &echo->places[index] : NULL;
+  if (!is_answer(heard) || !place || index / echo->window != link->index) {
     measure->unexpected++;
     return;
   }
-  slot->open = false;
-  echo->open--;
-  if (message[0] != 191) {
-    measure->refused++;
-  } else if (!payload_is_right(echo, id, message + 9, len - 9)) {
-    measure->wrong++;
+  if (!place->open || place->id != heard->id) {
+    bool known = heard->id >> PLACE_BITS > 0 && heard->id <= place->id;
+    if (known)
+      measure->duplicated++;
+    else
+      measure->unexpected++;
+    return;
   }
-  measure_done(measure, slot->sent_ns);
-  if (!echo->stopping) request(echo, link, slot);
+  place->open = false;
+  measure->open--;
+  if (heard->kind == HEARD_REFUSAL)
+    measure->refused++;
+  else if (!payload_is_right(echo, heard->id, heard))
+    measure->wrong++;
+  measure_done(measure, place->due_ns);
+  release(echo, index);
+  pump(measure);
 }
 
 static bool echo_init(struct echo *echo, struct measure *measure) {
   const struct options *options = measure->options;
+  size_t places = (size_t)options->connections * options->window;
   *echo = (struct echo){
       .measure = measure, .window = options->window, .size = options->size};
-  size_t slots = (size_t)options->connections * options->window;
-  echo->slots = calloc(slots, sizeof *echo->slots);
-  echo->expected = malloc(options->size);
-  if (!echo->slots || !echo->expected) return false;
-  for (size_t i = 0; i < slots; i++) echo->slots[i].id = i % options->window;
-  for (size_t i = 0; i < options->size; i++)
-    echo->expected[i] = (uint8_t)(i * 7 + 3);
+  if (places >= 1U << PLACE_BITS) {
+    fputs("webwire-bench: --window: too many requests in flight in all\n",
+          stderr);
+    return false;
+  }
+  echo->count = (uint32_t)places;
+  echo->places = calloc(places, sizeof *echo->places);
+  echo->free = calloc(places, sizeof *echo->free);
+  echo->payload = malloc(options->size);
+  if (!echo->places || !echo->free || !echo->payload) return false;
+  payload_pad(echo->payload, 0, options->size);
+  /* The connections in turn, not one window after the other. */
+  for (uint32_t w = 0; w < options->window; w++) {
+    for (uint32_t i = 0; i < options->connections; i++)
+      release(echo, i * options->window + w);
+  }
+  for (uint32_t i = 0; i < echo->count; i++) echo->places[i].id = i;
   return true;
 }
 
@@ -95,20 +139,17 @@ bool echo_run(struct measure *measure) {
   struct echo echo;
   struct net *net = &measure->net;
   bool good = echo_init(&echo, measure);
-  net->hooks = (struct net_hooks){on_message};
+  net->hooks = (struct net_hooks){.on_heard = on_heard};
   net->user_data = &echo;
-  good = good && net_open(net) && measure_fits(measure, echo.size + 10);
-  for (uint32_t i = 0; good && i < net->count; i++) {
-    for (uint32_t w = 0; w < echo.window; w++)
-      request(&echo, &net->links[i], &echo.slots[(size_t)i * echo.window + w]);
-  }
+  good = good && net_open(net) &&
+         measure_fits(measure, echo.size + net->dialect->overhead);
   if (good) {
+    measure->pump = pump;
     measure_run(measure);
-    echo.stopping = true;
-    measure_drain(measure, &echo.open);
-    measure->unanswered = echo.open;
+    measure->unanswered = measure->open;
   }
-  free(echo.slots);
-  free(echo.expected);
+  free(echo.places);
+  free(echo.free);
+  free(echo.payload);
   return good;
 }

@@ -16,7 +16,12 @@ static uint64_t top_of(unsigned bucket) {
 void hist_add(struct hist *hist, uint64_t value) {
   hist->buckets[bucket_of(value)]++;
   hist->count++;
+  hist->sum += value;
   if (value > hist->max) hist->max = value;
+}
+
+double hist_mean(const struct hist *hist) {
+  return hist->count ? (double)hist->sum / (double)hist->count : 0;
 }
 
 uint64_t hist_percentile(const struct hist *hist, double percent) {

@@ -2,17 +2,15 @@
 #include "measure.h"
 
 /* Signals may come; nobody asked for them, so nothing is expected of them. */
-static void on_message(struct link *link, const uint8_t *message, size_t len,
-                       void *user_data) {
-  (void)link;
-  (void)message;
-  (void)len;
+static void on_heard(struct link *link, const struct heard *heard,
+                     void *user_data) {
+  (void)link, (void)heard;
   struct measure *measure = user_data;
   measure->done++;
 }
 
 bool idle_run(struct measure *measure) {
-  measure->net.hooks = (struct net_hooks){on_message};
+  measure->net.hooks = (struct net_hooks){.on_heard = on_heard};
   measure->net.user_data = measure;
   if (!net_open(&measure->net)) return false;
   measure_run(measure);

@@ -1,11 +1,11 @@
-/* One connection. Happy path: connect, upgrade, accept-conf, then frames: read
- * up to 64 KiB into the shared scratch space, hand on every whole message in
- * it, keep the rest. Output collects in `out` and is written once per pass.
+/* One connection. Happy path: connect, TLS, upgrade, greeting, then frames:
+ * read up to 64 KiB into the shared scratch space, hand on every whole message
+ * in it, keep the rest. Output collects in `out` and is written once per pass.
  *
  * Failure modes: whatever a server may not do breaks the link and is counted;
- * fragments are not expected, because webwire servers send whole messages. */
+ * fragments are not expected, because the servers send whole messages. */
 #include "net.h"
-#include "options.h"
+#include "tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,20 +17,38 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { TEXT_FRAME = 0x81, BINARY_FRAME = 0x82 };
+
 static void watch(struct link *link, int operation, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = link};
   epoll_ctl(link->net->epoll, operation, link->fd, &event);
 }
 
-void link_break(struct link *link, const char *why) {
-  if (link->state == LINK_CLOSED) return;
-  if (link->net->broken == 0)
-    fprintf(stderr, "webwire-bench: connection %u: %s\n", link->index, why);
+static void shut(struct link *link) {
   if (link->state == LINK_OPEN) link->net->open--;
-  link->net->broken++;
   link->state = LINK_CLOSED;
+  tls_link_free(link->tls);
+  link->tls = NULL;
   close(link->fd);
   link->fd = -1;
+}
+
+void link_break(struct link *link, const char *why) {
+  struct net *net = link->net;
+  if (link->state == LINK_CLOSED) return;
+  if (net->broken == 0)
+    fprintf(stderr, "webwire-bench: connection %u: %s\n", link->index, why);
+  net->broken++;
+  shut(link);
+  if (net->hooks.on_broken) net->hooks.on_broken(link, net->user_data);
+}
+
+/* A reset, so that our port is free at once and not after a minute. */
+void net_reset(struct link *link) {
+  const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+  if (link->fd < 0) return;
+  setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  shut(link);
 }
 
 /* --- Connecting --------------------------------------------------------- */
@@ -48,12 +66,8 @@ static bool bind_source(struct link *link) {
   return bind(link->fd, (struct sockaddr *)&from, sizeof from) == 0;
 }
 
-static const struct net_target *target_of(const struct link *link) {
-  return &link->net->targets[link->index % link->net->target_count];
-}
-
 static bool try_start(struct link *link) {
-  const struct sockaddr_in *to = &target_of(link)->address;
+  const struct sockaddr_in *to = &link->target->address;
   int on = 1;
   link->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (link->fd < 0) return false;
@@ -71,8 +85,10 @@ static bool try_start(struct link *link) {
 
 bool link_start(struct link *link) {
   struct net *net = link->net;
-  const struct sockaddr_in *to = &target_of(link)->address;
+  const struct sockaddr_in *to = &link->target->address;
   bool loopback = ntohl(to->sin_addr.s_addr) >> 24 == 127;
+  link->in.pos = link->in.len = link->out.pos = link->out.len = 0;
+  link->wants_out = false;
   while (!try_start(link)) {
     if (errno != EADDRNOTAVAIL || !loopback || net->source >= 200) return false;
     net->source++;
@@ -82,29 +98,63 @@ bool link_start(struct link *link) {
   return true;
 }
 
-static void connected(struct link *link) {
-  int error = 0;
-  socklen_t len = sizeof error;
-  getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-  if (error) {
-    link_break(link, strerror(error));
-    return;
-  }
+static ssize_t put(struct link *link, const void *data, size_t len) {
+  return link->tls ? tls_send(link->tls, data, len)
+                   : send(link->fd, data, len, MSG_NOSIGNAL);
+}
+
+static ssize_t get(struct link *link, void *to, size_t cap) {
+  return link->tls ? tls_recv(link->tls, to, cap) : recv(link->fd, to, cap, 0);
+}
+
+static void upgrade(struct link *link) {
   char request[1024];
-  const struct net_target *to = target_of(link);
-  int n =
-      snprintf(request, sizeof request,
-               "GET %s HTTP/1.1\r\nHost: %s:%u\r\n"
-               "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-               "Sec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Key: d2Vid2lyZS1iZW5jaC0wMQ==\r\n\r\n",
-               to->target->path, to->target->host, ntohs(to->address.sin_port));
-  if (send(link->fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
+  const struct net_target *to = link->target;
+  const char *path = to->target->path;
+  if (link->net->dialect->path && strcmp(path, "/") == 0)
+    path = link->net->dialect->path;
+  int n = snprintf(request, sizeof request,
+                   "GET %s HTTP/1.1\r\nHost: %s:%u\r\n"
+                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                   "Sec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: d2Vid2lyZS1iZW5jaC0wMQ==\r\n\r\n",
+                   path, to->target->host, ntohs(to->address.sin_port));
+  if (put(link, request, (size_t)n) != n) {
     link_break(link, "could not send the upgrade");
     return;
   }
   link->state = LINK_UPGRADING;
   watch(link, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static void secure(struct link *link) {
+  bool out;
+  int done = tls_handshake(link->tls, &out);
+  if (done < 0) {
+    link_break(link, tls_problem(link->tls));
+  } else if (done > 0) {
+    upgrade(link);
+  } else {
+    watch(link, EPOLL_CTL_MOD, out ? EPOLLOUT : EPOLLIN);
+  }
+}
+
+static void connected(struct link *link) {
+  int error = 0;
+  socklen_t len = sizeof error;
+  const struct target *target = link->target->target;
+  getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+  if (error) {
+    link_break(link, strerror(error));
+  } else if (!target->tls) {
+    upgrade(link);
+  } else if (!(link->tls =
+                   tls_link_new(link->net->tls, link->fd, target->host))) {
+    link_break(link, "out of memory");
+  } else {
+    link->state = LINK_SECURING;
+    secure(link);
+  }
 }
 
 /* --- Output ------------------------------------------------------------- */
@@ -163,17 +213,6 @@ static void commit(struct link *link, uint8_t *payload, size_t len) {
   link->net->dirty[link->net->dirty_count++] = link;
 }
 
-uint8_t *net_reserve(struct link *link, size_t len) {
-  if (link->state != LINK_OPEN) return NULL;
-  uint8_t *payload = put_header(link, 2, len);
-  if (!payload) link_break(link, "out of memory");
-  return payload;
-}
-
-void net_commit(struct link *link, uint8_t *message, size_t len) {
-  commit(link, message, len);
-}
-
 void link_send(struct link *link, uint8_t opcode, const void *data,
                size_t len) {
   uint8_t *payload = put_header(link, opcode, len);
@@ -185,12 +224,18 @@ void link_send(struct link *link, uint8_t opcode, const void *data,
   commit(link, payload, len);
 }
 
+bool net_send(struct link *link, const void *message, size_t len) {
+  if (link->state != LINK_OPEN) return false;
+  link_send(link, link->net->dialect->opcode, message, len);
+  return link->state == LINK_OPEN;
+}
+
 void link_flush(struct link *link) {
   struct bytes *out = &link->out;
   if (link->state == LINK_CLOSED) return;
   ssize_t n = 0;
   while (out->pos < out->len) {
-    n = send(link->fd, out->data + out->pos, out->len - out->pos, MSG_NOSIGNAL);
+    n = put(link, out->data + out->pos, out->len - out->pos);
     if (n <= 0) break;
     out->pos += (size_t)n;
   }
@@ -206,30 +251,59 @@ void link_flush(struct link *link) {
 
 /* --- Input -------------------------------------------------------------- */
 
-static uint32_t little_endian(const uint8_t *bytes) {
-  return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-         (uint32_t)bytes[3] << 24;
+static void opened(struct link *link) {
+  struct net *net = link->net;
+  link->state = LINK_OPEN;
+  link->sent_ns = net->now_ns;
+  net->open++;
+  if (net->hooks.on_open) net->hooks.on_open(link, net->user_data);
+}
+
+static void greeted(struct link *link, const uint8_t *data, size_t len) {
+  struct net *net = link->net;
+  switch (net->dialect->greet(data, len, net->options->sub_protocol,
+                              &net->greeting)) {
+    case GREETED_OPEN:
+      opened(link);
+      break;
+    case GREETED_WAIT:
+      break;
+    case GREETED_WRONG:
+      link_break(link, "this is no server of that protocol");
+      break;
+    case GREETED_OTHER_SUB_PROTOCOL:
+      link_break(link, "the server has another sub-protocol");
+      break;
+  }
 }
 
 static void message(struct link *link, const uint8_t *data, size_t len) {
   struct net *net = link->net;
-  if (link->state == LINK_OPEN) {
-    net->hooks.on_message(link, data, len, net->user_data);
-  } else if (len < 11 || data[0] != 23 || data[1] != 2) {
-    link_break(link, "the first message is no accept-conf of version 2");
-  } else {
-    net->read_timeout_ms = little_endian(data + 3);
-    net->message_bytes = little_endian(data + 7);
-    link->state = LINK_OPEN;
-    link->sent_ns = net->now_ns;
-    net->open++;
+  struct heard heard = {.kind = HEARD_ODD};
+  if (link->state != LINK_OPEN) {
+    greeted(link, data, len);
+    return;
+  }
+  if (len > 0) net->dialect->hear(data, len, &heard);
+  if (heard.kind == HEARD_PING) {
+    link_send(link, net->dialect->opcode, heard.payload, heard.len);
+  } else if (heard.kind != HEARD_NOTHING) {
+    net->hooks.on_heard(link, &heard, net->user_data);
   }
 }
 
 static void frame(struct link *link, uint8_t head, const uint8_t *data,
                   size_t len) {
+  bool webwire = link->net->options->protocol == PROTOCOL_WEBWIRE;
+  char why[40];
   switch (head) {
-    case 0x82:
+    case TEXT_FRAME:
+      if (webwire)
+        link_break(link, "a text message");
+      else
+        message(link, data, len);
+      break;
+    case BINARY_FRAME:
       message(link, data, len);
       break;
     case 0x89:
@@ -238,7 +312,9 @@ static void frame(struct link *link, uint8_t head, const uint8_t *data,
     case 0x8a:
       break;
     case 0x88:
-      link_break(link, "the server closed it");
+      snprintf(why, sizeof why, "the server closed it with %u",
+               len < 2 ? 1005U : (unsigned)(data[0] << 8 | data[1]));
+      link_break(link, why);
       break;
     default:
       link_break(link, "an unexpected frame");
@@ -281,12 +357,17 @@ static size_t answer(struct link *link, const uint8_t *data, size_t have) {
   if (!end) return 0;
   if (have < 12 || memcmp(data, "HTTP/1.1 101", 12) != 0) {
     char why[64];
-    snprintf(why, sizeof why, "the upgrade was answered: %.20s",
-             (const char *)data);
+    size_t line = strcspn((const char *)data, "\r"); /* there is one */
+    snprintf(why, sizeof why, "the upgrade was answered: %.*s",
+             line < 40 ? (int)line : 40, (const char *)data);
     link_break(link, why);
     return 0;
   }
+  const struct dialect *dialect = link->net->dialect;
   link->state = LINK_GREETING;
+  if (dialect->hello)
+    link_send(link, dialect->opcode, dialect->hello, strlen(dialect->hello));
+  if (!dialect->greets) opened(link);
   return (size_t)(end - data) + 4;
 }
 
@@ -301,28 +382,44 @@ static void keep(struct link *link, const uint8_t *data, size_t len) {
   link->in.len = len;
 }
 
-static void readable(struct link *link) {
+/* One read, and what came of it; true when there may be more. */
+static bool read_some(struct link *link) {
   uint8_t *scratch = link->net->scratch;
   size_t have = link->in.len, done = 0;
   if (have > 0) memcpy(scratch, link->in.data, have);
-  ssize_t n = recv(link->fd, scratch + have, NET_READ_BYTES, 0);
+  ssize_t n = get(link, scratch + have, NET_READ_BYTES);
   if (n <= 0) {
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
     link_break(link, n == 0 ? "the server ended it" : strerror(errno));
-    return;
+    return false;
   }
   have += (size_t)n;
   if (link->state == LINK_UPGRADING) done = answer(link, scratch, have);
   if (link->state >= LINK_GREETING)
     done += frames(link, scratch + done, have - done);
-  if (link->state != LINK_CLOSED) keep(link, scratch + done, have - done);
+  if (link->state == LINK_CLOSED) return false;
+  keep(link, scratch + done, have - done);
+  return true;
+}
+
+/* TLS has records in store that epoll knows nothing of. */
+static void readable(struct link *link) {
+  while (read_some(link) && link->tls) continue;
 }
 
 void link_event(struct link *link, uint32_t events) {
-  if (link->state == LINK_CLOSED) return;
-  if (link->state == LINK_CONNECTING) {
-    connected(link);
-    return;
+  switch (link->state) {
+    case LINK_NEW:
+    case LINK_CLOSED:
+      return;
+    case LINK_CONNECTING:
+      connected(link);
+      return;
+    case LINK_SECURING:
+      secure(link);
+      return;
+    default:
+      break;
   }
   if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) readable(link);
   if (link->state != LINK_CLOSED && (events & EPOLLOUT)) link_flush(link);

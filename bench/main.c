@@ -1,4 +1,5 @@
-/* webwire-bench: measure a webwire server from outside, and check it. */
+/* webwire-bench: measure a server from outside, and account for every message.
+ */
 #include "measure.h"
 
 #include <errno.h>
@@ -9,21 +10,23 @@
 
 static bool run(struct measure *measure) {
   const struct options *options = measure->options;
-  uint32_t sender = options->mode == MODE_BROADCAST ? 1 : 0;
   if (options->pid_count > 0 &&
       !procstat_read(options->pids, options->pid_count, &measure->empty)) {
     fprintf(stderr, "webwire-bench: can't read /proc of --pid: %s\n",
             strerror(errno));
     return false;
   }
-  if (!net_init(&measure->net, options->targets, options->target_count,
-                options->connections + sender))
+  if (!net_init(&measure->net, options,
+                mode_sends(options->mode) ? options->publishers : 0))
     return false;
   switch (options->mode) {
     case MODE_ECHO:
       return echo_run(measure);
     case MODE_BROADCAST:
-      return broadcast_run(measure);
+    case MODE_PUBSUB:
+      return fanout_run(measure);
+    case MODE_CONNECT:
+      return connect_run(measure);
     case MODE_IDLE:
       return idle_run(measure);
   }

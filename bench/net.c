@@ -1,5 +1,5 @@
 #include "net.h"
-#include "options.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -21,6 +21,8 @@ uint64_t net_clock_ns(void) {
   return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
+/* --- Life ----------------------------------------------------------------- */
+
 static bool resolve(struct net_target *out, const struct target *target) {
   struct addrinfo *found = NULL;
   struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
@@ -36,6 +38,24 @@ static bool resolve(struct net_target *out, const struct target *target) {
   return true;
 }
 
+static bool resolve_all(struct net *net) {
+  const struct targets *both[] = {&net->options->servers,
+                                  &net->options->publish};
+  uint32_t n = 0;
+  net->targets = calloc(both[0]->count + both[1]->count, sizeof *net->targets);
+  if (!net->targets) return false;
+  for (int i = 0; i < 2; i++) {
+    for (uint32_t k = 0; k < both[i]->count; k++) {
+      const struct target *target = &both[i]->list[k];
+      if (!resolve(&net->targets[n++], target)) return false;
+      if (target->tls && !net->tls &&
+          !(net->tls = tls_new(net->options->ca_file, net->options->insecure)))
+        return false;
+    }
+  }
+  return true;
+}
+
 static bool enough_descriptors(uint32_t count) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
@@ -47,55 +67,67 @@ static bool enough_descriptors(uint32_t count) {
   return false;
 }
 
-static bool resolve_all(struct net *net, const struct target *targets,
-                        uint32_t count) {
-  net->targets = calloc(count, sizeof *net->targets);
-  if (!net->targets) return false;
-  for (; net->target_count < count; net->target_count++) {
-    uint32_t i = net->target_count;
-    if (!resolve(&net->targets[i], &targets[i])) return false;
-  }
-  return true;
+static const struct net_target *target_of(const struct net *net,
+                                          uint32_t index) {
+  const struct options *options = net->options;
+  if (index < net->senders && options->publish.count > 0)
+    return &net->targets[options->servers.count +
+                         index % options->publish.count];
+  return &net->targets[index % options->servers.count];
 }
 
-bool net_init(struct net *net, const struct target *targets,
-              uint32_t target_count, uint32_t count) {
-  *net = (struct net){.epoll = -1, .count = count};
-  if (!resolve_all(net, targets, target_count) || !enough_descriptors(count)) {
-    net_deinit(net);
-    return false;
-  }
+static bool make_links(struct net *net) {
   net->epoll = epoll_create1(EPOLL_CLOEXEC);
-  net->links = calloc(count, sizeof *net->links);
-  net->dirty = calloc(count, sizeof *net->dirty);
+  net->links = calloc(net->count, sizeof *net->links);
+  net->dirty = calloc(net->count, sizeof *net->dirty);
   net->scratch = malloc(NET_READ_BYTES + NET_FRAME_BYTES);
-  if (net->epoll < 0 || !net->links || !net->dirty || !net->scratch) {
+  net->draft = malloc(net->options->size + net->dialect->overhead);
+  if (net->epoll < 0 || !net->links || !net->dirty || !net->scratch ||
+      !net->draft) {
     fprintf(stderr, "webwire-bench: %s\n", strerror(errno));
-    net_deinit(net);
     return false;
   }
-  for (uint32_t i = 0; i < count; i++) {
+  for (uint32_t i = 0; i < net->count; i++) {
     net->links[i] = (struct link){.net = net, .fd = -1, .index = i};
+    net->links[i].target = target_of(net, i);
     /* Any mask but zero, so that a server can't be lucky. */
     net->links[i].mask = 0x9e3779b9U * (i + 1) | 1;
   }
   return true;
 }
 
+bool net_init(struct net *net, const struct options *options,
+              uint32_t senders) {
+  *net = (struct net){.options = options,
+                      .dialect = dialect_of(options->protocol),
+                      .epoll = -1,
+                      .count = options->connections + senders,
+                      .senders = senders};
+  if (resolve_all(net) && enough_descriptors(net->count) && make_links(net))
+    return true;
+  net_deinit(net);
+  return false;
+}
+
 void net_deinit(struct net *net) {
   for (uint32_t i = 0; net->links && i < net->count; i++) {
     struct link *link = &net->links[i];
+    tls_link_free(link->tls);
     if (link->fd >= 0) close(link->fd);
     free(link->in.data);
     free(link->out.data);
   }
+  tls_free(net->tls);
   free(net->targets);
   free(net->links);
   free(net->dirty);
   free(net->scratch);
+  free(net->draft);
   if (net->epoll >= 0) close(net->epoll);
   *net = (struct net){.epoll = -1};
 }
+
+/* --- Polling -------------------------------------------------------------- */
 
 static void flush_all(struct net *net) {
   for (uint32_t i = 0; i < net->dirty_count; i++) {
@@ -108,15 +140,15 @@ static void flush_all(struct net *net) {
 /* A link that was silent for half to three quarters of the read timeout sends
  * a heartbeat: spread out, not all at once. */
 static void sweep(struct net *net) {
-  static const uint8_t heartbeat = 33;
-  uint64_t unit = (uint64_t)net->read_timeout_ms * 1000000 / 4;
+  const uint8_t *heartbeat = net->dialect->heartbeat;
+  uint64_t unit = (uint64_t)net->greeting.read_timeout_ms * 1000000 / 4;
   if (unit == 0 || net->now_ns - net->swept_ns < 250000000) return;
   net->swept_ns = net->now_ns;
   for (uint32_t i = 0; i < net->started; i++) {
     struct link *link = &net->links[i];
     uint64_t patience = 2 * unit + unit * (i % 64) / 64;
     if (link->state == LINK_OPEN && net->now_ns - link->sent_ns > patience)
-      link_send(link, 2, &heartbeat, 1);
+      link_send(link, net->dialect->opcode, heartbeat + 1, heartbeat[0]);
   }
 }
 
@@ -135,17 +167,23 @@ void net_poll(struct net *net, uint64_t timeout_ns) {
   flush_all(net);
 }
 
+bool net_start(struct link *link) {
+  struct net *net = link->net;
+  if (!link_start(link)) {
+    fprintf(stderr, "webwire-bench: connect: %s\n", strerror(errno));
+    return false;
+  }
+  if (link->index >= net->started) net->started = link->index + 1;
+  return true;
+}
+
 bool net_open(struct net *net) {
   uint64_t limit_ns = 10000000000ULL + (uint64_t)net->count * 10000000;
   uint64_t begun_ns = net->now_ns = net_clock_ns();
   while (net->open < net->count && net->broken == 0) {
     while (net->started < net->count &&
            net->started - net->open < OPENING_AT_ONCE) {
-      if (!link_start(&net->links[net->started])) {
-        fprintf(stderr, "webwire-bench: connect: %s\n", strerror(errno));
-        return false;
-      }
-      net->started++;
+      if (!net_start(&net->links[net->started])) return false;
     }
     net_poll(net, 100000000);
     if (net->now_ns - begun_ns > limit_ns) {

@@ -1,7 +1,9 @@
 /* net.h - many WebSocket connections on one thread: epoll, writes in batches,
- * up to 64 KiB of frames per read. What links say is webwire messages. */
+ * up to 64 KiB of frames per read. */
 #ifndef BENCH_NET_H
 #define BENCH_NET_H
+
+#include "dialect.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -9,6 +11,8 @@
 #include <stdint.h>
 
 struct net;
+struct tls;      /* tls.h */
+struct tls_link; /* tls.h */
 
 /** Bytes with a beginning that was consumed. */
 struct bytes {
@@ -21,15 +25,24 @@ struct bytes {
 enum link_state {
   LINK_NEW,
   LINK_CONNECTING,
+  LINK_SECURING,  /* TLS handshake */
   LINK_UPGRADING, /* waits for the HTTP answer */
-  LINK_GREETING,  /* waits for accept-conf */
+  LINK_GREETING,  /* waits for what the dialect wants first */
   LINK_OPEN,
   LINK_CLOSED
+};
+
+/** Where connections go. */
+struct net_target {
+  const struct target *target; /* borrowed */
+  struct sockaddr_in address;
 };
 
 /** One connection. */
 struct link {
   struct net *net;
+  const struct net_target *target;
+  struct tls_link *tls; /* NULL: plain */
   int fd;
   uint32_t index; /* 0.. in the order of opening */
   enum link_state state;
@@ -41,60 +54,65 @@ struct link {
   struct bytes out;
 };
 
-/** What a mode does with what arrives. */
+/** What a mode does with what happens. None may restart a link. */
 struct net_hooks {
-  /** A webwire message, accept-conf excluded; borrowed during the call. */
-  void (*on_message)(struct link *link, const uint8_t *message, size_t len,
-                     void *user_data);
-};
-
-struct target; /* options.h */
-
-struct net_target {
-  const struct target *target; /* for the Host header; borrowed */
-  struct sockaddr_in address;
+  /** What arrived on an open link; borrowed during the call. */
+  void (*on_heard)(struct link *link, const struct heard *heard,
+                   void *user_data);
+  /** A link is open; may be NULL. */
+  void (*on_open)(struct link *link, void *user_data);
+  /** A link broke; may be NULL. */
+  void (*on_broken)(struct link *link, void *user_data);
 };
 
 struct net {
+  const struct options *options; /* borrowed */
+  const struct dialect *dialect;
+  struct tls *tls; /* NULL without wss:// */
   int epoll;
-  struct net_target *targets; /* link i goes to i modulo target_count */
-  uint32_t target_count;
+  struct net_target *targets; /* those of --url, then those of --publish-url */
   struct link *links;
   uint32_t count;
-  uint32_t started; /* links[0..started) have a socket */
+  uint32_t senders; /* the first links are those of senders */
+  uint32_t started; /* links[0..started) were started once */
   uint32_t open;
   uint32_t source; /* last byte of the source address, or 0 for any */
   uint64_t broken; /* links that broke; the first says why on stderr */
   uint64_t now_ns; /* monotonic, renewed for every event */
   uint64_t swept_ns;
-  uint32_t read_timeout_ms; /* from accept-conf */
-  uint32_t message_bytes;   /* from accept-conf */
-  uint8_t *scratch;         /* where reads land */
+  struct greeting greeting;
+  uint8_t *scratch; /* where reads land */
+  uint8_t *draft;   /* where modes write: a payload and its overhead */
   struct link **dirty;
   uint32_t dirty_count;
   struct net_hooks hooks;
   void *user_data;
 };
 
-/** Prepare `count` links to these servers in turn. Complains and returns false
- * when an address is unknown, memory or descriptors do not suffice. */
-bool net_init(struct net *net, const struct target *targets,
-              uint32_t target_count, uint32_t count);
+/** Prepare links to the servers that the options name, in turn: `senders` and
+ * the connections. Complains and returns false when an address is unknown,
+ * memory or descriptors do not suffice. */
+bool net_init(struct net *net, const struct options *options, uint32_t senders);
 void net_deinit(struct net *net);
 
-/** Open all links and receive accept-conf on each; complains and returns false
- * when one fails or it takes too long. */
+/** Open all links; complains and returns false when one fails or it takes too
+ * long. */
 bool net_open(struct net *net);
 
 /** Wait for events up to `timeout_ns`, handle them, flush what was sent. Sends
  * heartbeats where they are due. */
 void net_poll(struct net *net, uint64_t timeout_ns);
 
-/** Room for a message of `len` bytes that is sent with this pass; the caller
- * fills it and then calls net_commit() with the same pointer. NULL without
- * memory (the link is closed) or when the link is not open. */
-uint8_t *net_reserve(struct link *link, size_t len);
-void net_commit(struct link *link, uint8_t *message, size_t len);
+/** Send a message with this pass. False when the link is not open, or breaks
+ * for want of memory. */
+bool net_send(struct link *link, const void *message, size_t len);
+
+/** Start or restart a link; false, after a complaint, when that can't work. Not
+ * from inside a hook. */
+bool net_start(struct link *link);
+
+/** Reset a link, whatever state it is in. It does not count as broken. */
+void net_reset(struct link *link);
 
 uint64_t net_clock_ns(void);
 

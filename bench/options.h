@@ -7,33 +7,57 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum bench_mode { MODE_ECHO, MODE_BROADCAST, MODE_IDLE };
+enum bench_mode {
+  MODE_ECHO,
+  MODE_BROADCAST,
+  MODE_PUBSUB,
+  MODE_CONNECT,
+  MODE_IDLE
+};
 enum bench_output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_CSV };
+enum bench_protocol { PROTOCOL_WEBWIRE, PROTOCOL_PLAIN, PROTOCOL_SOCKETIO };
 
-#define MAX_PIDS   64
-#define MAX_WINDOW 4096
-#define MAX_SIZE   1000000
-
-#define MAX_URLS 16
+#define MAX_PIDS       64
+#define MAX_WINDOW     4096
+#define MAX_SIZE       1000000
+#define MAX_URLS       16
+#define MAX_PUBLISHERS 64
+/* A message carries its number as so many hexadecimal digits. */
+#define NUMBER_DIGITS 16
 
 /** Where a server is: ws://HOST:PORT/PATH. */
 struct target {
   char host[256];
   char port[8];
   char path[256];
+  bool tls;
+};
+
+/** Servers, to which connections go in turn. */
+struct targets {
+  struct target list[MAX_URLS];
+  uint32_t count;
 };
 
 struct options {
   enum bench_mode mode;
   enum bench_output output;
-  struct target targets[MAX_URLS]; /* connections go round */
-  uint32_t target_count;
-  uint32_t connections; /* subscribers in MODE_BROADCAST */
-  uint32_t window;      /* requests in flight, 1..MAX_WINDOW */
-  uint32_t size;        /* payload bytes, 1..MAX_SIZE */
-  double seconds;       /* measured */
-  double warmup;        /* before that */
-  double rate;          /* messages per second, 0: as the window allows */
+  enum bench_protocol protocol;
+  struct targets servers;
+  struct targets publish;   /* where senders go instead; may be empty */
+  uint32_t connections;     /* without the senders of broadcast and pubsub */
+  uint32_t publishers;      /* senders of broadcast and pubsub */
+  uint32_t window;          /* in flight, 1..MAX_WINDOW */
+  uint32_t size;            /* payload bytes, 1..MAX_SIZE */
+  uint64_t count;           /* messages or visits in all; 0: no limit */
+  double seconds;           /* measured */
+  double warmup;            /* before that */
+  double rate;              /* per second, 0: as the window allows */
+  double patience;          /* seconds for what is missing at the end */
+  const char *sub_protocol; /* NULL: any */
+  const char *login;        /* "NAME=PAYLOAD" of a request; NULL: none */
+  const char *ca_file;      /* NULL: those of the system */
+  bool insecure;
   pid_t pids[MAX_PIDS]; /* the server's processes */
   size_t pid_count;
 };
@@ -42,7 +66,10 @@ struct options {
  * help, version or a usage error, all of which it has printed. */
 bool options_parse(struct options *options, int argc, char **argv, int *status);
 
-/** "echo", "broadcast" or "idle". */
+/** "echo", "broadcast", ... */
 const char *mode_name(enum bench_mode mode);
+
+/** True when the mode has senders besides its connections. */
+bool mode_sends(enum bench_mode mode);
 
 #endif

@@ -148,9 +148,9 @@ measure() {
     NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
     function get(name) { return name in column ? $column[name] : "" }
     {
-      lost = get("unanswered") + get("undelivered")
+      lost = get("unsent") + get("unanswered") + get("undelivered")
       odd = get("refused") + get("unexpected") + get("wrong") + \
-            get("disordered") + get("broken_connections")
+            get("disordered") + get("duplicated") + get("broken_connections")
       printf "%-28s %10s %9s %7s %7s %8s %8s %8s %9s %5d %5d\n", title,
         get("rate_per_s"), get("server_cpu_us_each"),
         get("server_cpu_percent"), get("bench_cpu_percent"), get("p50_us"),

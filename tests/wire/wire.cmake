@@ -13,6 +13,11 @@ if(TARGET echo-server)
                         client)
     wire_test(${name})
   endforeach()
+  if(TARGET webwire-bench)
+    wire_test(bench)
+    target_sources(wire_bench PRIVATE wire/liar.c)
+    add_dependencies(wire_bench webwire-bench)
+  endif()
   # Real clusters; skipped without redis-server or haproxy.
   foreach(name IN ITEMS cluster_fixture cluster_chat cluster_session
                         cluster_setup demo)
