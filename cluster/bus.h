@@ -266,6 +266,7 @@ struct wwri_bus_ops {
 /** Base of every bus. */
 struct wwr_bus {
   const struct wwri_bus_ops *ops;
+  const char *name; /* of this node; constant, as long as the bus */
 };
 
 /** What every bus refuses before it takes a call: WWR_OK, WWR_E_INVALID or

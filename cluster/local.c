@@ -116,7 +116,6 @@ static wwr_err local_open(struct wwr_bus *base,
   bus->config.fingerprint = NULL;
   bus->config.address = NULL;
   bus->config.log = NULL;
-  name_self(bus);
   bus->run.next_epoch = now_ms * 1000;
   bus->run.now_ms = bus->run.clock_ms = bus->run.started_ms = now_ms;
   pthread_mutex_lock(&bus->locked.mutex);
@@ -328,7 +327,9 @@ wwr_err wwri_localbus_new(struct wwr_bus **out, struct wwri_boot boot) {
     free(bus);
     return WWR_E_NOMEM;
   }
+  name_self(bus);
   bus->base.ops = &ops;
+  bus->base.name = bus->name;
   bus->boot = boot;
   wwri_list_init(&bus->locked.queue);
   wwri_list_init(&bus->run.channels);

@@ -142,15 +142,8 @@ static void on_opened(void *owner, size_t index, void *token,
   wwri_handle_life(conn, WWRI_WORK_CONNECTED);
 }
 
-static void on_http(void *owner, size_t index, struct wwr_http *http) {
-  struct wwr_server *server = owner;
+static void answer_options(struct wwr_server *server, struct wwr_http *http) {
   char reason[256];
-  (void)index;
-  if (strcmp(wwr_http_method(http), "OPTIONS") != 0) {
-    respond(http, 426, "this is a WebSocket server\n");
-    (void)wwr_http_add_header(http, "Upgrade", "websocket");
-    return;
-  }
   if (wwri_channels_ready(server, reason, sizeof reason)) {
     (void)wwr_http_respond(http, 200, NULL, (struct wwr_view){NULL, 0});
   } else {
@@ -159,6 +152,20 @@ static void on_http(void *owner, size_t index, struct wwr_http *http) {
   if (server->opts.hooks.on_options) {
     server->opts.hooks.on_options(http, server->opts.user_data);
   }
+}
+
+static void on_http(void *owner, size_t index, struct wwr_http *http) {
+  struct wwr_server *server = owner;
+  const struct wwr_server_hooks *hooks = &server->opts.hooks;
+  (void)index;
+  if (strcmp(wwr_http_method(http), "OPTIONS") == 0) {
+    answer_options(server, http);
+    return;
+  }
+  if (hooks->on_http) hooks->on_http(http, server->opts.user_data);
+  if (http->status) return;
+  respond(http, 426, "this is a WebSocket server\n");
+  (void)wwr_http_add_header(http, "Upgrade", "websocket");
 }
 
 const struct wwri_accept_events wwri_accept_events = {

@@ -230,6 +230,10 @@ const char *wwr_server_address(const struct wwr_server *server) {
   return server->transport->ops->address(server->transport);
 }
 
+const char *wwr_server_node_name(const struct wwr_server *server) {
+  return server->channels.bus->name;
+}
+
 /* The registry's lock is the only thing a query changes. */
 static struct wwri_registry *registry_of(const struct wwr_server *server) {
   return (struct wwri_registry *)(uintptr_t)&server->registry;

@@ -32,6 +32,12 @@ struct wwr_server_hooks {
   /** An OPTIONS request: choose an answer, else it is 200. On an I/O thread. */
   void (*on_options)(struct wwr_http *http, void *user_data);
 
+  /** Any other HTTP request that asks for no upgrade: choose an answer with
+   * wwr_http_respond(), else it is 426. The body of an answer to HEAD is not
+   * sent, but its length is said. While the server stops it is not called
+   * (503). On an I/O thread always: must not block. */
+  void (*on_http)(struct wwr_http *http, void *user_data);
+
   /** The first hook of a connection; no other runs before it has returned.
    * What is sent in it queues behind accept-conf. */
   void (*on_connected)(struct wwr_conn *conn, void *user_data);
@@ -174,6 +180,11 @@ WWR_API void wwr_server_free(struct wwr_server *server);
 /** Where it listens, "ws://127.0.0.1:8080"; "" before the start. Lives as long
  * as the server. */
 WWR_API const char *wwr_server_address(const struct wwr_server *server);
+
+/** This node's name, as wwr_server_nodes() tells it to others: the cluster's
+ * option, by default the host name and process id. Lives as long as the
+ * server. */
+WWR_API const char *wwr_server_node_name(const struct wwr_server *server);
 
 /** Queue a signal to every connection of this node, those included whose
  * accept-conf was sent but not yet received. All connections see broadcasts in

@@ -521,6 +521,7 @@ wwr_err wwri_redis_bus_new(struct wwr_bus **out, struct wwri_member *member) {
     return WWR_E_NOMEM;
   }
   bus->base.ops = &ops;
+  bus->base.name = wwri_member_opts(member)->name;
   bus->member = member;
   bus->mail.fn = on_mail;
   wwri_bus_config_default(&bus->config);

@@ -12,19 +12,22 @@
 
 #include "room.h"
 
+#define JOIN_TAIL      "}"
+#define HISTORY_EXTRAS ",\"time\":\"\",\"id\":\"\""
 enum { REPLY_HEAD_BYTES = 9 };
 
 /* An open question. */
 struct ask {
   const struct room *room;
   struct wwr_request *request;
+  const char *head, *tail; /* of the answer, around the list */
 };
 
 static struct ask *ask_new(const struct room *room,
                            struct wwr_request *request) {
   struct ask *ask = malloc(sizeof *ask);
   if (ask) {
-    *ask = (struct ask){room, request};
+    *ask = (struct ask){room, request, "", ""};
   } else {
     wwr_request_fail_internal(request, wwr_err_text(WWR_E_NOMEM));
   }
@@ -74,25 +77,32 @@ static void shrink(struct objects *objects, size_t max) {
           objects->count * sizeof *objects->texts);
 }
 
-static char *join(const struct objects *objects) {
-  char *text = malloc(text_size(objects) + 1), *at = text;
+static char *put(char *at, const char *text) {
+  size_t len = strlen(text);
+  memcpy(at, text, len);
+  return at + len;
+}
+
+static char *print(const struct ask *ask, const struct objects *objects) {
+  size_t around = strlen(ask->head) + strlen(ask->tail);
+  char *text = malloc(around + text_size(objects) + 1);
   if (!text) return NULL;
-  *at++ = '[';
+  char *at = put(put(text, ask->head), "[");
   for (size_t i = 0; i < objects->count; i++) {
-    size_t len = strlen(objects->texts[i]);
     if (i > 0) *at++ = ',';
-    memcpy(at, objects->texts[i], len);
-    at += len;
+    at = put(at, objects->texts[i]);
   }
-  *at++ = ']';
+  at = put(put(at, "]"), ask->tail);
   *at = '\0';
   return text;
 }
 
 /* Answer with them, or with an internal error when they are not complete. */
 static void reply(struct ask *ask, struct objects *objects, bool complete) {
-  shrink(objects, ask->room->message_buffer - REPLY_HEAD_BYTES);
-  char *text = complete ? join(objects) : NULL;
+  size_t around = REPLY_HEAD_BYTES + strlen(ask->head) + strlen(ask->tail);
+  size_t max = ask->room->message_buffer;
+  shrink(objects, max > around ? max - around : 0);
+  char *text = complete ? print(ask, objects) : NULL;
   if (text) {
     const struct wwr_payload payload = wwr_payload_text(text);
     wwr_request_reply(ask->request, &payload);
@@ -107,28 +117,32 @@ static void reply(struct ask *ask, struct objects *objects, bool complete) {
 
 /* --- History -------------------------------------------------------------- */
 
-/* RFC 3339 in UTC, with milliseconds. */
-static void print_time(uint64_t time_ms, char *out, size_t cap) {
+void room_print_time(uint64_t time_ms, char out[ROOM_TIME_SIZE]) {
   struct tm utc;
   time_t seconds = (time_t)(time_ms / 1000);
   size_t len = 0;
-  if (gmtime_r(&seconds, &utc)) len = strftime(out, cap, "%FT%T", &utc);
-  snprintf(out + len, cap - len, ".%03uZ", (unsigned)(time_ms % 1000));
+  if (gmtime_r(&seconds, &utc))
+    len = strftime(out, ROOM_TIME_SIZE, "%FT%T", &utc);
+  snprintf(out + len, ROOM_TIME_SIZE - len, ".%03uZ",
+           (unsigned)(time_ms % 1000));
+}
+
+void room_print_id(struct wwr_channel_id id, char out[ROOM_ID_SIZE]) {
+  snprintf(out, ROOM_ID_SIZE, "%" PRIu64 "-%" PRIu64, id.epoch, id.offset);
 }
 
 /* What was said, with its time and id; NULL without memory, null when somebody
  * else's program said it. */
 static json_t *said(const struct wwr_channel_message *message) {
-  char when[48], id[48];
+  char when[ROOM_TIME_SIZE], id[ROOM_ID_SIZE];
   json_error_t error;
   const struct wwr_view text = message->payload.data;
   json_t *object =
       json_loadb((const char *)text.data, text.len, JSON_ALLOW_NUL, &error);
   if (!object && json_error_code(&error) != json_error_out_of_memory)
     return json_null();
-  print_time(message->time_ms, when, sizeof when);
-  snprintf(id, sizeof id, "%" PRIu64 "-%" PRIu64, message->id.epoch,
-           message->id.offset);
+  room_print_time(message->time_ms, when);
+  room_print_id(message->id, id);
   if (json_object_set_new(object, "time", json_string(when)) == 0 &&
       json_object_set_new(object, "id", json_string(id)) == 0)
     return object;
@@ -136,9 +150,9 @@ static json_t *said(const struct wwr_channel_message *message) {
   return NULL;
 }
 
-static void on_history(wwr_err err, const struct wwr_channel_message *messages,
-                       size_t count, void *user_data) {
-  struct ask *ask = user_data;
+static void reply_history(struct ask *ask, wwr_err err,
+                          const struct wwr_channel_message *messages,
+                          size_t count) {
   if (err != WWR_OK) {
     give_up(ask, err);
     return;
@@ -149,6 +163,19 @@ static void on_history(wwr_err err, const struct wwr_channel_message *messages,
     complete = add(&objects, said(&messages[i]));
   }
   reply(ask, &objects, complete);
+}
+
+static void on_history(wwr_err err, const struct wwr_channel_message *messages,
+                       size_t count, void *user_data) {
+  reply_history(user_data, err, messages, count);
+}
+
+/* Messages that follow queue behind this reply. */
+static void on_joined(struct wwr_conn *conn, wwr_err err,
+                      const struct wwr_channel_message *messages, size_t count,
+                      void *user_data) {
+  (void)conn;
+  reply_history(user_data, err, messages, count);
 }
 
 /* A decimal number up to ROOM_HISTORY_MAX, or nothing; 0: something else. */
@@ -163,19 +190,62 @@ static uint32_t wanted(const struct wwr_payload *payload) {
   return count <= ROOM_HISTORY_MAX ? (uint32_t)count : 0;
 }
 
-void room_history(const struct room *room, struct wwr_request *request,
-                  const struct wwr_payload *payload) {
+/* The same, else the request is answered and it is 0. */
+static uint32_t wanted_or_fail(struct wwr_request *request,
+                               const struct wwr_payload *payload) {
   uint32_t count = wanted(payload);
   if (count == 0) {
     wwr_request_fail(request, "BAD_REQUEST",
                      "expected a number of messages from 1 to 256, or nothing");
-    return;
   }
-  struct ask *ask = ask_new(room, request);
+  return count;
+}
+
+void room_history(const struct room *room, struct wwr_request *request,
+                  const struct wwr_payload *payload) {
+  uint32_t count = wanted_or_fail(request, payload);
+  struct ask *ask = count ? ask_new(room, request) : NULL;
   if (!ask) return;
   wwr_err err = wwr_server_history(room->server, wwr_view_str(ROOM_CHANNEL),
                                    count, on_history, ask);
   if (err != WWR_OK) give_up(ask, err);
+}
+
+void room_join(const struct room *room, struct wwr_conn *conn,
+               struct wwr_request *request, const struct wwr_payload *payload) {
+  uint32_t count = wanted_or_fail(request, payload);
+  struct ask *ask = count ? ask_new(room, request) : NULL;
+  if (!ask) return;
+  ask->head = room->join_head;
+  ask->tail = JOIN_TAIL;
+  wwr_err err = wwr_conn_subscribe(conn, wwr_view_str(ROOM_CHANNEL), count,
+                                   on_joined, ask);
+  if (err != WWR_OK) give_up(ask, err);
+}
+
+bool room_fits_history(const struct room *room, size_t len) {
+  size_t around = REPLY_HEAD_BYTES + strlen(room->join_head) +
+                  strlen("[]" JOIN_TAIL HISTORY_EXTRAS) + ROOM_TIME_SIZE +
+                  ROOM_ID_SIZE;
+  return len + around <= room->message_buffer;
+}
+
+bool room_asks_init(struct room *room) {
+  json_t *name = json_string(wwr_server_node_name(room->server));
+  char *text = json_dumps(name, JSON_ENCODE_ANY); /* NULL: not UTF-8 */
+  static const char pattern[] = "{\"node\":%s,\"history\":";
+  const char *node = text ? text : "\"\"";
+  size_t cap = sizeof pattern + strlen(node);
+  room->join_head = malloc(cap);
+  if (room->join_head) snprintf(room->join_head, cap, pattern, node);
+  free(text);
+  json_decref(name);
+  return room->join_head != NULL;
+}
+
+void room_asks_deinit(struct room *room) {
+  free(room->join_head);
+  room->join_head = NULL;
 }
 
 /* --- Who is here ---------------------------------------------------------- */

@@ -5,12 +5,17 @@
  * Failure modes, in the order they are looked for: DECODING_FAILURE (no JSON
  * object, members of the wrong type), INEXISTENT_USER (missing members and null
  * too, as the first server of this kind decoded them), WRONG_PASSWORD,
- * SESSION_ACTIVE. */
+ * SESSION_ACTIVE.
+ *
+ * Signing out closes the session wherever it is, each of its connections is
+ * told, and then the reply is empty, as it is without a session. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "room.h"
+
+/* --- Coming --------------------------------------------------------------- */
 
 /* The session is stored, or at least active: the reply is its key. */
 static void on_created(struct wwr_conn *conn, wwr_err err, void *user_data) {
@@ -90,4 +95,34 @@ void room_auth(const struct room *room, struct wwr_conn *conn,
   check(room, conn, request, credentials);
   json_decref(credentials);
   wwr_free(text);
+}
+
+/* --- Going ---------------------------------------------------------------- */
+
+static void on_signed_out(const struct wwr_close_result *results, size_t count,
+                          void *user_data) {
+  struct wwr_request *request = user_data;
+  wwr_err err = count > 0 ? results[count - 1].err : WWR_OK;
+  if (err == WWR_OK) {
+    wwr_request_reply(request, NULL);
+  } else if (err == WWR_E_UNAVAILABLE) {
+    wwr_request_fail(request, "UNAVAILABLE",
+                     "signed out here, but other nodes could not be told");
+  } else {
+    wwr_request_fail_internal(request, wwr_err_text(err));
+  }
+}
+
+void room_sign_out(const struct room *room, struct wwr_conn *conn,
+                   struct wwr_request *request) {
+  struct wwr_session *session = wwr_conn_session(conn);
+  if (!session) {
+    wwr_request_reply(request, NULL);
+    return;
+  }
+  wwr_err err = wwr_server_close_session(room->server,
+                                         wwr_view_str(wwr_session_key(session)),
+                                         on_signed_out, request);
+  wwr_session_unref(session);
+  if (err != WWR_OK) room_fail(request, err, true);
 }

@@ -1,21 +1,19 @@
 /* chatroom-server - one room: what a client says reaches every client, on every
- * node. The room is a channel that every connection is subscribed to.
+ * node. The room is a channel that every connection is subscribed to: from its
+ * start, or when it was made on the path of the page, by the request "join".
  *
- * Requests: "msg" publishes its payload as a signal {"user":NAME,"msg":TEXT},
- * the sender included, and is answered empty when the message is in the
- * channel's log; "auth" logs in (auth.c); "history" and "who" ask (asks.c).
- * Anything else is a BAD_REQUEST.
+ * A browser gets the page from here (site.c).
  *
- * A message that as a signal exceeds the message buffer reaches nobody, which
- * its sender sees by not getting it back. The reply is empty all the same:
- * existing clients know no error of "msg" there. While the cluster's Redis is
- * away for longer than the hold time, "msg" fails with UNAVAILABLE (nobody will
- * ever see it) or UNKNOWN_OUTCOME (it may still appear). */
-#include <jansson.h>
-#include <stdlib.h>
+ * Requests: "msg" and "say" publish a signal {"user":NAME,"msg":TEXT}, the
+ * sender included (say.c); "auth" logs in and "signout" out (auth.c); "join",
+ * "history" and "who" ask (asks.c). Anything else is a BAD_REQUEST. */
+#include <string.h>
 
 #include "node.h"
 #include "room.h"
+#include "site.h"
+
+enum { INFO_JOINS = 1 }; /* connection info: it subscribes by "join" */
 
 static bool is_named(const struct wwr_message *message, const char *name) {
   return wwr_view_equal(message->name, wwr_view_str(name));
@@ -36,6 +34,19 @@ void room_fail(struct wwr_request *request, wwr_err err, bool certain) {
 
 /* --- Coming and talking --------------------------------------------------- */
 
+static void on_http(struct wwr_http *http, void *user_data) {
+  (void)user_data;
+  /* The page's address, but not to look at: there it is 426. */
+  if (strcmp(wwr_http_path(http), ROOM_JOIN_PATH) != 0) site_answer(http);
+}
+
+static bool on_upgrade(struct wwr_http *http, void *user_data) {
+  static char yes;
+  (void)user_data;
+  if (strcmp(wwr_http_path(http), ROOM_JOIN_PATH) != 0) return true;
+  return wwr_http_set_info(http, INFO_JOINS, &yes, NULL) == WWR_OK;
+}
+
 /* Who does not hear the room had better come again, to another node. */
 static void on_subscribed(struct wwr_conn *conn, wwr_err err,
                           const struct wwr_channel_message *history,
@@ -46,6 +57,7 @@ static void on_subscribed(struct wwr_conn *conn, wwr_err err,
 
 static void on_connected(struct wwr_conn *conn, void *user_data) {
   (void)user_data;
+  if (wwr_conn_info(conn, INFO_JOINS)) return;
   wwr_err err = wwr_conn_subscribe(conn, wwr_view_str(ROOM_CHANNEL), 0,
                                    on_subscribed, NULL);
   if (err != WWR_OK) wwr_conn_close(conn);
@@ -59,55 +71,17 @@ static void on_channel(struct wwr_view channel, struct wwr_channel_opts *opts,
   opts->presence = true; /* by "username", the sessions' only field */
 }
 
-/* {"user":NAME,"msg":TEXT} for who sent the message; NULL without memory. */
-static char *signal_of(const struct wwr_conn *conn,
-                       const struct wwr_payload *payload) {
-  char *user = NULL, *text = NULL, *json = NULL;
-  size_t len;
-  json_t *object = NULL;
-  wwr_err err = wwr_conn_session_text(conn, "username", &user);
-  if (err != WWR_E_NOMEM && wwr_payload_to_utf8(payload, &text, &len) == WWR_OK)
-    object = json_pack("{s:s, s:s%}", "user", user ? user : "Anonymous", "msg",
-                       text, len);
-  if (object) json = json_dumps(object, JSON_COMPACT);
-  json_decref(object);
-  wwr_free(text);
-  wwr_free(user);
-  return json;
-}
-
-static void on_said(const struct wwr_publish_result *result, void *user_data) {
-  struct wwr_request *request = user_data;
-  if (result->err == WWR_OK) {
-    wwr_request_reply(request, NULL);
-  } else {
-    room_fail(request, result->err, result->certain);
-  }
-}
-
-static void say(const struct room *room, struct wwr_conn *conn,
-                struct wwr_request *request,
-                const struct wwr_payload *payload) {
-  wwr_err err = WWR_E_NOMEM;
-  char *json = signal_of(conn, payload);
-  if (json) {
-    const struct wwr_payload signal = wwr_payload_text(json);
-    err = wwr_server_publish(room->server, wwr_view_str(ROOM_CHANNEL),
-                             wwr_view_str(""), &signal, NULL, on_said, request);
-  }
-  free(json);
-  if (err == WWR_E_BUFFER_OVERFLOW) {
-    wwr_request_reply(request, NULL);
-  } else if (err != WWR_OK) {
-    room_fail(request, err, true);
-  }
-}
-
 static void on_request(struct wwr_conn *conn, struct wwr_request *request,
                        const struct wwr_message *message, void *user_data) {
   const struct room *room = user_data;
   if (is_named(message, "msg")) {
-    say(room, conn, request, &message->payload);
+    room_msg(room, conn, request, &message->payload);
+  } else if (is_named(message, "say")) {
+    room_say(room, conn, request, &message->payload);
+  } else if (is_named(message, "join")) {
+    room_join(room, conn, request, &message->payload);
+  } else if (is_named(message, "signout")) {
+    room_sign_out(room, conn, request);
   } else if (is_named(message, "auth")) {
     room_auth(room, conn, request, &message->payload);
   } else if (is_named(message, "history")) {
@@ -127,7 +101,8 @@ static int run(struct wwr_node *node, struct room *room, const char *file) {
     return wwr_node_reject(node, "accounts", reason);
   }
   int status = wwr_node_open(node, &room->server);
-  return status == WWR_GO_ON ? wwr_node_run(node) : status;
+  if (status != WWR_GO_ON) return status;
+  return room_asks_init(room) ? wwr_node_run(node) : WWR_EXIT_FAILED;
 }
 
 int main(int argc, char **argv) {
@@ -138,14 +113,17 @@ int main(int argc, char **argv) {
        WWR_OPTION_TEXT, &file, 0, 0}};
   const struct wwr_node_program program = {
       .name = "chatroom-server",
-      .summary = "A chat room: what a client says reaches every client.",
+      .summary =
+          "A chat room: what a client says reaches every client. Open "
+          "http://HOST:PORT/ in a\nbrowser, or use chatroom-client.",
       .listen = "127.0.0.1:9090",
-      .origin = "*", /* the page may be served from elsewhere */
       .options = own,
       .option_count = 1};
   struct wwr_server_opts opts;
   struct wwr_node *node;
   wwr_server_opts_default(&opts);
+  opts.hooks.on_upgrade = on_upgrade;
+  opts.hooks.on_http = on_http;
   opts.hooks.on_connected = on_connected;
   opts.hooks.on_request = on_request;
   opts.hooks.on_channel = on_channel;
@@ -158,6 +136,7 @@ int main(int argc, char **argv) {
   room.message_buffer = opts.message_buffer_bytes;
   if (status == WWR_GO_ON) status = run(node, &room, file);
   wwr_node_free(node);
+  room_asks_deinit(&room);
   accounts_deinit(&room.accounts);
   return status;
 }

@@ -270,15 +270,33 @@ static void all_built_in_accounts(void) {
   }
 }
 
-static void any_origin_may_connect(void) {
+static int upgrade_from(const char *origin) {
+  char headers[128];
   struct rawws *ws = rawws_dial(&(struct rawws_opts){.port = server.port});
-  CU_ASSERT_PTR_NOT_NULL_FATAL(ws);
-  CU_ASSERT_EQUAL(
-      rawws_upgrade(ws,
-                    &(struct rawws_request){
-                        .headers = "Origin: https://elsewhere.example\r\n"}),
-      101);
+  if (!ws) return -1;
+  snprintf(headers, sizeof headers, "Origin: %s\r\n", origin);
+  int status = rawws_upgrade(ws, &(struct rawws_request){.headers = headers});
   rawws_free(ws);
+  return status;
+}
+
+/* Pages of this server may connect, and programs, which have no origin. */
+static void pages_of_others_may_not_connect(void) {
+  static const char *const others[] = {"https://elsewhere.example", "null",
+                                       "http://localhost:1", "file://"};
+  CU_ASSERT_EQUAL(upgrade_from("http://localhost"), 101); /* as Host says */
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    CU_ASSERT_EQUAL(upgrade_from(others[i]), 403);
+  }
+}
+
+static void any_page_may_when_asked_for(void) {
+  const char *const args[] = {"--origin", "*", NULL};
+  drop_clients();
+  CU_ASSERT_TRUE_FATAL(wire_stop(&server));
+  CU_ASSERT_TRUE_FATAL(wire_restart(&server, "chatroom-server", args));
+  CU_ASSERT_EQUAL(upgrade_from("https://elsewhere.example"), 101);
+  CU_ASSERT_EQUAL(upgrade_from("null"), 101);
 }
 
 /* --- history, who ------------------------------------------------------- */
@@ -327,9 +345,10 @@ int main(int argc, char **argv) {
       {"login twice", login_twice},
       {"login in other encodings", login_in_other_encodings},
       {"all built-in accounts", all_built_in_accounts},
-      {"any origin may connect", any_origin_may_connect},
+      {"pages of others may not connect", pages_of_others_may_not_connect},
       {"what was said", what_was_said},
       {"who is here", who_is_here},
+      {"any page may when asked for", any_page_may_when_asked_for},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {
       {"one thread", begin_alone, end, connect_clients, drop_clients, tests},
