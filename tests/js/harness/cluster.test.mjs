@@ -4,9 +4,10 @@ import { test } from "node:test";
 
 import { clusterMissing, converse, startCluster } from "../lib/cluster.mjs";
 import { WebSocket } from "../lib/packages.mjs";
+import { skipFile } from "../lib/programs.mjs";
 import { until } from "../lib/until.mjs";
 
-const skip = await clusterMissing();
+skipFile(await clusterMissing());
 
 async function connect(t, url) {
   const socket = new WebSocket(url);
@@ -16,7 +17,7 @@ async function connect(t, url) {
   return socket;
 }
 
-test("clients spread over the nodes, go on when one is killed", { skip }, async (t) => {
+test("clients spread over the nodes, go on when one is killed", async (t) => {
   const cluster = await startCluster(t, { nodes: 2 });
   const sockets = [await connect(t, cluster.url), await connect(t, cluster.url)];
   assert.equal(await cluster.connectionsOf(0), 1);
@@ -30,7 +31,7 @@ test("clients spread over the nodes, go on when one is killed", { skip }, async 
   await cluster.stop();
 });
 
-test("Redis comes back on its port with its data", { skip }, async (t) => {
+test("Redis comes back on its port with its data", async (t) => {
   const cluster = await startCluster(t, { nodes: 1, haproxy: false });
   const ask = (text) => converse(cluster.redis.port, `${text}\r\nQUIT\r\n`);
   assert.match(await ask("SET kept yes"), /^\+OK/);
@@ -42,7 +43,7 @@ test("Redis comes back on its port with its data", { skip }, async (t) => {
   await cluster.stop();
 });
 
-test("nothing is left of a cluster", { skip }, async (t) => {
+test("nothing is left of a cluster", async (t) => {
   let pids = [];
   await t.test("a test with one", async (inner) => {
     const cluster = await startCluster(inner, { nodes: 1 });

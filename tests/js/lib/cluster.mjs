@@ -10,6 +10,14 @@ import { binDir, launch, run } from "./programs.mjs";
 
 const HAPROXY = "/usr/sbin/haproxy"; // where Debian has it and not everyone looks
 const PORT_TRIES = 50;
+const DEFAULTS = {
+  nodes: 2,
+  redis: true,
+  haproxy: true,
+  program: "chatroom-server",
+  args: [],
+  accounts: null,
+};
 
 /** What the machine lacks for a cluster, as a reason to skip; else false. */
 export async function clusterMissing() {
@@ -241,16 +249,21 @@ async function startOnce(t, dir, { nodes: count, redis, haproxy, program, args }
   return cluster;
 }
 
-/** startCluster(t, {nodes: 2}): everybody is ready and balanced when this
+/** startCluster(t, {nodes: 2, accounts: "name:password\n..."}): everybody is ready and balanced when this
  * returns; all is gone, data included, when the test `t` ends. */
 export async function startCluster(t, options = {}) {
-  const all = { nodes: 2, redis: true, haproxy: true, program: "chatroom-server", args: [], ...options };
+  const all = { ...DEFAULTS, ...options };
   const dir = await mkdtemp(join(tmpdir(), "wwr-js-"));
   let cluster = null;
   t.after(async () => {
     await cluster?.kill();
     await rm(dir, { recursive: true, force: true });
   });
+  if (all.accounts) {
+    const file = join(dir, "accounts");
+    await writeFile(file, all.accounts);
+    all.args = [...all.args, "--accounts", file];
+  }
   for (let tries = 1; ; tries++) {
     try {
       cluster = await startOnce(t, dir, all);

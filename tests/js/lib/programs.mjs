@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { PATIENCE, until, within } from "./until.mjs";
 
 const MAX_OUTPUT = 4 << 20;
+const SKIPPED = 77; // as CTest knows it
 const SETPRIV = "/usr/bin/setpriv";
 
 /** The folder with the programs of this build. */
@@ -14,6 +15,14 @@ export function binDir() {
   const dir = process.env.WWR_BIN;
   if (!dir) throw new Error("WWR_BIN is not set: run this through ctest, or set it to build/bin");
   return dir;
+}
+
+/** Ends the test file as skipped when there is a reason. To be asked before the
+ * first test is declared. */
+export function skipFile(reason) {
+  if (!reason) return;
+  console.log(`skipped: ${reason}`);
+  process.exit(SKIPPED);
 }
 
 export class Program {
