@@ -11,12 +11,14 @@ static uint64_t ns_of(double seconds) {
   return (uint64_t)(seconds * 1e9);
 }
 
-/* Without --rate what may begin at all is due now. */
+/* Without --rate what may begin at all is due now; while connections settle
+ * nothing is. */
 bool measure_may_issue(const struct measure *measure, uint64_t *due_ns,
                        uint64_t *wait_ns) {
   const struct options *options = measure->options;
   uint64_t now = net_clock_ns();
   *wait_ns = UINT64_MAX;
+  if (measure->began_ns > now) return false;
   *due_ns =
       options->rate > 0
           ? measure->began_ns + ns_of((double)measure->issued / options->rate)
@@ -75,10 +77,12 @@ static void show(const struct measure *measure, struct progress *progress,
   const struct options *options = measure->options;
   double total = options->warmup + options->seconds;
   fprintf(stderr, "\r\033[K%s %.0f of %.0f s: %.0f/s, %" PRIu64 " in all",
-          now < measure->record_ns ? "warming up"
-          : now < measure->end_ns  ? "measuring"
-                                   : "waiting for the rest",
-          (double)(now - measure->began_ns) / 1e9, total,
+          now < measure->began_ns    ? "settling"
+          : now < measure->record_ns ? "warming up"
+          : now < measure->end_ns    ? "measuring"
+                                     : "waiting for the rest",
+          now < measure->began_ns ? 0 : (double)(now - measure->began_ns) / 1e9,
+          total,
           (double)(measure->done - progress->last_done) * 1e9 / (double)passed,
           measure->done);
   if (measure->latency.count > 0)
@@ -146,13 +150,19 @@ static uint64_t unsent(const struct measure *measure) {
   return wanted > measure->issued ? wanted - measure->issued : 0;
 }
 
+/* The stretch begins when the warm-up really ended, or a machine that stalled
+ * just then would leave nothing of it. */
 void measure_run(struct measure *measure) {
   const struct options *options = measure->options;
   struct progress progress = {.last_ns = net_clock_ns()};
-  measure->began_ns = progress.last_ns;
-  measure->record_ns = measure->began_ns + ns_of(options->warmup);
+  measure->record_ns = measure->end_ns = UINT64_MAX;
+  measure->began_ns = UINT64_MAX;
+  poll_until(measure, progress.last_ns + ns_of(options->settle), &progress);
+  measure->began_ns = net_clock_ns();
+  bool more = poll_until(measure, measure->began_ns + ns_of(options->warmup),
+                         &progress);
+  measure->record_ns = net_clock_ns();
   measure->end_ns = measure->record_ns + ns_of(options->seconds);
-  bool more = poll_until(measure, measure->record_ns, &progress);
   take(measure, &measure->begin);
   if (more) poll_until(measure, measure->end_ns, &progress);
   take(measure, &measure->end);

@@ -23,7 +23,7 @@ struct measure {
    * Nanoseconds until more is due, UINT64_MAX when nothing is. NULL: nothing
    * ever is. */
   uint64_t (*pump)(struct measure *measure);
-  uint64_t began_ns;     /* where the schedule of --rate begins */
+  uint64_t began_ns;     /* nothing is due before; --rate counts from here */
   uint64_t record_ns;    /* the measured stretch begins */
   uint64_t end_ns;       /* and ends: nothing is due from here on */
   uint64_t issued;       /* messages or visits begun */

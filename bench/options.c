@@ -49,6 +49,7 @@ static const char *const usage[] = {
     "  --size BYTES       payload of a message, default 64\n"
     "  --seconds S        measured, default 5\n"
     "  --warmup S         before that, default 1\n"
+    "  --settle S         before that, connected but silent, default 0\n"
     "  --count N          so many messages in all, then stop, within --seconds "
     "(then\n"
     "                     600) and without warm-up\n"
@@ -199,6 +200,7 @@ enum option_key {
   KEY_SIZE,
   KEY_SECONDS,
   KEY_WARMUP,
+  KEY_SETTLE,
   KEY_COUNT,
   KEY_PUBLISHERS,
   KEY_PATIENCE,
@@ -223,6 +225,7 @@ static const struct option names[] = {
     {"size", required_argument, NULL, KEY_SIZE},
     {"seconds", required_argument, NULL, KEY_SECONDS},
     {"warmup", required_argument, NULL, KEY_WARMUP},
+    {"settle", required_argument, NULL, KEY_SETTLE},
     {"count", required_argument, NULL, KEY_COUNT},
     {"publishers", required_argument, NULL, KEY_PUBLISHERS},
     {"patience", required_argument, NULL, KEY_PATIENCE},
@@ -276,6 +279,8 @@ static bool apply_number(struct options *options, int key, const char *value) {
       return number("--seconds", value, 0.1, 86400, &options->seconds);
     case KEY_WARMUP:
       return number("--warmup", value, 0, 3600, &options->warmup);
+    case KEY_SETTLE:
+      return number("--settle", value, 0, 3600, &options->settle);
     default:
       return number("--patience", value, 0, 3600, &options->patience);
   }

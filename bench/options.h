@@ -52,6 +52,7 @@ struct options {
   uint64_t count;           /* messages or visits in all; 0: no limit */
   double seconds;           /* measured */
   double warmup;            /* before that */
+  double settle;            /* before that, with all connections open */
   double rate;              /* per second, 0: as the window allows */
   double patience;          /* seconds for what is missing at the end */
   const char *sub_protocol; /* NULL: any */

@@ -20,6 +20,10 @@ END
 }
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=bench/servers.sh
+. "$root/bench/servers.sh"
+# shellcheck disable=SC2034 # used there
+self=bench/run.sh
 bin=$root/build/bin seconds=3 server_cpu=0 bench_cpu=1 quick=0
 while [ $# -gt 0 ]; do
   case $1 in
@@ -41,73 +45,14 @@ while [ $# -gt 0 ]; do
 done
 
 ulimit -n "$(ulimit -Hn)"
+# shellcheck disable=SC2034
 cores=$(nproc)
 redis=0
 command -v redis-server >/dev/null 2>&1 && redis=1
 work=$(mktemp -d)
 servers=() urls=()
-stop_servers() {
-  local server
-  for server in "${servers[@]}"; do
-    kill -TERM "$server" 2>/dev/null || true
-    for _ in $(seq 50); do
-      kill -0 "$server" 2>/dev/null || break
-      sleep 0.1
-    done
-    kill -KILL "$server" 2>/dev/null || true
-    wait "$server" 2>/dev/null || true
-  done
-  servers=() urls=()
-}
 trap 'stop_servers; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-
-# pinned CPU COMMAND...: on that CPU, if there are several.
-pinned() {
-  local cpu=$1
-  shift
-  if [ "$cores" -gt 1 ]; then
-    exec taskset -c "$cpu" "$@"
-  else
-    exec "$@"
-  fi
-}
-
-# start PROGRAM OPTION...: a server of ours, its pid and address noted.
-start() {
-  local program=$1 url=
-  shift
-  : >"$work/out" # or the last server's address might be read again
-  (pinned "$server_cpu" "$bin/$program" --listen 127.0.0.1:0 --threads 1 \
-    --read-timeout 60 "$@" >"$work/out" 2>"$work/err") &
-  servers+=($!)
-  for _ in $(seq 100); do
-    url=$(sed -n 's/^listening on //p' "$work/out")
-    if [ -n "$url" ]; then
-      urls+=("$url")
-      return 0
-    fi
-    kill -0 "${servers[-1]}" 2>/dev/null || break
-    sleep 0.1
-  done
-  cat "$work/out" "$work/err" >&2
-  echo "bench/run.sh: $program did not start" >&2
-  exit 1
-}
-
-# A Redis that keeps nothing on disk, reached by a socket in $work.
-start_redis() {
-  (pinned "$server_cpu" redis-server --port 0 --unixsocket "$work/redis" \
-    --dir "$work" --save '' --appendonly no >"$work/redis.log" 2>&1) &
-  servers+=($!)
-  for _ in $(seq 100); do
-    redis-cli -s "$work/redis" ping >/dev/null 2>&1 && return 0
-    sleep 0.1
-  done
-  cat "$work/redis.log" >&2
-  echo "bench/run.sh: redis-server did not start" >&2
-  exit 1
-}
 
 bad=0
 # line TITLE PROGRAM OPTION...: with a server of its own, so that none inherits
@@ -131,12 +76,9 @@ cluster_line() {
 
 # measure TITLE OPTION...: load on what was started, then stop it.
 measure() {
-  local title=$1 status=0 options=() item
+  local title=$1 status=0
   shift
-  for item in "${urls[@]}"; do options+=(--url "$item"); done
-  for item in "${servers[@]}"; do options+=(--pid "$item"); done
-  (pinned "$bench_cpu" "$bin/webwire-bench" "${options[@]}" \
-    --seconds "$seconds" --output csv "$@") >"$work/csv" || status=$?
+  load --seconds "$seconds" "$@" || status=$?
   stop_servers
   if [ ! -s "$work/csv" ]; then
     printf '%-28s failed\n' "$title"

@@ -31,4 +31,12 @@ if(TARGET webwire-bench AND TARGET echo-server AND TARGET chatroom-server)
   add_test(NAME bench_quick COMMAND ${PROJECT_SOURCE_DIR}/bench/run.sh --quick
            --seconds 1 --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   set_tests_properties(bench_quick PROPERTIES TIMEOUT 120)
+  # Beside other servers, as far as they are installed; once is enough.
+  if(NOT WWR_SANITIZE)
+    add_test(NAME compare_quick COMMAND
+             ${PROJECT_SOURCE_DIR}/bench/compare.sh --quick --seconds 0.2
+             --targets webwire,nchan,webwire-redis,nchan-redis
+             --columns 100x16,idle --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    set_tests_properties(compare_quick PROPERTIES TIMEOUT 120)
+  endif()
 endif()

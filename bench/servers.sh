@@ -1,0 +1,95 @@
+# shellcheck shell=bash disable=SC2154
+# Servers to be measured: start them pinned to a CPU, know their processes and
+# addresses, stop them. Sourced by run.sh and compare.sh; defines functions only.
+#
+# The caller sets: self (its name), work (a directory), bin (our programs),
+# server_cpu, bench_cpu, cores; and the arrays servers (pids, Redis' too), urls.
+
+# pinned CPU COMMAND...: on that CPU, if there are several. For a subshell.
+pinned() {
+  local cpu=$1
+  shift
+  if [ "$cores" -gt 1 ]; then
+    exec taskset -c "$cpu" "$@"
+  else
+    exec "$@"
+  fi
+}
+
+stop_servers() {
+  local server
+  for server in "${servers[@]}"; do
+    kill -TERM "$server" 2>/dev/null || true
+    for _ in $(seq 50); do
+      kill -0 "$server" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  done
+  servers=() urls=()
+}
+
+did_not_start() {
+  cat "$work/out" "$work/err" >&2
+  echo "$self: $1 did not start" >&2
+  return 1
+}
+
+# start_listening COMMAND...: a server that says "listening on URL".
+start_listening() {
+  local url=
+  : >"$work/out" # or the last server's address might be read again
+  (pinned "$server_cpu" "$@" >"$work/out" 2>"$work/err") &
+  servers+=($!)
+  for _ in $(seq 100); do
+    url=$(sed -n 's/^listening on //p' "$work/out")
+    if [ -n "$url" ]; then
+      urls+=("$url")
+      return 0
+    fi
+    kill -0 "${servers[-1]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  did_not_start "$1"
+}
+
+# start PROGRAM OPTION...: a server of ours.
+start() {
+  local program=$1
+  shift
+  start_listening "$bin/$program" --listen 127.0.0.1:0 --threads 1 \
+    --read-timeout 60 "$@"
+}
+
+# A Redis that keeps nothing on disk, on a socket in $work and, with a port, on
+# loopback.
+start_redis() {
+  (pinned "$server_cpu" redis-server --bind 127.0.0.1 --port "${1:-0}" \
+    --unixsocket "$work/redis" --dir "$work" --save '' --appendonly no \
+    >"$work/out" 2>"$work/err") &
+  servers+=($!)
+  for _ in $(seq 100); do
+    redis-cli -s "$work/redis" ping >/dev/null 2>&1 && return 0
+    sleep 0.1
+  done
+  did_not_start redis-server
+}
+
+# load OPTION...: webwire-bench on what was started, bounded; CSV to $work/csv.
+# Its exit status; 124 when it was ended because it took too long.
+load() {
+  local options=() item
+  for item in "${urls[@]}"; do options+=(--url "$item"); done
+  for item in "${servers[@]}"; do options+=(--pid "$item"); done
+  : >"$work/csv"
+  (pinned "$bench_cpu" timeout --kill-after=5 300 "$bin/webwire-bench" \
+    "${options[@]}" --output csv "$@") >"$work/csv"
+}
+
+# field NAME: of $work/csv; empty when it is not there.
+field() {
+  awk -F, -v name="$1" '
+    NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next }
+    at { print $at }' "$work/csv"
+}
