@@ -241,7 +241,10 @@ struct wwri_bus_ops {
    * WWR_E_CLOSED. */
   wwr_err (*nodes)(struct wwr_bus *bus, struct wwri_bus_op *op);
 
-  /** What other nodes are told about this one, with the next beat. */
+  /** What other nodes are told about this one, with the next beat. Also the
+   * word that this node's threads turn: once it was said, a bus with a lease
+   * expects it about once a second, and after a silence of a third of the lease
+   * (at least 5 s) gives the lease up until the next (CLUSTER.md, row 49). */
   void (*load)(struct wwr_bus *bus, uint64_t connections, bool draining);
 
   /** Bytes for one node, by its boot id; at most once. Errors: WWR_E_INVALID

@@ -77,7 +77,8 @@ struct wwri_redis_beat {
   int script;
   /** Fill the keys, then the arguments, of the next beat: at most
    * WWRI_REDIS_MAX_ARGS views that stay valid until the call returned to the
-   * link (the token does). The number of all of them. */
+   * link (the token does). The number of all of them; 0: not now. Without
+   * beats the pair is suspect, then lost, as when they do not come back. */
   size_t (*make)(struct wwr_view token, struct wwr_view *argv,
                  size_t *key_count, void *user);
   /** The script's reply, no error. Not WWR_OK: both connections are closed

@@ -50,6 +50,7 @@ void wwri_redis_send_beat(struct wwri_redis *link) {
   snprintf(token, sizeof(token), "%s.%" PRIu64, link->salt, link->pair.beat_n);
   size_t argc =
       link->beat.make(wwr_view_str(token), argv, &key_count, link->beat.user);
+  if (argc == 0) return;
   wwr_err err =
       wwri_redis_push(link, slot, link->beat.script, argv, argc, key_count);
   if (err != WWR_OK) {

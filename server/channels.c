@@ -71,14 +71,39 @@ static void on_wake(void *owner) {
   wwri_loop_post(loop_of(server), &server->channels.run.mail);
 }
 
+static void pulse_arrived(struct wwri_mail *mail) {
+  struct wwri_shard *shard =
+      WWRI_CONTAINER(mail, struct wwri_shard, channels.pulse);
+  atomic_store(&shard->channels.pulsing, false);
+}
+
+/* True when all loops have turned since the last beat; asks each again. */
+static bool all_turn(struct wwr_server *server) {
+  bool all = true;
+  for (size_t i = 0; i < server->shard_count; i++) {
+    struct wwri_shard *shard = &server->shards[i];
+    if (atomic_exchange(&shard->channels.pulsing, true)) {
+      all = false;
+    } else {
+      wwri_loop_post(shard->loop, &shard->channels.pulse);
+    }
+  }
+  return all;
+}
+
+/* Other nodes must not wait for one of which a loop hangs: the bus hears that
+ * they turn, or nothing. */
 static void beat_fired(struct wwri_timer *timer) {
   struct wwr_server *server =
       WWRI_CONTAINER(timer, struct wwr_server, channels.run.beat);
-  struct wwr_bus *bus = server->channels.bus;
-  bus->ops->load(bus, atomic_load(&server->live_pipes),
-                 atomic_load(&server->stopping));
+  struct wwri_channels *channels = &server->channels;
+  struct wwr_bus *bus = channels->bus;
+  if (channels->own || all_turn(server)) {
+    bus->ops->load(bus, atomic_load(&server->live_pipes),
+                   atomic_load(&server->stopping));
+  }
   run_bus(server);
-  wwri_loop_timer_set(loop_of(server), timer, WWRI_BEAT_MS);
+  wwri_loop_timer_set(loop_of(server), timer, channels->beat_ms);
 }
 
 /* --- Health --------------------------------------------------------------- */
@@ -170,6 +195,7 @@ wwr_err wwri_channels_init(struct wwr_server *server) {
   atomic_init(&channels->health, UNHEARD);
   channels->run.told_health = UNHEARD;
   channels->linger_ms = WWRI_LINGER_MS;
+  channels->beat_ms = WWRI_BEAT_MS;
   channels->stuck_ms = WWRI_STUCK_MS;
   channels->crowd_ms = WWRI_CROWD_MS;
   channels->items_soft = WWRI_ITEMS_SOFT;
@@ -184,6 +210,7 @@ wwr_err wwri_channels_init(struct wwr_server *server) {
   wwri_presence_init(server);
   for (size_t i = 0; i < server->shard_count; i++) {
     wwri_shard_channels_init(&server->shards[i]);
+    server->shards[i].channels.pulse.fn = pulse_arrived;
   }
   channels->bus = server->opts.bus;
   if (channels->bus) return WWR_OK;

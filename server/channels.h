@@ -138,6 +138,8 @@ struct wwri_shard_channels {
   struct wwri_list pent;       /* feeds with a backlog */
   struct wwri_flusher flusher; /* renews the credit */
   int64_t credit;              /* bytes that may be sent before a flush */
+  struct wwri_mail pulse;      /* asks whether the loop turns */
+  atomic_bool pulsing;         /* ... and has not been answered */
 };
 
 /** Options of channels as the application gave them, until they were not used
@@ -165,6 +167,7 @@ struct wwri_channels {
   struct wwr_bus *own; /* the same, when we made it */
   uint64_t process;    /* random: names us as a sender */
   uint32_t linger_ms;  /* WWRI_...; tests are in a hurry */
+  uint32_t beat_ms;
   uint32_t stuck_ms;
   uint32_t crowd_ms;
   uint64_t items_soft;

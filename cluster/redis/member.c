@@ -157,11 +157,6 @@ uint64_t wwri_member_connection(const struct wwri_member *member) {
   return member->node.connection;
 }
 
-void wwri_member_load(struct wwri_member *member, uint64_t connections,
-                      bool draining) {
-  atomic_store(&member->load, connections * 2 + draining);
-}
-
 /* --- keys --- */
 
 struct wwr_view wwri_member_key(const struct wwri_member *member,
@@ -282,6 +277,7 @@ wwr_err wwri_member_new(struct wwri_member **out,
   wwri_timer_init(&member->timer, on_timer);
   wwri_member_stop_init(member);
   wwri_member_health_init(member);
+  wwri_member_watch_init(member);
   wwr_err err = init(member, opts, url, why);
   if (err) {
     if (err == WWR_E_NOMEM) *why = "out of memory";
@@ -337,6 +333,7 @@ static void do_start(struct wwri_mail *mail) {
   member->down_since_ms = wwri_member_now();
   wwri_member_direct_renew(member);
   wwri_member_run(member);
+  wwri_member_watch_start(member);
   wwri_redis_start(member->link);
 }
 

@@ -145,7 +145,10 @@ WWR_MUST_CHECK wwr_err wwri_member_start(struct wwri_member *member,
                                          const char *address,
                                          const char *fingerprint);
 
-/** What other nodes are told with the next beat. Any thread. */
+/** What other nodes are told with the next beat; and a word that the server's
+ * threads turn, to be said about once a second: after the first one a silence
+ * of a third of the lease (at least 5 s) ends the lease until the next. Any
+ * thread. */
 void wwri_member_load(struct wwri_member *member, uint64_t connections,
                       bool draining);
 

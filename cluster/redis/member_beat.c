@@ -64,6 +64,7 @@ static void learn_load(struct wwri_member *member) {
 static size_t make_beat(struct wwr_view token, struct wwr_view *argv,
                         size_t *key_count, void *user) {
   struct wwri_member *member = user;
+  if (member->hung) return 0;
   struct member_beat_text *text = &member->beat;
   struct wwri_beat beat;
   wwri_node_beat(&member->node, &beat, wwri_member_enter(member));

@@ -11,7 +11,8 @@
 
 static enum wwri_bus_health judge(struct wwri_member *member, uint64_t now) {
   if (member->difference[0]) return WWRI_BUS_REFUSED;
-  if (member->node.live && member->told_live && !member->suspect) {
+  if (member->node.live && member->told_live && !member->suspect &&
+      !member->hung) {
     member->was_live = true;
     member->down_since_ms = 0;
     return WWRI_BUS_READY;
@@ -33,6 +34,8 @@ static void give_reason(const struct wwri_member *member,
     out[0] = '\0';
   } else if (health == WWRI_BUS_REFUSED) {
     snprintf(out, MEMBER_REASON_MAX, "%s", member->difference);
+  } else if (member->hung) {
+    snprintf(out, MEMBER_REASON_MAX, "an I/O thread hangs");
   } else {
     snprintf(out, MEMBER_REASON_MAX, "redis is away: %s",
              trouble[0] ? trouble : "not connected yet");

@@ -1,6 +1,7 @@
 /* member_impl.h - between the files of the membership: member.c (life),
- * member_beat.c (lease and identity), member_health.c, member_call.c (the
- * core's commands as scripts), member_channel.c (subscriptions, control). */
+ * member_beat.c (lease and identity), member_health.c, member_watch.c,
+ * member_call.c (the core's commands as scripts), member_channel.c
+ * (subscriptions, control). */
 #ifndef WWRI_MEMBER_IMPL_H
 #define WWRI_MEMBER_IMPL_H
 
@@ -138,6 +139,14 @@ struct wwri_member {
   struct member_sub control_sub;
   struct member_join control_join;
 
+  /* Whether the server's threads turn. */
+  atomic_uint words; /* from them; any thread */
+  unsigned words_seen;
+  unsigned silent; /* looks since the last word */
+  bool hung;
+  uint32_t watch_ms; /* from look to look; tests are in a hurry */
+  struct wwri_timer watch_timer;
+
   /* Health; `reason` and what is told of it under the lock. */
   struct wwri_timer hold_timer;
   uint64_t down_since_ms; /* 0: not down */
@@ -197,6 +206,11 @@ void wwri_member_health_init(struct wwri_member *member);
 void wwri_member_judge(struct wwri_member *member);
 /* It has stopped. */
 void wwri_member_health_end(struct wwri_member *member);
+
+/* member_watch.c */
+void wwri_member_watch_init(struct wwri_member *member);
+void wwri_member_watch_start(struct wwri_member *member);
+void wwri_member_watch_end(struct wwri_member *member);
 
 /* member_call.c */
 enum {

@@ -14,6 +14,7 @@ static void on_link_stopped(void *user) {
   wwri_flusher_cancel(&member->runner);
   wwri_loop_timer_cancel(member->loop, &member->timer);
   wwri_member_health_end(member);
+  wwri_member_watch_end(member);
   wwri_node_deinit(&member->node);
   member->has_core = false;
   wwri_waiter_wake(stopper, WWR_OK);

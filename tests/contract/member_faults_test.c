@@ -1,5 +1,6 @@
 /* Memberships and a Redis that is away, comes back with or without its data, is
  * full, or lets them in under a user with the least rights. */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,6 +366,46 @@ static void a_channel_that_is_not_permitted_is_refused(void) {
   CU_ASSERT_TRUE(rig_wait_log(&nodes[0], "error redis refuses a subscription"));
 }
 
+/* --- threads that hang --- */
+
+/* The server's, while the member's own is well. */
+static void who_hangs_gives_up_the_lease(void) {
+  rig_init(&nodes[0], &server, "ann");
+  nodes[0].watch_ms = 100;
+  rig_join(&nodes[0]);
+  join(1, "bob");
+  CU_ASSERT_EQUAL(rig_end(rig_subscribe(&receiver, &nodes[0], "room", 0)),
+                  WWR_OK);
+  CU_ASSERT_TRUE(rig_wait_nodes(&nodes[1], "bob ann "));
+  struct wwri_boot boot = wwri_member_boot(nodes[0].member);
+  CU_ASSERT_TRUE(rig_turn_until(&nodes[0], WWRI_BUS_READY));
+  CU_ASSERT_TRUE(rig_wait_reason(&nodes[0], "an I/O thread hangs"));
+  CU_ASSERT_TRUE(rig_wait_health(&nodes[0], WWRI_BUS_UNREADY));
+  CU_ASSERT_TRUE(rig_wait_nodes(&nodes[1], "bob "));
+  CU_ASSERT_EQUAL(rig_end(rig_publish(&nodes[1], "room", "a", true)), WWR_OK);
+  CU_ASSERT_EQUAL(rig_counter(&nodes[0], &receiver.count), 0);
+  CU_ASSERT_TRUE(rig_turn_until(&nodes[0], WWRI_BUS_READY));
+  CU_ASSERT_TRUE(rig_has_log(&nodes[0], "warn the I/O threads turn again"));
+  CU_ASSERT_TRUE(rig_wait_count(&receiver, 1));
+  struct wwri_boot now = wwri_member_boot(nodes[0].member);
+  CU_ASSERT_FALSE(now.hi == boot.hi && now.lo == boot.lo);
+}
+
+/* Nobody is blamed for what happened while nothing ran. */
+static void who_stood_still_does_not_hang(void) {
+  struct rig_pause pause;
+  rig_init(&nodes[0], &server, "ann");
+  nodes[0].watch_ms = 150;
+  rig_join(&nodes[0]);
+  CU_ASSERT_TRUE(rig_turn_until(&nodes[0], WWRI_BUS_READY));
+  rig_stand_still(&nodes[0], &pause);
+  (void)poll(NULL, 0, 1000);
+  rig_go_on(&pause);
+  CU_ASSERT_TRUE(rig_turn_until(&nodes[0], WWRI_BUS_READY));
+  CU_ASSERT_EQUAL(rig_end(rig_publish(&nodes[0], "room", "a", true)), WWR_OK);
+  CU_ASSERT_FALSE(rig_has_log(&nodes[0], "hangs"));
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo away[] = {
       {"away_for_less_than_the_hold_time", away_for_less_than_the_hold_time},
@@ -390,9 +431,14 @@ int main(int argc, char **argv) {
       {"a_channel_that_is_not_permitted_is_refused",
        a_channel_that_is_not_permitted_is_refused},
       CU_TEST_INFO_NULL};
+  CU_TestInfo threads[] = {
+      {"who_hangs_gives_up_the_lease", who_hangs_gives_up_the_lease},
+      {"who_stood_still_does_not_hang", who_stood_still_does_not_hang},
+      CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"redis away", NULL, NULL, setup, teardown, away},
                            {"redis back", NULL, NULL, setup, teardown, back},
                            {"redis odd", NULL, NULL, setup, teardown, odd},
+                           {"threads", NULL, NULL, setup, teardown, threads},
                            CU_SUITE_INFO_NULL};
   if (!redis_available()) return 77;
   return test_run(argc, argv, suites);

@@ -82,6 +82,7 @@ void rig_open(struct rig_node *node) {
   CU_ASSERT_EQUAL_FATAL(err, WWR_OK);
   node->bus = wwr_cluster_bus(node->cluster);
   node->member = wwri_member_of(node->cluster);
+  if (node->watch_ms) node->member->watch_ms = node->watch_ms;
   wwri_bus_config_default(&config);
   config.events = &events;
   config.owner = node;
@@ -136,11 +137,26 @@ static bool is_health(void *arg) {
   return state.health == wanted->health;
 }
 
-bool rig_wait_health(struct rig_node *node, enum wwri_bus_health health) {
+static bool wait_health(struct rig_node *node, enum wwri_bus_health health,
+                        bool (*is_so)(void *arg)) {
   struct wanted wanted = {.node = node, .health = health};
-  if (until(is_health, &wanted)) return true;
+  if (until(is_so, &wanted)) return true;
   printf("\n%s\n", node->log);
   return false;
+}
+
+bool rig_wait_health(struct rig_node *node, enum wwri_bus_health health) {
+  return wait_health(node, health, is_health);
+}
+
+static bool turn_and_look(void *arg) {
+  struct wanted *wanted = arg;
+  wanted->node->bus->ops->load(wanted->node->bus, 0, false);
+  return is_health(arg);
+}
+
+bool rig_turn_until(struct rig_node *node, enum wwri_bus_health health) {
+  return wait_health(node, health, turn_and_look);
 }
 
 bool rig_has_log(struct rig_node *node, const char *text) {

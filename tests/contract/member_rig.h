@@ -15,6 +15,7 @@ enum { RIG_WAIT_MS = 30000, RIG_TEXT = 8192 };
 struct rig_node {
   struct wwr_cluster_opts opts; /* change before rig_open() */
   const char *fingerprint;
+  uint32_t watch_ms; /* of the member; 0: its own */
   struct wwr_cluster *cluster;
   struct wwr_bus *bus;
   struct wwri_member *member;
@@ -41,6 +42,9 @@ void rig_join(struct rig_node *node);
 void rig_close(struct rig_node *node);
 
 bool rig_wait_health(struct rig_node *node, enum wwri_bus_health health);
+
+/** The same, and say meanwhile that the server's threads turn. */
+bool rig_turn_until(struct rig_node *node, enum wwri_bus_health health);
 bool rig_wait_log(struct rig_node *node, const char *text);
 bool rig_has_log(struct rig_node *node, const char *text);
 

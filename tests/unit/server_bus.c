@@ -245,8 +245,8 @@ static void bus_close(struct wwr_bus *base) {
 }
 
 static void bus_run(struct wwr_bus *base, uint64_t now_ms) {
-  (void)base;
   (void)now_ms;
+  note(&bus_of(base)->runs);
 }
 
 static struct wwr_view copy_view(uint8_t **at, struct wwr_view view) {

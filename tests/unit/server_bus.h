@@ -48,6 +48,7 @@ struct test_bus {
   int pressed;             /* pressure(true) */
   int released;            /* pressure(false) */
   int loads;
+  int runs;
   uint64_t connections; /* of the last load */
   uint32_t present;     /* of the last presence_set */
   bool draining;

@@ -587,6 +587,39 @@ static void a_stuck_loop(void) {
   CU_ASSERT_EQUAL(atomic_load(&conn->shard->channels.waiting), 0);
 }
 
+static void hurry(struct wwri_mail *mail) {
+  struct wwri_channels *channels = &fix.server->channels;
+  (void)mail;
+  channels->beat_ms = 1;
+  wwri_loop_timer_set(fix.server->loops[0], &channels->run.beat, 1);
+}
+
+static void wait_beats(int count) {
+  int runs = LOCKED(fix.bus->runs);
+  WAIT(fix.bus->runs >= runs + count);
+}
+
+/* The bus must not believe that the node is well when one of its loops hangs
+ * that has nothing to do with the bus. */
+static void no_word_while_a_loop_hangs(void) {
+  struct wwri_mail hurrying = {.fn = hurry};
+  struct wwri_mail mail = {.fn = block};
+  blocking = 0;
+  fix.opts.io_threads = 2;
+  start();
+  wwri_loop_post(fix.server->loops[0], &hurrying);
+  WAIT(fix.bus->loads >= 5);
+  atomic_store(&blocked, true);
+  wwri_loop_post(fix.server->loops[1], &mail);
+  WAIT(blocking == 1);
+  wait_beats(3); /* it may have answered one just before */
+  int loads = LOCKED(fix.bus->loads);
+  wait_beats(20);
+  CU_ASSERT_EQUAL(LOCKED(fix.bus->loads), loads);
+  atomic_store(&blocked, false);
+  WAIT(fix.bus->loads > loads);
+}
+
 /* --- The end ------------------------------------------------------------- */
 
 static void shutdown_with_everything_open(void) {
@@ -681,6 +714,7 @@ static CU_TestInfo tests[] = {
     {"a stuck client no longer counts", a_stuck_client_no_longer_counts},
     {"who leaves holds nobody", who_leaves_holds_nobody},
     {"a stuck loop", a_stuck_loop},
+    {"no word while a loop hangs", no_word_while_a_loop_hangs},
     {"shutdown with everything open", shutdown_with_everything_open},
     {"shutdown cut short", shutdown_cut_short},
     {"never started", never_started},
