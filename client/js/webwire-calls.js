@@ -1,132 +1,93 @@
 /** Requests and everything else that waits for the connection or for a reply.
  *
  * A call waits in the order it was made, is sent, and stays open under its id
- * until the reply. Each gets exactly one result: finish() and fail() are the
- * only ways to it. A session call that was sent may change the session although
- * its caller waits no more: it stays open, so that its late reply is
- * understood. */
-import { WebwireError } from "./webwire-codec.js";
+ * until the reply. Each gets exactly one result. A session call that was sent
+ * may change the session although its caller waits no more: it stays open, so
+ * that its late reply is understood. */
+import { BUFFER_OVERFLOW, DISCONNECTED, REQUEST, WebwireError, fail } from "./webwire-codec.js";
 import { TIMER_MAX } from "./webwire-link.js";
 
-const isSessionCall = (call) => call.kind === "restore" || call.kind === "close";
+const abortError = ({ reason: cause }) => new WebwireError("canceled", cause?.message, { cause });
 
-/** An AbortSignal's reason, in our words. */
-function abortError({ reason }) {
-  const kind = reason?.name === "TimeoutError" ? "deadline" : "canceled";
-  return new WebwireError(kind, reason?.message, { cause: reason });
-}
+/** `onGivenUp()` is told when somebody waits no more. */
+export const createCalls = (options, onGivenUp) => {
+  const waiting = new Set(); // keeps the order
+  const open = new Map(); // by id
+  const counts = {}; // of calls without a result, by kind
+  let lastId = 0;
+  let queued = 0; // bytes of those that wait
 
-function checkTimeout(timeout) {
-  if (timeout === undefined || timeout >= 0) return;
-  throw new WebwireError(timeout < 0 ? "deadline" : "invalid", "timeout: milliseconds are needed");
-}
+  const count = (kind) => counts[kind] ?? 0;
 
-export class Calls {
-  #options;
-  #waiting = new Set(); // a Set keeps the order
-  #open = new Map(); // by id
-  #queuedBytes = 0; // of those that wait
-  #nextId = 1;
+  const leave = (call) => {
+    if (waiting.delete(call)) queued -= call.bytes.length;
+    open.delete(call.id);
+  };
 
-  /** Number of requests without an answer. */
-  pending = 0;
+  /** The result of a call, and its end. */
+  const finish = (call, error, value) => {
+    leave(call);
+    call.tell(error, value);
+  };
 
-  /** `onGivenUp(call)` is told of calls that nobody waits for any more. */
-  constructor(options, onGivenUp) {
-    this.#options = options;
-    this.#onGivenUp = onGivenUp;
-  }
-  #onGivenUp;
+  const giveUp = (call, error) => {
+    if (call.kind === REQUEST || !open.has(call.id)) leave(call);
+    call.tell(error);
+    onGivenUp();
+  };
 
-  newId() {
-    return this.#nextId++;
-  }
-
-  /** A new call of `kind` with its encoded message (null: none), which the
-   * limits have room for; it does not wait for anything yet. */
-  make(kind, id, bytes, { timeout, signal } = {}, settle) {
-    const { messageBuffer, maxPending, maxQueuedBytes, requestTimeout } = this.#options;
-    const size = bytes?.length ?? 0;
-    checkTimeout(timeout);
+  /** Throws what is wrong with a call before it is made. */
+  const check = (size, signal) => {
     if (signal?.aborted) throw abortError(signal);
-    if (size > messageBuffer) throw new WebwireError("buffer-overflow", "larger than any server takes");
-    if (this.#waiting.size + this.#open.size >= maxPending) {
-      throw new WebwireError("limit", "too many are open");
-    }
-    if (this.#queuedBytes && this.#queuedBytes + size > maxQueuedBytes) {
-      throw new WebwireError("limit", "too much waits to be sent");
-    }
-    const call = { kind, id, bytes, size, signal, settle };
-    const late = timeout === undefined ? "timeout" : "deadline";
-    const ms = Math.min(timeout ?? requestTimeout, TIMER_MAX);
-    call.timer = setTimeout(() => this.#giveUp(call, new WebwireError(late)), ms);
-    call.onAbort = () => this.#giveUp(call, abortError(signal));
-    signal?.addEventListener("abort", call.onAbort);
-    if (kind === "request") this.pending++;
-    return call;
-  }
+    if (size > options.messageBuffer) fail(BUFFER_OVERFLOW);
+    const isFull = waiting.size + open.size >= options.maxPending;
+    if (isFull || queued + size > options.maxQueuedBytes) fail("limit");
+  };
 
-  wait(call) {
-    this.#waiting.add(call);
-    this.#queuedBytes += call.size;
-  }
+  return {
+    check,
+    count,
+    finish,
+    newId: () => ++lastId,
+    first: () => waiting.values().next().value,
+    answered: (id) => open.get(id),
 
-  /** It was sent: from here on it waits for its reply. */
-  sent(call) {
-    this.#leave(call);
-    call.bytes = null;
-    call.isSent = true;
-    this.#open.set(call.id, call);
-  }
+    /** Nobody needs to wait any more. */
+    failed: (error) => waiting.forEach((call) => finish(call, error)),
 
-  /** The one that waits longest. */
-  first() {
-    return this.#waiting.values().next().value;
-  }
+    /** What was sent is lost. */
+    cut: () => open.forEach((call) => finish(call, new WebwireError(DISCONNECTED))),
 
-  answered(id) {
-    return this.#open.get(id);
-  }
+    /** Its time begins; settle(error, value) is called once, when it is over. */
+    make(kind, id, bytes, settle, { timeout, signal }) {
+      const late = timeout == null ? "timeout" : "deadline";
+      const ms = Math.min(timeout ?? options.requestTimeout, TIMER_MAX);
+      const timer = setTimeout(() => giveUp(call, new WebwireError(late)), ms);
+      const abort = () => giveUp(call, abortError(signal));
+      const tell = (error, value) => {
+        if (!settle) return;
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", abort);
+        counts[kind]--;
+        settle(error, value);
+        settle = null;
+      };
+      const call = { kind, id, bytes, tell };
+      counts[kind] = count(kind) + 1;
+      signal?.addEventListener("abort", abort);
+      return call;
+    },
 
-  get isConnectAwaited() {
-    return [...this.#waiting].some((call) => call.kind === "connect");
-  }
+    wait(call) {
+      waiting.add(call);
+      queued += call.bytes.length;
+    },
 
-  #leave(call) {
-    if (this.#waiting.delete(call)) this.#queuedBytes -= call.size;
-    this.#open.delete(call.id);
-  }
-
-  #tell(call, error, value) {
-    if (!call.settle) return;
-    clearTimeout(call.timer);
-    call.signal?.removeEventListener("abort", call.onAbort);
-    if (call.kind === "request") this.pending--;
-    call.settle(error, value);
-    call.settle = null;
-  }
-
-  finish(call, value) {
-    this.#leave(call);
-    this.#tell(call, null, value);
-  }
-
-  fail(call, error) {
-    this.#leave(call);
-    this.#tell(call, error);
-  }
-
-  #giveUp(call, error) {
-    if (!call.isSent || !isSessionCall(call)) this.#leave(call);
-    this.#tell(call, error);
-    this.#onGivenUp(call);
-  }
-
-  failWaiting(error) {
-    for (const call of [...this.#waiting]) this.fail(call, error);
-  }
-
-  failOpen(error) {
-    for (const call of [...this.#open.values()]) this.fail(call, error);
-  }
-}
+    /** It was sent: from here on it waits for its reply. */
+    sent(call) {
+      leave(call);
+      call.bytes = null;
+      open.set(call.id, call);
+    },
+  };
+};

@@ -1,51 +1,58 @@
-/** Messages of the webwire protocol 2.0 to and from bytes, as pure functions.
- * The only thing they throw is a WebwireError. */
+/** The client's side of the webwire protocol 2.0 as pure functions: messages to
+ * a server into bytes, and a server's bytes into messages. All that they throw
+ * is a WebwireError, of kind "protocol". */
 
 export class WebwireError extends Error {
-  constructor(kind, message, options = {}) {
-    super(message ?? kind.replaceAll("-", " "), options);
+  constructor(kind, message = kind, options = {}) {
+    super(message, options);
     this.name = "WebwireError";
     this.kind = kind;
     this.code = options.code;
   }
 
   get isTimeout() {
-    return ["timeout", "deadline", "dial-timeout"].includes(this.kind);
+    return /time|dead/.test(this.kind); // timeout, deadline, dial-timeout
   }
 }
 
-export const TYPE = {
-  replyError: 0,
-  replyShutdown: 1,
-  replyInternalError: 2,
-  replySessionNotFound: 3,
-  replyMaxSessionConns: 4,
-  replySessionsDisabled: 5,
-  sessionCreated: 21,
-  sessionClosed: 22,
-  acceptConf: 23,
-  closeSession: 31,
-  restoreSession: 32,
-  heartbeat: 33,
-  signal: 63, // and the two after it: UTF-8, UTF-16
-  request: 127,
-  reply: 191,
+export const fail = (kind, message) => {
+  throw new WebwireError(kind, message);
 };
 
-export const HEARTBEAT = Uint8Array.of(TYPE.heartbeat);
+export const violation = (what) => fail("protocol", `wrong ${what}`);
+
+/* Kinds of errors, and a status, that are used more than once. */
+export const DISCONNECTED = "disconnected";
+export const BUFFER_OVERFLOW = "buffer-overflow";
+
+/* Kinds of calls besides the types of messages: connect(), which sends nothing,
+ * and the restore of the session of before. */
+export const CONNECT = 1;
+export const RESUME = 2;
+
+/* Message types. Signals, requests and replies have three each: binary, UTF-8,
+ * UTF-16. The binary one is 63 more than a multiple of 64. */
+export const REPLY_ERROR = 0;
+const LAST_FAILURE = 5;
+export const SESSION_CREATED = 21;
+export const SESSION_CLOSED = 22;
+export const ACCEPT_CONF = 23;
+export const CLOSE_SESSION = 31;
+export const RESTORE_SESSION = 32;
+export const SIGNAL = 63;
+export const REQUEST = 127;
+export const REPLY = 191;
+
+export const HEARTBEAT = Uint8Array.of(33);
+
+/** The least length of what a server sends, where more than an id is certain. */
+const LEAST = { 21: 2, 22: 1, 23: 11, 63: 3, 191: 9 };
 
 const ENCODINGS = ["binary", "utf8", "utf16"];
 const UTF16 = 2;
 const AFTER_ID = 9;
-const CONF_LENGTH = 11;
-const UINT32 = 2 ** 32;
 
-const encoder = new TextEncoder();
-// A byte order mark is text like any other.
-const decoders = {
-  utf8: new TextDecoder("utf-8", { ignoreBOM: true }),
-  utf16: new TextDecoder("utf-16le", { ignoreBOM: true }),
-};
+/* Payloads */
 
 export class Payload {
   constructor(encoding, bytes) {
@@ -54,7 +61,9 @@ export class Payload {
   }
 
   get text() {
-    return (decoders[this.encoding] ?? decoders.utf8).decode(this.bytes);
+    const label = this.encoding === "utf16" ? "utf-16" : "utf8";
+    // A byte order mark is text like any other.
+    return new TextDecoder(label, { ignoreBOM: true }).decode(this.bytes);
   }
 
   json() {
@@ -62,193 +71,100 @@ export class Payload {
   }
 }
 
-const NOTHING = new Payload("binary", new Uint8Array());
-
-function fail(message) {
-  throw new WebwireError("protocol", message);
-}
-
-const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const toUtf8 = (text) => new TextEncoder().encode(text);
 
 /** `text` to be sent as UTF-16, little-endian. */
-export function utf16(text) {
-  const bytes = new Uint8Array(2 * text.length);
-  const view = viewOf(bytes);
-  for (let i = 0; i < text.length; i++) view.setUint16(2 * i, text.charCodeAt(i), true);
-  return new Payload("utf16", bytes);
-}
+export const utf16 = (text) => {
+  const byteAt = (_, i) => text.charCodeAt(i >> 1) >> ((i % 2) * 8);
+  return new Payload("utf16", Uint8Array.from({ length: 2 * text.length }, byteAt));
+};
 
 /** What a caller may send, as a Payload. */
-export function toPayload(value) {
+const toPayload = (value) => {
   if (value instanceof Payload) return value;
-  if (typeof value === "string") return new Payload("utf8", encoder.encode(value));
   if (value instanceof Uint8Array) return new Payload("binary", value);
-  if (value == null) return NOTHING;
-  throw new WebwireError("invalid", "payload: a string, Uint8Array or Payload is needed");
-}
+  return typeof value === "string" ? new Payload("utf8", toUtf8(value)) : violation("payload");
+};
 
 /* To the server */
 
-/** Type, id (null: none) and `length` bytes more, and where those begin. */
-function begin(type, id, length) {
-  const start = id === null ? 1 : AFTER_ID;
-  const bytes = new Uint8Array(start + length);
-  bytes[0] = type;
-  if (id !== null) {
-    viewOf(bytes).setUint32(1, id % UINT32, true);
-    viewOf(bytes).setUint32(5, id / UINT32, true);
-  }
-  return [bytes, start];
-}
+/** `id` 0: none; `name` undefined: the layout has no name. */
+const encode = (type, id, payload, name) => {
+  const head = [type];
+  for (let i = 0; id && i < 8; i++) head.push((id / 256 ** i) & 255);
+  if (name !== undefined) head.push(name.length, ...toUtf8(name));
+  if ((type + 1) % 64 === UTF16 && head.length % 2) head.push(0);
+  const message = new Uint8Array(head.length + payload.length);
+  message.set(head);
+  message.set(payload, head.length);
+  return message;
+};
 
-/** A UTF-16 payload is put on an even offset; type and id are an odd number. */
-const padOf = (encoding, nameLength) => (encoding === UTF16 ? nameLength % 2 : 0);
-
-function encodeNamed(type, id, name, payload) {
-  const encoding = ENCODINGS.indexOf(payload.encoding);
+/** A request, or with `id` 0 a signal. */
+export const encodeNamed = (id, name, value) => {
+  const payload = toPayload(value ?? "");
   const size = payload.bytes.length;
-  if (typeof name !== "string" || !/^[ -~]{0,255}$/.test(name)) {
-    fail("name: 0 to 255 printable ASCII characters are needed");
-  }
-  if (!name && !size) fail("a name or a payload is needed");
-  if (encoding < 0 || (encoding === UTF16 && size % 2)) fail("payload: wrong encoding");
-  if (encoding === UTF16 && !size && id === null) fail("a UTF-16 signal needs a payload");
-  const rest = 1 + name.length + padOf(encoding, name.length) + size;
-  const [bytes, at] = begin(type + encoding, id, rest);
-  bytes[at] = name.length;
-  encoder.encodeInto(name, bytes.subarray(at + 1));
-  bytes.set(payload.bytes, bytes.length - size);
-  return bytes;
-}
+  const encoding = ENCODINGS.indexOf(payload.encoding);
+  if (typeof name !== "string" || !/^[ -~]{0,255}$/.test(name)) violation("name");
+  const isOdd = encoding === UTF16 && (size % 2 || !(size || id));
+  if (encoding < 0 || isOdd || !(name || size)) violation("payload");
+  return encode((id ? REQUEST : SIGNAL) + encoding, id, payload.bytes, name);
+};
 
-export const encodeRequest = (id, name, payload) => encodeNamed(TYPE.request, id, name, payload);
-export const encodeSignal = (name, payload) => encodeNamed(TYPE.signal, null, name, payload);
-export const encodeCloseSession = (id) => begin(TYPE.closeSession, id, 0)[0];
+export const encodeRestore = (id, key) =>
+  encode(RESTORE_SESSION, id, key ? toUtf8(key) : violation("session key"));
 
-export function encodeRestoreSession(id, key) {
-  if (typeof key !== "string" || !key) fail("session key: a text is needed");
-  const utf8 = encoder.encode(key);
-  const [bytes, at] = begin(TYPE.restoreSession, id, utf8.length);
-  bytes.set(utf8, at);
-  return bytes;
-}
+export const encodeClose = (id) => encode(CLOSE_SESSION, id, []);
 
 /* From the server */
 
-function idOf(bytes) {
-  const view = viewOf(bytes);
-  return view.getUint32(1, true) + view.getUint32(5, true) * UINT32;
-}
+const numberAt = (bytes, at, length) =>
+  bytes.subarray(at, at + length).reduceRight((sum, byte) => sum * 256 + byte, 0);
 
-/** At `at` stand the name's length and the name, a pad, and the payload. */
-function takeNamed(bytes, at, encoding) {
-  const end = at + 1 + bytes[at];
-  const start = end + padOf(encoding, bytes[at]);
-  if (start > bytes.length) fail("message: shorter than its name");
-  return {
-    name: String.fromCharCode(...bytes.subarray(at + 1, end)), // any byte is a character
-    payload: new Payload(ENCODINGS[encoding], bytes.subarray(start)),
-  };
-}
-
-function decodeConf(bytes) {
-  const view = viewOf(bytes);
-  return {
-    major: bytes[1],
-    minor: bytes[2],
-    readTimeout: view.getUint32(3, true),
-    messageBuffer: view.getUint32(7, true),
-    subprotocol: decoders.utf8.decode(bytes.subarray(CONF_LENGTH)),
-  };
-}
-
-function decodeReply(bytes, encoding) {
-  const start = encoding === UTF16 ? AFTER_ID + 1 : AFTER_ID;
-  return { id: idOf(bytes), payload: new Payload(ENCODINGS[encoding], bytes.subarray(start)) };
-}
-
-/** The group of a type: signals, requests and replies are of three encodings. */
-function baseOf(type) {
-  const { signal, request, reply } = TYPE;
-  return [signal, request, reply].find((base) => type >= base && type <= base + UTF16) ?? type;
-}
-
-/** The least and the greatest length of each type, UTF-16 apart. */
-const LENGTHS = {
-  0: [11], 1: [9], 2: [9], 3: [9], 4: [9], 5: [9],
-  21: [2], 22: [1, 1], 23: [CONF_LENGTH],
-  31: [9, 9], 32: [10], 33: [1, 1],
-  63: [3], 127: [11], 191: [9],
-}; // prettier-ignore
-
-function checkLength(base, encoding, length) {
-  const [least, most = Infinity] = LENGTHS[base] ?? fail("message: unknown type");
-  const shortest = encoding === UTF16 ? least + (least % 2) : least;
-  const odd = encoding === UTF16 && length % 2;
-  if (length < shortest || length > most || odd) fail("message: wrong length");
-}
-
-/** One whole message of any type, from either side: `type` is the binary one of
- * its group, with the fields its layout has. Throws kind "protocol". */
-export function decode(bytes) {
-  const type = baseOf(bytes[0]);
-  const encoding = bytes[0] - type;
-  checkLength(type, encoding, bytes.length);
-  switch (type) {
-    case TYPE.replyError:
-      if (bytes[AFTER_ID] === 0) fail("message: error without a code");
-      return { type, id: idOf(bytes), ...takeNamed(bytes, AFTER_ID, 1) };
-    case TYPE.request:
-      return { type, id: idOf(bytes), ...takeNamed(bytes, AFTER_ID, encoding) };
-    case TYPE.reply:
-      return { type, ...decodeReply(bytes, encoding) };
-    case TYPE.signal: {
-      const named = takeNamed(bytes, 1, encoding);
-      if (encoding === UTF16 && !named.payload.bytes.length) fail("message: no payload");
-      return { type, ...named };
-    }
-    case TYPE.sessionCreated:
-      return { type, payload: new Payload("utf8", bytes.subarray(1)) };
-    case TYPE.acceptConf:
-      return { type, ...decodeConf(bytes) };
-    case TYPE.restoreSession:
-      return { type, id: idOf(bytes), key: decoders.utf8.decode(bytes.subarray(AFTER_ID)) };
-    default:
-      return bytes.length < AFTER_ID ? { type } : { type, id: idOf(bytes) };
+/** One whole message: {type, id, name, payload}. `type` is the binary one of
+ * its three; what follows the id and the name is the payload, whatever the
+ * protocol calls it; the id of a type that has none means nothing. */
+export const decode = (bytes) => {
+  const size = bytes.length;
+  const encoding = bytes[0] < SIGNAL ? 0 : (bytes[0] + 1) % 64;
+  const type = bytes[0] - encoding;
+  const least = type <= LAST_FAILURE ? AFTER_ID : LEAST[type];
+  let at = least === AFTER_ID ? AFTER_ID : 1;
+  let name;
+  if (type === REPLY_ERROR || type === SIGNAL) {
+    const start = at + 1;
+    at = start + bytes[at];
+    name = String.fromCharCode(...bytes.subarray(start, at)); // any byte is a character
   }
-}
+  if (encoding === UTF16) at += at % 2;
+  const isWrong =
+    !(encoding <= UTF16 && size >= least && size >= at) || // what is undefined is neither
+    (encoding === UTF16 && (size % 2 || (type === SIGNAL && size === at))) ||
+    (type === REPLY_ERROR && !name) ||
+    (type === SESSION_CLOSED && size > at);
+  if (isWrong) violation("message");
+  const payload = new Payload(type < SIGNAL ? "utf8" : ENCODINGS[encoding], bytes.subarray(at));
+  return { type, id: numberAt(bytes, 1, 8), name, payload };
+};
 
-/* Sessions */
+/** What the payload of accept-conf says. */
+export const parseConf = ({ bytes }) => ({
+  major: bytes[0],
+  subprotocol: new Payload("utf8", bytes.subarray(10)).text,
+  limits: { readTimeout: numberAt(bytes, 2, 4), messageBuffer: numberAt(bytes, 6, 4) },
+});
 
-// Dates know milliseconds, the server nanoseconds.
-const RFC3339 = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d{1,3})?\d*(Z|[+-]\d\d:\d\d)$/i;
-
-function toDate(text) {
-  const [, day, time, fraction = "", zone] = RFC3339.exec(text) ?? [];
-  const date = new Date(`${day}T${time}${fraction}${zone}`.toUpperCase());
-  return Number.isNaN(date.getTime()) ? fail("session: wrong time") : date;
-}
-
-function parseObject(text) {
+/** The session object in `payload`. */
+export const parseSession = (payload) => {
   try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new WebwireError("protocol", "session: no JSON", { cause });
-  }
-}
-
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** A session object, as it stands in a message. Throws kind "protocol". */
-export function parseSession(text) {
-  const object = parseObject(text);
-  const { k: key, c: creation, l: lastLookup, i } = isObject(object) ? object : {};
-  const info = i ?? {};
-  if (typeof key !== "string" || !key || !isObject(info)) fail("session: wrong fields");
-  return Object.freeze({
-    key,
-    creation: toDate(creation),
-    lastLookup: toDate(lastLookup ?? creation),
-    info: Object.freeze(info),
-  });
-}
+    const { k: key, c, l, i } = payload.json();
+    const creation = new Date(c);
+    const lastLookup = new Date(l ?? c);
+    const info = i ?? {};
+    const isTimed = isFinite(creation - lastLookup);
+    if (key && typeof key === "string" && typeof info === "object" && isTimed) {
+      return { key, creation, lastLookup, info };
+    }
+  } catch {}
+  return violation("session");
+};

@@ -1,374 +1,254 @@
 /** webwire-client: the webwire protocol 2.0 for browsers and Node.js. The types
  * in webwire.d.ts say what everything does. */
 import {
-  TYPE,
+  CLOSE_SESSION,
+  CONNECT,
+  DISCONNECTED,
+  REPLY,
+  REQUEST,
+  RESTORE_SESSION,
+  RESUME,
+  SESSION_CLOSED,
+  SESSION_CREATED,
+  SIGNAL,
   WebwireError,
-  encodeCloseSession,
-  encodeRequest,
-  encodeRestoreSession,
-  encodeSignal,
+  encodeClose,
+  encodeNamed,
+  encodeRestore,
+  fail,
   parseSession,
-  toPayload,
 } from "./webwire-codec.js";
-import { Calls } from "./webwire-calls.js";
-import { Link } from "./webwire-link.js";
+import { createCalls } from "./webwire-calls.js";
+import { TIMER_MAX, createLink } from "./webwire-link.js";
 
 export { Payload, WebwireError, utf16 } from "./webwire-codec.js";
 
 const DEFAULTS = {
   subprotocol: "",
   autoconnect: true,
-  requestTimeout: 60_000,
-  dialTimeout: 5_000,
-  reconnectInterval: 2_000,
-  reconnectMax: 30_000,
+  requestTimeout: 60000,
+  dialTimeout: 5000,
+  reconnectInterval: 2000,
+  reconnectMax: 30000,
   messageBuffer: 1 << 20,
-  maxPending: 65_536,
-  maxQueuedBytes: 16 << 20,
+  maxPending: 65536,
+  maxQueuedBytes: 1 << 24,
 };
 
-/** What replies without a payload mean. */
-const FAILURES = {
-  [TYPE.replyShutdown]: "shutdown",
-  [TYPE.replyInternalError]: "internal",
-  [TYPE.replySessionNotFound]: "session-not-found",
-  [TYPE.replyMaxSessionConns]: "max-session-conns",
-  [TYPE.replySessionsDisabled]: "sessions-disabled",
-};
-
-const EVENTS = ["status", "signal", "session", "retry"];
-
-function invalid(message, cause) {
-  return new WebwireError("invalid", message, { cause });
-}
+/** What the replies of type 0, 1, 2 ... mean. */
+const FAILURES = [
+  "request",
+  "shutdown",
+  "internal",
+  "session-not-found",
+  "max-session-conns",
+  "sessions-disabled",
+];
 
 /** As WebSocket wants it: absolute, ws or wss, without a fragment. */
-function socketUrl(url) {
-  let parsed;
+const toUrl = (text) => {
   try {
-    parsed = new URL(url, globalThis.location?.href);
-  } catch (cause) {
-    throw invalid(`url: ${url}`, cause);
+    const url = new URL(text, globalThis.location?.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    url.hash = "";
+    return url.href;
+  } catch {
+    return fail("invalid", `wrong URL: ${text}`);
   }
-  parsed.protocol = parsed.protocol.replace(/^http/, "ws");
-  parsed.hash = "";
-  if (!/^wss?:$/.test(parsed.protocol)) throw invalid(`url: ${url}`);
-  return parsed;
-}
-
-function checkOptions(options) {
-  for (const [name, standard] of Object.entries(DEFAULTS)) {
-    const value = options[name];
-    const good = typeof value === typeof standard && (typeof value !== "number" || value > 0);
-    if (!good) throw invalid(`option ${name}: ${value}`);
-  }
-  if (typeof options.WebSocket !== "function") {
-    throw invalid("option WebSocket: none is given, and there is no global one");
-  }
-}
+};
 
 /** The page's own storage, where it may be used. Not Node's. */
-function pageStorage() {
+const pageStorage = () => {
   try {
-    return globalThis.window?.localStorage ?? null;
-  } catch {
-    return null;
-  }
-}
+    return window.localStorage;
+  } catch {}
+};
 
-/** The session key in the storage. A storage that fails keeps nothing. */
-class Keeper {
-  constructor(storage, name) {
-    this.storage = storage;
-    this.name = name;
+const complete = (options, url) => {
+  const all = { storageKey: `webwire:${url.split("?")[0]}`, ...options };
+  all.WebSocket ??= globalThis.WebSocket;
+  for (const name in DEFAULTS) {
+    const standard = DEFAULTS[name];
+    const value = all[name] ?? standard;
+    const isNumber = standard > 1;
+    const isGood = typeof value === typeof standard && !(isNumber && !(value > 0));
+    if (!isGood) fail("invalid", `wrong option: ${name}`);
+    all[name] = isNumber ? Math.min(value, TIMER_MAX) : value;
   }
-  #try(use) {
+  return all;
+};
+
+/** The session that the application sees, and the key of the one to restore at
+ * the next connect: the same, unless a restore failed for another reason than
+ * "not found". A storage that fails keeps nothing. */
+const createSessions = ({ storage = pageStorage(), storageKey }, emit) => {
+  let shown = null;
+  let kept = null;
+
+  const stored = (method, ...values) => {
     try {
-      return use(this.storage);
-    } catch {
-      return null;
-    }
-  }
-  get() {
-    return this.#try((storage) => storage?.getItem(this.name)) || null;
-  }
-  set(key) {
-    this.#try((storage) => storage?.setItem(this.name, key));
-  }
-  /** Another tab may have put its own session there meanwhile. */
-  remove(key) {
-    if (this.get() === key) this.#try((storage) => storage.removeItem(this.name));
-  }
-}
+      return storage?.[method](storageKey, ...values);
+    } catch {}
+  };
 
-function report(error) {
-  if (globalThis.reportError) globalThis.reportError(error);
-  else console.error(error);
-}
+  const show = (session, reason = null) => {
+    shown = session;
+    emit("session", session, reason);
+  };
 
-export class Client {
-  #options;
-  #listeners = new Map(EVENTS.map((type) => [type, new Set()]));
-  #calls;
-  #link;
-  #keeper;
-  #session = null; // what the application sees
-  #kept = null; // the key to restore at the next connect
-  #restoreId = 0;
+  return {
+    show,
+    shown: () => shown,
+    wanted: () => (kept ||= stored("getItem")),
 
-  constructor(url, options = {}) {
-    const parsed = socketUrl(url);
-    const given = Object.entries(options).filter(([, value]) => value !== undefined);
-    const storageKey = `webwire:${parsed.origin}${parsed.pathname}`;
-    const standard = { ...DEFAULTS, WebSocket: globalThis.WebSocket, storageKey };
-    this.#options = { ...standard, ...Object.fromEntries(given) };
-    checkOptions(this.#options);
-    const { storage = pageStorage() } = this.#options;
-    this.#keeper = new Keeper(storage, this.#options.storageKey);
-    this.#calls = new Calls(this.#options, (call) => this.#givenUp(call));
-    this.#link = new Link(parsed.href, this.#options, this.#linkOwner());
-  }
+    /** The session object in `payload`. One that comes back is in the storage
+     * already, unless another tab has put its own there. */
+    adopt(payload) {
+      const session = parseSession(payload);
+      if (session.key !== kept) stored("setItem", (kept = session.key));
+      show(session);
+      return session;
+    },
 
-  get status() {
-    return this.#link.status;
-  }
-  get session() {
-    return this.#session;
-  }
-  get pending() {
-    return this.#calls.pending;
-  }
-  get serverLimits() {
-    return this.#link.limits;
-  }
+    forget(reason) {
+      if (!kept) return;
+      if (stored("getItem") === kept) stored("removeItem");
+      kept = null;
+      show(null, reason);
+    },
+  };
+};
 
-  /* Calls */
+/** Listeners run soon, in order, never inside a call of the application or in
+ * the middle of a change. */
+const createEvents = () => {
+  const entries = new Set();
+  return {
+    on(type, listener) {
+      const entry = { type, listener };
+      entries.add(entry);
+      return () => entries.delete(entry);
+    },
 
-  connect(options) {
-    return this.#call("connect", () => null, options);
-  }
+    emit(type, ...values) {
+      for (const entry of entries) {
+        const run = () => entries.has(entry) && entry.listener(...values);
+        if (entry.type === type) Promise.resolve().then(run).catch(console.error);
+      }
+    },
+  };
+};
 
-  request(name, payload, options) {
-    return this.#call("request", (id) => encodeRequest(id, name, toPayload(payload)), options);
-  }
-
-  signal(name, payload, options) {
-    return this.#call("signal", () => encodeSignal(name, toPayload(payload)), options);
-  }
-
-  restoreSession(key, options) {
-    return this.#call("restore", (id) => encodeRestoreSession(id, key), options);
-  }
-
-  closeSession(options) {
-    return this.#call("close", encodeCloseSession, options);
-  }
-
-  close() {
-    this.#link.close();
-    this.#calls.failWaiting(new WebwireError("canceled", "the client was closed"));
-  }
-
-  on(type, listener) {
-    const listeners = this.#listeners.get(type);
-    if (!listeners || typeof listener !== "function") throw invalid(`on: ${type}`);
-    const entry = { listener };
-    listeners.add(entry);
-    return () => void listeners.delete(entry);
-  }
-
-  #call(kind, encode, options) {
-    return new Promise((resolve, reject) => {
-      const id = this.#calls.newId();
-      const settle = (error, value) => (error ? reject(error) : resolve(value));
-      this.#arrive(this.#calls.make(kind, id, encode(id), options, settle));
-    });
-  }
-
-  /** To the end of those who wait, which is often the beginning. */
-  #arrive(call) {
-    const { kind } = call;
-    if (kind === "close" && !this.#link.isReady && !this.#link.isRestoring) {
-      this.#forget(null);
-      this.#calls.finish(call);
-    } else if (kind === "restore" && this.#session) {
-      this.#calls.fail(call, new WebwireError("session-active"));
-    } else if (!this.#options.autoconnect && !this.#link.isReady && kind !== "connect") {
-      this.#calls.fail(call, new WebwireError("disconnected"));
-    } else {
-      this.#calls.wait(call);
-      this.#flush();
-      if (!this.#link.isReady) this.#link.use(kind === "connect");
-    }
-  }
+/** Calls, sessions and the link, put together: what a Client is made of. */
+const createCore = (url, given = {}) => {
+  const href = toUrl(url);
+  const options = complete(given, href);
+  const { on, emit } = createEvents();
+  const sessions = createSessions(options, emit);
+  const calls = createCalls(options, () => link.release());
 
   /** Send what waits, as long as the connection takes it. */
-  #flush() {
-    for (let call; this.#link.isReady && (call = this.#calls.first()); ) this.#send(call);
-  }
+  const flush = () => {
+    for (let call; link.isReady() && (call = calls.first()); ) send(call);
+  };
 
-  #send(call) {
-    const { kind } = call;
-    if (kind === "close" && !this.#session) {
-      this.#forget(null); // there is none on this connection
-      this.#calls.finish(call);
-      return;
-    }
+  const send = (call) => {
+    const { kind, id, bytes } = call;
     try {
-      if (kind === "restore" && this.#session) throw new WebwireError("session-active");
-      if (kind !== "connect") this.#link.send(call.bytes);
-      if (kind === "connect" || kind === "signal") this.#calls.finish(call);
-      else this.#calls.sent(call);
+      if (kind === RESTORE_SESSION && sessions.shown()) fail("session-active");
+      if (kind !== CONNECT) link.send(bytes);
+      if (id) calls.sent(call);
+      else calls.finish(call);
     } catch (error) {
-      this.#calls.fail(call, error);
+      calls.finish(call, error);
     }
-  }
+  };
 
-  #givenUp(call) {
-    if (call.kind === "connect" && !this.#calls.isConnectAwaited) this.#link.release();
-  }
-
-  /* What the link tells */
-
-  #linkOwner() {
-    return {
-      accepted: () => this.#restoreOrGoOn(),
-      message: (message) => this.#receive(message),
-      cut: () => this.#calls.failOpen(new WebwireError("disconnected")),
-      failed: (reason, final) => {
-        if (final || !this.#options.autoconnect) this.#calls.failWaiting(reason);
-      },
-      changed: (status, reason) => this.#emit("status", status, reason),
-      retry: (wait) => this.#emit("retry", wait),
-      isAwaited: () => this.#calls.isConnectAwaited,
-    };
-  }
-
-  #receive(message) {
-    switch (message.type) {
-      case TYPE.signal:
-        this.#emit("signal", Object.freeze({ name: message.name, payload: message.payload }));
-        break;
-      case TYPE.sessionCreated:
-        this.#takeSession(message.payload);
-        break;
-      case TYPE.sessionClosed:
-        this.#forget(null);
-        break;
-      default: // a reply, or what only clients send
-        if ("id" in message) this.#reply(message);
-    }
-  }
-
-  #reply({ type, id, name, payload }) {
-    let error = null;
-    if (type === TYPE.replyError) {
-      error = new WebwireError("request", payload.text, { code: name });
-    } else if (type !== TYPE.reply) {
-      if (!(type in FAILURES)) return;
-      error = new WebwireError(FAILURES[type]);
-    }
-    if (this.#link.isRestoring && id === this.#restoreId) this.#restored(error, payload);
-    else this.#answer(this.#calls.answered(id), error, payload);
-  }
-
-  #answer(call, error, payload) {
-    if (!call) return; // late, or never asked
-    if (error) {
-      this.#calls.fail(call, error);
-    } else if (call.kind === "restore") {
-      if (this.#takeSession(payload)) this.#calls.finish(call, this.#session);
-    } else if (call.kind === "close") {
-      this.#forget(null);
-      this.#calls.finish(call);
-    } else {
-      this.#calls.finish(call, payload);
-    }
-  }
-
-  /* Sessions */
+  /** A call by the application. `toBytes(id)` makes the message; `id` 0: it has
+   * no reply. */
+  const call = (kind, id, toBytes, limits = {}) =>
+    new Promise((resolve, reject) => {
+      const bytes = toBytes(id);
+      const settle = (error, value) => (error ? reject(error) : resolve(value));
+      calls.check(bytes.length, limits.signal);
+      if (kind === CLOSE_SESSION && !link.limits()) return resolve(sessions.forget());
+      const isReady = link.isReady() || options.autoconnect || kind === CONNECT;
+      if (!isReady) fail(DISCONNECTED);
+      calls.wait(calls.make(kind, id, bytes, settle, limits));
+      flush();
+      if (!link.isReady()) link.use(kind === CONNECT);
+    });
 
   /** After accept-conf: ask for the session of before, if there is one. */
-  #restoreOrGoOn() {
-    this.#kept ??= this.#keeper.get();
-    if (!this.#kept) {
-      this.#goOn();
-      return;
-    }
-    this.#restoreId = this.#calls.newId();
-    try {
-      this.#link.send(encodeRestoreSession(this.#restoreId, this.#kept));
-      this.#link.restoring();
-    } catch (error) {
-      if (error.kind === "disconnected") return; // its close event follows
-      this.#restored(error); // this server can't even be asked
-    }
-  }
+  const accepted = () => {
+    const key = sessions.wanted();
+    if (!key) return goOn();
+    const id = calls.newId();
+    send(calls.make(RESUME, id, encodeRestore(id, key), goOn, {}));
+  };
 
-  #goOn() {
-    this.#link.up();
-    this.#flush();
-  }
+  /** Connected, whatever became of the session, unless that is unknown. */
+  const goOn = (error) => {
+    const kind = error?.kind;
+    if (kind === DISCONNECTED) return; // it is being closed
+    if (kind === "timeout") return link.drop(error);
+    link.up();
+    if (kind === "session-not-found") sessions.forget(error);
+    else if (error) sessions.show(null, error);
+    flush();
+  };
 
-  /** Connected, whatever became of the session. */
-  #restored(error, payload) {
-    const session = error ? null : this.#parse(payload);
-    if (!error && !session) return;
-    this.#link.up();
-    if (session) this.#adopt(session);
-    else if (error.kind === "session-not-found") this.#forget(error);
-    else this.#show(null, error); // the next connect tries again
-    this.#flush();
-  }
+  const message = ({ type, id, name, payload }) => {
+    const kind = FAILURES[type];
+    if (type === SIGNAL) emit("signal", { name, payload });
+    if (type === SESSION_CREATED) sessions.adopt(payload);
+    if (type === SESSION_CLOSED) sessions.forget();
+    const call = (kind || type === REPLY) && calls.answered(id);
+    if (!call) return; // no reply, a late one, or never asked for
+    if (kind) calls.finish(call, new WebwireError(kind, name && payload.text, { code: name }));
+    else calls.finish(call, null, take(call.kind, payload));
+  };
 
-  /** Null: no session object, which was the connection's end. */
-  #parse(payload) {
-    try {
-      return parseSession(payload.text);
-    } catch (error) {
-      this.#link.break("protocol", error.message);
-      return null;
-    }
-  }
+  /** What the reply means for the session, and to the caller. */
+  const take = (kind, payload) => {
+    if (kind === REQUEST) return payload;
+    return kind === CLOSE_SESSION ? sessions.forget() : sessions.adopt(payload);
+  };
 
-  /** A new one, or one that was asked for by its key: kept from here on. */
-  #takeSession(payload) {
-    const session = this.#parse(payload);
-    if (!session) return false;
-    this.#adopt(session);
-    this.#keeper.set(session.key);
-    return true;
-  }
+  const link = createLink(href, options, { ...calls, accepted, message, emit });
 
-  #adopt(session) {
-    this.#kept = session.key;
-    this.#show(session, null);
-  }
+  const named = (kind, newId) => (name, payload, limits) =>
+    call(kind, newId(), (id) => encodeNamed(id, name, payload), limits);
 
-  #forget(reason) {
-    const key = this.#kept;
-    if (!key) return;
-    this.#kept = null;
-    this.#keeper.remove(key);
-    this.#show(null, reason);
-  }
+  return {
+    on,
+    get status() {
+      return link.status();
+    },
+    get session() {
+      return sessions.shown();
+    },
+    get pending() {
+      return calls.count(REQUEST);
+    },
+    get serverLimits() {
+      return link.limits() ?? null;
+    },
+    connect: (limits) => call(CONNECT, 0, () => [], limits),
+    signal: named(SIGNAL, () => 0),
+    request: named(REQUEST, calls.newId),
+    restoreSession: (key, limits) =>
+      call(RESTORE_SESSION, calls.newId(), (id) => encodeRestore(id, key), limits),
+    closeSession: (limits) => call(CLOSE_SESSION, calls.newId(), encodeClose, limits),
+    close() {
+      link.close();
+      calls.failed(new WebwireError("canceled"));
+    },
+  };
+};
 
-  #show(session, reason) {
-    this.#session = session;
-    this.#emit("session", session, reason);
-  }
-
-  /** Listeners run soon, one after the other, and never inside a call of the
-   * application or in the middle of a change. */
-  #emit(type, ...args) {
-    queueMicrotask(() => {
-      for (const { listener } of [...this.#listeners.get(type)]) {
-        try {
-          listener(...args);
-        } catch (error) {
-          report(error);
-        }
-      }
-    });
+export class Client {
+  constructor(url, options) {
+    return Object.setPrototypeOf(createCore(url, options), new.target.prototype);
   }
 }
