@@ -40,7 +40,7 @@ export type ErrorName =
   | "session-active"
   | "refused";
 
-/** The only thing that calls of this library throw or reject with. */
+/** All that this library throws or rejects with. */
 export class WebwireError extends Error {
   constructor(kind: ErrorName, message?: string, options?: { code?: string; cause?: unknown });
   readonly name: "WebwireError";
@@ -69,8 +69,7 @@ export class Payload {
 /** `text` to be sent as UTF-16; a string is sent as UTF-8. */
 export function utf16(text: string): Payload;
 
-/** A string goes as UTF-8, a Uint8Array as binary; nothing as nothing, which
- * needs a name. */
+/** A string goes as UTF-8, a Uint8Array as binary, nothing as an empty text. */
 export type Sendable = string | Uint8Array | Payload | null | undefined;
 
 export interface Signal {
@@ -133,9 +132,10 @@ export interface Options {
 }
 
 export interface CallOptions {
-  /** The caller's deadline in milliseconds, from now. */
+  /** The caller's deadline in milliseconds, from now; none are left at 0 and
+   * below. */
   timeout?: number;
-  /** Gives the call up: "canceled", or "deadline" by AbortSignal.timeout(). */
+  /** Gives the call up: "canceled", with the signal's reason as `cause`. */
   signal?: AbortSignal;
 }
 
@@ -161,9 +161,9 @@ export interface Events {
 
 /** Idle until first used, and again after close().
  *
- * Every call's promise is settled exactly once, by the result, a timeout, an
- * AbortSignal or the connection's end. Calls are sent in the order they were
- * made. */
+ * Every call's promise is settled by the result, a timeout, an AbortSignal or
+ * the connection's end. Calls are sent in the order they were made. Methods are
+ * bound: they may be passed around. */
 export class Client {
   /** `url`: ws, wss, http or https; in a page it may be relative. Throws kind
    * "invalid". */
@@ -201,7 +201,7 @@ export class Client {
   close(): void;
 
   /** Returns the function that removes the listener. Listeners run soon after
-   * what they are about, in order, and never inside a call of this library;
-   * what they throw is reported and harms nothing. */
+   * what they are about, in order, and never inside a call of this library.
+   * What they throw, or reject with, is printed with console.error(). */
   on<Type extends keyof Events>(type: Type, listener: Events[Type]): () => void;
 }
