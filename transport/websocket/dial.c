@@ -222,7 +222,6 @@ static int established(struct wwri_ws_client_conn *conn, struct lws *wsi) {
   conn->wsi = NULL;
   pipe->wsi = wsi;
   pipe->is_client = true;
-  pipe->tls = dialer->url.tls;
   note_remote(pipe);
   wwri_ws_socket_tune(lws_get_socket_fd(wsi));
   wwri_ws_pipe_opened(pipe);
@@ -255,7 +254,7 @@ static int while_open(struct wwri_ws_pipe *pipe,
                       enum lws_callback_reasons reason, void *in, size_t len) {
   switch (reason) {
     case LWS_CALLBACK_CLIENT_RECEIVE:
-      wwri_ws_received(pipe, in, len);
+      wwri_ws_received_by_lws(pipe, in, len);
       return 0;
     case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
       wwri_ws_touch(pipe);

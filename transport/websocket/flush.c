@@ -1,29 +1,25 @@
 /* The way out (LWS.md section 3). A send queues a frame and puts the pipe on
  * the shard's dirty list; when the loop has no more input, one flush writes
- * everything: a sendmsg() past lws on a plain connection, an lws_write() of up
- * to one TLS record otherwise. POLLOUT is asked for only after a short write.
+ * everything: a sendmsg() on a plain connection (native.c), an lws_write() of
+ * up to one TLS record otherwise. POLLOUT is asked for only after a short
+ * write.
  *
- * What makes writing past lws safe: only between lws' callbacks of an open
- * WebSocket, only while lws has nothing of its own to finish, the tail of a
- * frame that was cut goes to lws at once (so that its pong or close can't get
- * into the middle), and nothing after a close.
+ * What makes writing raw frames to lws safe: only between its callbacks of an
+ * open WebSocket, only while it has nothing of its own to finish, whole frames
+ * (so that its pong or close can't get into the middle), and nothing after a
+ * close.
  *
  * The callback path (every client, and servers on request) keeps to lws'
  * documented way: one frame per WRITEABLE callback.
  *
- * Failures: a socket that refuses bytes for good is left to lws' next read, so
+ * Failures: a socket that refuses bytes for good is left to the next read, so
  * that what the peer said last still arrives; no memory drops the pipe. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "websocket.h"
 
 enum {
-  FRAMES_PER_SEND = 64,
-  BYTES_PER_SEND = 65536,
   BYTES_PER_FLUSH = 262144, /* of one pipe; then it is the others' turn */
   PIPES_PER_FLUSH = 1000,
   SCRATCH_KEPT = 262144,
@@ -48,61 +44,6 @@ static void wrote(struct wwri_ws_pipe *pipe, size_t bytes) {
   wwri_outq_written(&pipe->out, bytes);
   pipe->base.queued_bytes = pipe->out.bytes;
   pipe->last_tx_ms = pipe->progress_ms = wwri_loop_now_ms(pipe->base.loop);
-}
-
-/* Plain connections */
-
-static size_t gather(const struct wwri_ws_pipe *pipe, struct iovec *iov,
-                     size_t *count) {
-  size_t bytes = 0;
-  size_t skip = pipe->out.offset;
-  size_t n = 0;
-  while (n < FRAMES_PER_SEND && n < pipe->out.count && bytes < BYTES_PER_SEND) {
-    struct wwri_frame *frame = wwri_outq_peek(&pipe->out, (uint32_t)n);
-    iov[n].iov_base = frame->wire + skip;
-    iov[n].iov_len = wwri_frame_wire_len(frame) - skip;
-    bytes += iov[n++].iov_len;
-    skip = 0;
-  }
-  *count = n;
-  return bytes;
-}
-
-/* After a short write: what is left of a cut frame must stay in front of
- * whatever lws itself sends next. */
-static void hand_over_tail(struct wwri_ws_pipe *pipe) {
-  size_t offset = pipe->out.offset;
-  if (offset == 0) return;
-  struct wwri_frame *frame = wwri_outq_peek(&pipe->out, 0);
-  size_t len = wwri_frame_wire_len(frame) - offset;
-  if (lws_write(pipe->wsi, frame->wire + offset, len, LWS_WRITE_RAW) < 0) {
-    wwri_ws_pipe_broken(pipe);
-  } else {
-    wrote(pipe, len);
-  }
-}
-
-static void write_plain(struct wwri_ws_pipe *pipe) {
-  size_t budget = BYTES_PER_FLUSH;
-  while (pipe->out.count > 0 && budget > 0) {
-    struct iovec iov[FRAMES_PER_SEND];
-    struct msghdr message = {.msg_iov = iov};
-    size_t want = gather(pipe, iov, &message.msg_iovlen);
-    ssize_t n = sendmsg(lws_get_socket_fd(pipe->wsi), &message,
-                        MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-      wwri_ws_pipe_broken(pipe);
-      return;
-    }
-    if (n > 0) wrote(pipe, (size_t)n);
-    if (n < 0 || (size_t)n < want) {
-      hand_over_tail(pipe);
-      if (!pipe->broken) wait_writable(pipe);
-      return;
-    }
-    budget -= want < budget ? want : budget;
-  }
 }
 
 /* TLS */
@@ -188,21 +129,13 @@ static void write_one(struct wwri_ws_pipe *pipe) {
 
 /* When */
 
-static void write_direct(struct wwri_ws_pipe *pipe) {
-  if (pipe->tls) {
-    write_tls(pipe);
-  } else {
-    write_plain(pipe);
-  }
-}
-
 static bool must_send_close(const struct wwri_ws_pipe *pipe) {
   return pipe->close_code && pipe->out.count == 0 && !pipe->close_sent &&
          !pipe->peer_closing && !pipe->broken;
 }
 
 void wwri_ws_mark_dirty(struct wwri_ws_pipe *pipe) {
-  if (pipe->held || pipe->waiting || !pipe->wsi) return;
+  if (pipe->held || pipe->waiting || !wwri_ws_attached(pipe)) return;
   if (!wwri_list_empty(&pipe->dirty_link)) return;
   wwri_list_append(&pipe->shard->dirty, &pipe->dirty_link);
   wwri_loop_flush_later(pipe->base.loop, &pipe->shard->flusher);
@@ -229,11 +162,15 @@ static void send_close(struct wwri_ws_pipe *pipe) {
 }
 
 static void flush_pipe(struct wwri_ws_pipe *pipe) {
+  if (pipe->native.attached) {
+    wwri_ws_native_flush(pipe);
+    return;
+  }
   if (lws_partial_buffered(pipe->wsi)) {
     wait_writable(pipe);
     return;
   }
-  if (pipe->direct) write_direct(pipe);
+  if (pipe->direct) write_tls(pipe);
   if (!pipe->wsi || pipe->waiting) return;
   if (pipe->out.count > 0) {
     write_later(pipe); /* over its budget, or not our turn */
@@ -278,7 +215,7 @@ int wwri_ws_writeable(struct wwri_ws_pipe *pipe) {
   wwri_list_remove(&pipe->stall_link);
   if (pipe->held || pipe->close_sent) return 0;
   if (pipe->direct) {
-    write_direct(pipe);
+    write_tls(pipe);
   } else {
     write_one(pipe);
   }
@@ -293,10 +230,14 @@ int wwri_ws_writeable(struct wwri_ws_pipe *pipe) {
 }
 
 void wwri_ws_flush_last(struct wwri_ws_pipe *pipe) {
+  while (pipe->native.attached && !pipe->held && !pipe->waiting &&
+         !pipe->broken && pipe->out.count > 0) {
+    wwri_ws_native_flush(pipe);
+  }
   while (!pipe->held && !pipe->waiting && pipe->wsi && pipe->out.count > 0 &&
          !lws_partial_buffered(pipe->wsi)) {
     if (pipe->direct) {
-      write_direct(pipe);
+      write_tls(pipe);
     } else {
       write_one(pipe);
     }

@@ -13,7 +13,6 @@
  * handshake's time limit; lws grants the same once more. When the handshakes
  * inside lws are at their limit and others wait, the oldest give way after
  * GRACE_MS: clients that begin and dawdle can't lock out the rest. */
-#include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -50,7 +49,8 @@ static struct wwri_ws_server_conn *by_todo_link(struct wwri_list *node) {
 void wwri_ws_lobby_enter(struct wwri_ws_server_conn *conn) {
   struct wwri_ws_server_shard *shard = conn->shard;
   struct wwri_ws_lobby *lobby = &shard->lobby;
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+  struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
+                              .data.ptr = conn};
   wwri_ws_pipe_init(&conn->pipe, &shard->base,
                     shard->server->config.max_message_bytes);
   conn->since_ms = now_ms(shard);
@@ -123,11 +123,12 @@ static void evict(struct wwri_ws_server_conn *conn) {
 static void let_in(struct wwri_ws_server_conn *conn) {
   struct wwri_ws_server_shard *shard = conn->shard;
   leave(conn);
+  wwri_ws_socket_tune(conn->fd);
+  if (wwri_ws_native_upgrade(conn)) return;
   conn->since_ms = now_ms(shard);
   conn->in_handshake = true;
   wwri_list_append(&shard->lobby.handshakes, &conn->pipe.link);
   shard->lobby.handshake_count++;
-  wwri_ws_socket_tune(conn->fd);
   wwri_ws_adopt(conn);
 }
 
@@ -174,15 +175,11 @@ static void join_queue(struct wwri_ws_server_conn *conn) {
 
 /* A reset can leave bytes to read, but nobody to answer. */
 static void look_at(struct wwri_ws_server_conn *conn, uint32_t events) {
-  char byte;
-  ssize_t n = 0;
-  if (!(events & (EPOLLERR | EPOLLHUP))) {
-    n = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  }
-  if (n > 0) {
+  enum wwri_ws_said said = WWRI_WS_SAID_BYE;
+  if (!(events & (EPOLLERR | EPOLLHUP))) said = wwri_ws_listen_to(conn);
+  if (said == WWRI_WS_SAID_ENOUGH) {
     join_queue(conn);
-  } else {
+  } else if (said == WWRI_WS_SAID_BYE || (events & EPOLLRDHUP)) {
     turn_away(conn);
   }
 }
@@ -228,7 +225,7 @@ static void on_closed(uv_handle_t *handle) {
   struct wwri_ws_server_shard *shard = handle->data;
   close(shard->lobby.epoll_fd);
   shard->lobby.epoll_fd = -1;
-  wwri_ws_shard_stop(&shard->base);
+  wwri_ws_native_stop(&shard->base, wwri_ws_shard_stop);
 }
 
 void wwri_ws_lobby_stop(struct wwri_ws_server_shard *shard) {
@@ -239,7 +236,7 @@ void wwri_ws_lobby_stop(struct wwri_ws_server_shard *shard) {
     turn_away(by_link(lobby->guests.next));
   }
   if (lobby->epoll_fd < 0) {
-    wwri_ws_shard_stop(&shard->base);
+    wwri_ws_native_stop(&shard->base, wwri_ws_shard_stop);
   } else {
     uv_close((uv_handle_t *)&lobby->poll, on_closed);
   }

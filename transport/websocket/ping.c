@@ -53,7 +53,7 @@ static void visit(struct wwri_ws_pipe *pipe, uint64_t now) {
     silent = 0;
     wwri_frame_ref(shard->ping_frame);
     (void)pipe->base.ops->send(&pipe->base, shard->ping_frame);
-    if (!pipe->wsi) return; /* out of memory */
+    if (!wwri_ws_attached(pipe)) return; /* out of memory */
   }
   put_in_bucket(pipe, due > silent ? due - silent : due);
 }
@@ -87,7 +87,7 @@ void wwri_ws_ping_add(struct wwri_ws_pipe *pipe) {
 /* Stalls */
 
 static void check_stall(struct wwri_ws_pipe *pipe, uint64_t now) {
-  uint64_t acked = wwri_ws_socket_acked(lws_get_socket_fd(pipe->wsi));
+  uint64_t acked = wwri_ws_socket_acked(wwri_ws_fd(pipe));
   if (acked != pipe->acked_bytes) {
     pipe->acked_bytes = acked;
     pipe->progress_ms = now;

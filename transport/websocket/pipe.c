@@ -34,6 +34,7 @@ void wwri_ws_pipe_init(struct wwri_ws_pipe *pipe, struct wwri_ws_shard *shard,
   wwri_list_init(&pipe->todo_link);
   wwri_list_init(&pipe->ping_link);
   wwri_list_init(&pipe->stall_link);
+  pipe->native.fd = -1;
   wwri_timer_init(&pipe->linger, on_linger);
 }
 
@@ -46,9 +47,10 @@ void wwri_ws_pipe_opened(struct wwri_ws_pipe *pipe) {
   wwri_ws_ping_add(pipe);
 }
 
-/* No wsi from here on, and nothing left to send to it. */
+/* No connection from here on, and nothing left to send to it. */
 static void detach(struct wwri_ws_pipe *pipe) {
   pipe->wsi = NULL;
+  wwri_ws_native_detach(pipe);
   pipe->closing = true;
   wwri_outq_deinit(&pipe->out);
   wwri_buf_deinit(&pipe->message);
@@ -67,7 +69,7 @@ static void note_reason(struct wwri_ws_pipe *pipe, wwr_err reason) {
 
 void wwri_ws_pipe_gone(struct wwri_ws_pipe *pipe, wwr_err reason) {
   note_reason(pipe, reason);
-  lws_set_opaque_user_data(pipe->wsi, NULL);
+  if (pipe->wsi) lws_set_opaque_user_data(pipe->wsi, NULL);
   detach(pipe);
   wwri_ws_todo(pipe);
 }
@@ -96,7 +98,7 @@ void wwri_ws_pipe_kill(struct wwri_ws_pipe *pipe, wwr_err reason) {
 }
 
 void wwri_ws_pipe_broken(struct wwri_ws_pipe *pipe) {
-  if (pipe->rx_off) { /* lws would not notice */
+  if (pipe->rx_off) { /* nobody would notice */
     wwri_ws_pipe_kill(pipe, WWR_E_DISCONNECTED);
     return;
   }
@@ -114,7 +116,7 @@ void wwri_ws_touch(struct wwri_ws_pipe *pipe) {
 
 void wwri_ws_peer_closes(struct wwri_ws_pipe *pipe) {
   wwri_ws_flush_last(pipe);
-  if (!pipe->wsi) return;
+  if (!wwri_ws_attached(pipe)) return;
   note_reason(pipe, WWR_OK);
   pipe->closing = pipe->peer_closing = true;
   wwri_loop_timer_set(pipe->base.loop, &pipe->linger,
@@ -133,27 +135,34 @@ void wwri_ws_pipe_finish(struct wwri_ws_pipe *pipe) {
   wwri_list_remove(&pipe->todo_link);
   if (pipe->shard->open) (*pipe->shard->open)--;
   pipe->base.events->closed(&pipe->base, pipe->reason);
+  wwri_ws_native_farewell(pipe);
   wwri_ws_inbox_free(pipe);
   pipe->shard->events->free_pipe(pipe);
 }
 
-/* lws stops reading only when something arrived that may not be delivered: a
- * pause that ends before that costs nothing. Called between lws' callbacks, so
- * that lws never has an unparsed rest to keep (LWS.md section 1). */
+/* Reading stops only when something arrived that may not be delivered: a pause
+ * that ends before that costs nothing. Called between lws' callbacks, so that
+ * lws never has an unparsed rest to keep (LWS.md section 1). */
 static void apply_rx_flow(struct wwri_ws_pipe *pipe) {
   bool off = pipe->inbox != NULL;
-  if (!pipe->wsi || off == pipe->rx_off) return;
+  if (!wwri_ws_attached(pipe) || off == pipe->rx_off) return;
   pipe->rx_off = off;
-  lws_rx_flow_control(pipe->wsi, off ? 0 : 1);
+  if (pipe->wsi) {
+    lws_rx_flow_control(pipe->wsi, off ? 0 : 1);
+  } else if (!off) {
+    wwri_ws_native_resume(pipe);
+  }
 }
 
 void wwri_ws_pipe_work(struct wwri_ws_pipe *pipe) {
   wwri_ws_deliver(pipe);
-  if (!pipe->wsi && wwri_ws_delivered(pipe)) {
+  if (wwri_ws_attached(pipe)) {
+    apply_rx_flow(pipe);
+  } else if (wwri_ws_delivered(pipe)) {
     wwri_ws_pipe_finish(pipe);
-    return;
+  } else {
+    wwri_ws_native_farewell(pipe); /* what waits for delivery may take long */
   }
-  apply_rx_flow(pipe);
 }
 
 /* Operations */
@@ -181,7 +190,7 @@ static void pipe_release(struct wwri_pipe *base) {
   struct wwri_ws_pipe *pipe = from_base(base);
   if (!pipe->held) return;
   pipe->held = false;
-  if (pipe->out.count > 0) wwri_ws_mark_dirty(pipe);
+  if (pipe->out.count > 0 || pipe->native.pong) wwri_ws_mark_dirty(pipe);
   if (!wwri_ws_delivered(pipe)) wwri_ws_todo(pipe);
 }
 
@@ -189,7 +198,8 @@ static void pipe_pause(struct wwri_pipe *base, bool paused) {
   struct wwri_ws_pipe *pipe = from_base(base);
   if (pipe->paused == paused) return;
   pipe->paused = paused;
-  if (!paused && (!wwri_ws_delivered(pipe) || pipe->rx_off || !pipe->wsi)) {
+  if (!paused &&
+      (!wwri_ws_delivered(pipe) || pipe->rx_off || !wwri_ws_attached(pipe))) {
     wwri_ws_todo(pipe);
   }
 }
@@ -203,11 +213,15 @@ static void pipe_close(struct wwri_pipe *base, uint16_t code) {
   wwri_ws_inbox_free(pipe); /* no message events from here on */
   pipe->violation_due = false;
   pipe->violated = true;
-  if (!pipe->wsi || pipe->rx_off) wwri_ws_todo(pipe);
+  if (!wwri_ws_attached(pipe) || pipe->rx_off) wwri_ws_todo(pipe);
   if (pipe->closing) return; /* the peer was first, or it is gone */
   pipe->closing = true;
   wwri_loop_timer_set(base->loop, &pipe->linger, pipe->shard->close_linger_ms);
-  wwri_ws_mark_dirty(pipe);
+  if (pipe->native.attached) {
+    wwri_ws_native_close(pipe, code);
+  } else {
+    wwri_ws_mark_dirty(pipe);
+  }
 }
 
 static void pipe_abort(struct wwri_pipe *base) {

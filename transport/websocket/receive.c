@@ -1,4 +1,4 @@
-/* Messages out of the pieces in which lws delivers them: a message may come in
+/* Messages out of the pieces in which they come: a message may come in
  * several WebSocket fragments, and each of those in several reads.
  *
  * The usual message is whole in lws' own buffer and goes up without a copy.
@@ -75,7 +75,7 @@ void wwri_ws_deliver(struct wwri_ws_pipe *pipe) {
 
 /* Receiving */
 
-static void violate(struct wwri_ws_pipe *pipe, uint16_t close_code) {
+void wwri_ws_violate(struct wwri_ws_pipe *pipe, uint16_t close_code) {
   pipe->violated = true;
   pipe->violation_due = true;
   pipe->violation_code = close_code;
@@ -112,21 +112,32 @@ static void gather(struct wwri_ws_pipe *pipe, const void *data, size_t len,
   wwri_buf_deinit(&whole);
 }
 
-void wwri_ws_received(struct wwri_ws_pipe *pipe, const void *data, size_t len) {
-  pipe->base.last_rx_ms = wwri_loop_now_ms(pipe->base.loop);
-  wwri_loop_note_input(pipe->base.loop);
+void wwri_ws_received(struct wwri_ws_pipe *pipe,
+                      const struct wwri_ws_piece *piece) {
   if (pipe->violated) return;
-  uint64_t announced = lws_remaining_packet_payload(pipe->wsi);
-  bool last = lws_is_final_fragment(pipe->wsi) && announced == 0;
-  if (!lws_frame_is_binary(pipe->wsi)) {
-    violate(pipe, WWRI_CLOSE_UNSUPPORTED);
-  } else if (pipe->message.len + len + announced >
+  if (piece->text) {
+    wwri_ws_violate(pipe, WWRI_CLOSE_UNSUPPORTED);
+  } else if (pipe->message.len + piece->len + piece->announced >
              pipe->base.max_message_bytes) {
-    violate(pipe, WWRI_CLOSE_TOO_BIG);
-  } else if (last && pipe->message.len == 0) {
-    struct wwr_view message = {data, len};
+    wwri_ws_violate(pipe, WWRI_CLOSE_TOO_BIG);
+  } else if (piece->last && pipe->message.len == 0) {
+    struct wwr_view message = {piece->data, piece->len};
     pass_on(pipe, message);
   } else {
-    gather(pipe, data, len, last);
+    gather(pipe, piece->data, piece->len, piece->last);
   }
+}
+
+void wwri_ws_received_by_lws(struct wwri_ws_pipe *pipe, void *data,
+                             size_t len) {
+  uint64_t announced = lws_remaining_packet_payload(pipe->wsi);
+  struct wwri_ws_piece piece = {
+      .data = data,
+      .len = len,
+      .announced = announced,
+      .text = !lws_frame_is_binary(pipe->wsi),
+      .last = lws_is_final_fragment(pipe->wsi) && announced == 0};
+  wwri_ws_touch(pipe);
+  wwri_loop_note_input(pipe->base.loop);
+  wwri_ws_received(pipe, &piece);
 }

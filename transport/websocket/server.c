@@ -1,5 +1,6 @@
 /* The server's connections as lws calls back about them: a socket from the
- * lobby, TLS and HTTP (lws), upgrade or answer (upgrade.c), then a pipe. */
+ * lobby, TLS and HTTP (lws), upgrade or answer (upgrade.c), then a pipe. Plain
+ * WebSockets don't come here (native.c), unless asked to. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,19 +64,24 @@ static void destroyed(struct wwri_ws_server_conn *conn) {
   }
 }
 
+void wwri_ws_conn_opened(struct wwri_ws_server_conn *conn) {
+  struct wwri_ws_server *server = conn->shard->server;
+  conn->has_token = false;
+  server->accepted++;
+  wwri_ws_pipe_opened(&conn->pipe);
+  server->config.events->opened(server->config.owner, conn->shard->index,
+                                conn->token, &conn->pipe.base);
+}
+
 static int established(struct wwri_ws_server_conn *conn, struct lws *wsi) {
   struct wwri_ws_server *server = conn->shard->server;
   struct wwri_ws_pipe *pipe = &conn->pipe;
   pipe->wsi = wsi;
-  pipe->tls = server->tls.cert_file != NULL;
-  pipe->direct = atomic_load(&server->write_path) == WWR_WRITE_DIRECT;
+  pipe->direct = server->tls.cert_file &&
+                 atomic_load(&server->write_path) == WWR_WRITE_DIRECT;
   lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
-  conn->has_token = false;
-  server->accepted++;
   wwri_ws_handshake_over(conn);
-  wwri_ws_pipe_opened(pipe);
-  server->config.events->opened(server->config.owner, conn->shard->index,
-                                conn->token, &pipe->base);
+  wwri_ws_conn_opened(conn);
   return 0;
 }
 
@@ -127,7 +133,7 @@ static int on_websocket(struct wwri_ws_server_conn *conn,
   struct wwri_ws_pipe *pipe = &conn->pipe;
   switch (reason) {
     case LWS_CALLBACK_RECEIVE:
-      wwri_ws_received(pipe, in, len);
+      wwri_ws_received_by_lws(pipe, in, len);
       return 0;
     case LWS_CALLBACK_RECEIVE_PONG:
       wwri_ws_touch(pipe);

@@ -194,6 +194,9 @@ void wwri_ws_handshake_over(struct wwri_ws_server_conn *conn);
 /** Give a connection to lws. It may be freed in this call. */
 void wwri_ws_adopt(struct wwri_ws_server_conn *conn);
 
+/** Its upgrade was accepted and answered; its pipe is attached. */
+void wwri_ws_conn_opened(struct wwri_ws_server_conn *conn);
+
 /** Free a connection that is in nobody's hands any more. */
 void wwri_ws_conn_free(struct wwri_ws_server_conn *conn);
 
@@ -201,6 +204,19 @@ int wwri_ws_server_callback(struct lws *wsi, enum lws_callback_reasons reason,
                             void *user, void *in, size_t len);
 
 /* upgrade.c */
+
+/** What a connection in the lobby has said so far. */
+enum wwri_ws_said {
+  WWRI_WS_SAID_ENOUGH, /* to be let in */
+  WWRI_WS_SAID_PART,   /* or nothing: more has to come */
+  WWRI_WS_SAID_BYE     /* it is gone */
+};
+enum wwri_ws_said wwri_ws_listen_to(struct wwri_ws_server_conn *conn);
+
+/** Upgrade a connection without lws. False: it has to go there, refused with
+ * the answer it has, or with a request that is for lws to read. True: it is
+ * done, and may be freed by now. */
+bool wwri_ws_native_upgrade(struct wwri_ws_server_conn *conn);
 
 /** lws asks whether a connection may upgrade: 0 yes, 1 answered. */
 int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,

@@ -2,11 +2,18 @@
  * 503; a handshake that is none 400, 405 or 426; an unknown path 404; a foreign
  * origin 403; then the server's hook decides. Requests that ask for no upgrade
  * go to the server as they are (PROTOCOL.md, "Transport"). */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "server.h"
+#include "wshead.h"
 
 enum {
   KEY_LEN = 24,
@@ -81,7 +88,7 @@ static int decide(struct wwri_ws_server_conn *conn, struct lws *wsi,
   if (status) return status;
   if (!path_is_known(&server->paths, http->path)) return 404;
   if (!origin_is_allowed(&server->origins, http)) return 403;
-  if (!lend_protocol_name(wsi, http)) return 400;
+  if (wsi && !lend_protocol_name(wsi, http)) return 400;
   if (!server->config.events->upgrade(server->config.owner, conn->shard->index,
                                       http, &conn->token)) {
     return http->status ? -1 : 403;
@@ -107,6 +114,7 @@ static int refuse(struct wwri_ws_server_conn *conn, struct lws *wsi,
 int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
                             const char *protocol) {
   struct wwri_ws_request request;
+  if (conn->answer.bytes) return wwri_ws_answer_at_once(conn, wsi) ? 1 : -1;
   if (!wwri_ws_request_init(&request, wsi, conn->pipe.remote)) return -1;
   int result = 0;
   if (strcasecmp(protocol, "websocket") != 0) {
@@ -131,6 +139,7 @@ static uint32_t body_to_wait_for(const struct wwr_http *http) {
 int wwri_ws_plain_request(struct wwri_ws_server_conn *conn, struct lws *wsi) {
   struct wwri_ws_server *server = conn->shard->server;
   struct wwri_ws_request request;
+  if (conn->answer.bytes) return wwri_ws_answer_continue(conn, wsi);
   if (!wwri_ws_request_init(&request, wsi, conn->pipe.remote)) return -1;
   if (conn->shed || atomic_load(&server->refusing)) {
     server->refused++;
@@ -152,4 +161,106 @@ int wwri_ws_request_body(struct wwri_ws_server_conn *conn, struct lws *wsi,
   if (conn->body_left == 0) return 0;
   conn->body_left -= len < conn->body_left ? (uint32_t)len : conn->body_left;
   return conn->body_left ? 0 : wwri_ws_answer_continue(conn, wsi);
+}
+
+/* Plain connections: the usual request is answered without lws, which gets
+ * those that are refused, with their answer, and everything else as it is. */
+
+enum { HEAD_MAX = 8192, ACCEPT_MAX = 32 };
+
+static bool is_native(const struct wwri_ws_server *server) {
+  return !server->tls.cert_file &&
+         atomic_load(&server->write_path) == WWR_WRITE_DIRECT;
+}
+
+/* Reads without taking. The head points into the shard's scratch. */
+static enum wwri_wshead_kind peek(struct wwri_ws_server_conn *conn,
+                                  struct wwri_wshead *head, ssize_t *len) {
+  size_t cap;
+  char *bytes = (char *)wwri_ws_native_scratch(&conn->shard->base, &cap);
+  *len = recv(conn->fd, bytes, HEAD_MAX, MSG_PEEK | MSG_DONTWAIT);
+  if (*len <= 0) return WWRI_WSHEAD_OTHER;
+  enum wwri_wshead_kind kind = wwri_wshead_read(head, bytes, (size_t)*len);
+  bool more = kind == WWRI_WSHEAD_PARTIAL && *len == HEAD_MAX;
+  return more ? WWRI_WSHEAD_OTHER : kind;
+}
+
+enum wwri_ws_said wwri_ws_listen_to(struct wwri_ws_server_conn *conn) {
+  struct wwri_wshead head;
+  ssize_t len;
+  char byte;
+  if (!is_native(conn->shard->server)) {
+    len = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  } else if (peek(conn, &head, &len) == WWRI_WSHEAD_PARTIAL) {
+    return WWRI_WS_SAID_PART;
+  }
+  if (len > 0) return WWRI_WS_SAID_ENOUGH;
+  bool later = len < 0 && (errno == EAGAIN || errno == EINTR);
+  return later ? WWRI_WS_SAID_PART : WWRI_WS_SAID_BYE;
+}
+
+static const char *find_in_head(const struct wwr_http *http, const char *name) {
+  return wwri_wshead_find(http->transport_data, name);
+}
+
+/* RFC 6455, section 4.2.2. */
+static int write_acceptance(char *out, size_t cap, const char *key) {
+  static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+  char text[KEY_LEN + sizeof(magic)];
+  unsigned char hash[SHA_DIGEST_LENGTH];
+  unsigned char accept[ACCEPT_MAX];
+  int len = snprintf(text, sizeof(text), "%s%s", key, magic);
+  SHA1((const unsigned char *)text, (size_t)len, hash);
+  EVP_EncodeBlock(accept, hash, SHA_DIGEST_LENGTH);
+  return snprintf(out, cap,
+                  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                  "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                  (const char *)accept);
+}
+
+static void drop(struct wwri_ws_server_conn *conn) {
+  close(conn->fd);
+  wwri_ws_conn_free(conn);
+}
+
+/* Take the head from the socket, answer it, and let frames begin. */
+static void open_native(struct wwri_ws_server_conn *conn,
+                        const struct wwri_wshead *head) {
+  char answer[256];
+  size_t len = head->len;
+  int want = write_acceptance(answer, sizeof(answer),
+                              wwri_wshead_find(head, "sec-websocket-key"));
+  if (recv(conn->fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT) == (ssize_t)len &&
+      send(conn->fd, answer, (size_t)want, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+          want &&
+      !wwri_ws_native_attach(&conn->pipe, conn->fd)) {
+    wwri_ws_conn_opened(conn);
+  } else {
+    drop(conn);
+  }
+}
+
+bool wwri_ws_native_upgrade(struct wwri_ws_server_conn *conn) {
+  struct wwri_wshead head;
+  ssize_t len;
+  if (!is_native(conn->shard->server)) return false;
+  if (peek(conn, &head, &len) != WWRI_WSHEAD_UPGRADE) return false;
+  struct wwr_http http = {.method = "GET",
+                          .path = head.path,
+                          .query = head.query,
+                          .remote = conn->pipe.remote,
+                          .find_header = find_in_head,
+                          .transport_data = &head};
+  int status = decide(conn, NULL, &http);
+  bool done = status == 0;
+  if (done) {
+    open_native(conn, &head);
+  } else {
+    conn->shard->server->refused++;
+    if (status > 0) wwri_ws_answer_status(&http, status);
+    done = !wwri_ws_answer_make(conn, &http);
+    if (done) drop(conn); /* no memory */
+  }
+  wwri_http_deinit(&http);
+  return done;
 }

@@ -50,6 +50,9 @@ static void open_shard(struct wwri_mail *mail) {
       .serv_buf = WWRI_WS_SERV_BUF};
   shard->result =
       wwri_ws_ping_init(&shard->base, server->config.ping_interval_ms);
+  if (!shard->result && !tls) {
+    shard->result = wwri_ws_native_open(&shard->base);
+  }
   if (!shard->result) shard->result = wwri_ws_shard_open(&shard->base, &opts);
   if (!shard->result) shard->result = wwri_ws_lobby_open(shard);
   wwri_ws_latch_count(&server->latch);

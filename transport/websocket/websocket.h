@@ -21,6 +21,7 @@
 #include "log.h"
 #include "outq.h"
 #include "transport.h"
+#include "wsparser.h"
 #include "wwr_websocket.h"
 
 enum {
@@ -35,6 +36,7 @@ enum {
 
 struct wwri_ws_pipe;
 struct wwri_ws_shard;
+struct wwri_ws_native_set;
 
 /** What a shard tells its owner. */
 struct wwri_ws_shard_events {
@@ -53,6 +55,8 @@ struct wwri_ws_shard {
   void *owner;
   uint32_t max_queued_bytes;
   uint32_t close_linger_ms;
+
+  struct wwri_ws_native_set *native_set; /* NULL: lws has every connection */
 
   struct wwri_list pipes; /* every opened pipe, by `link` */
 
@@ -87,8 +91,24 @@ struct wwri_ws_shard {
   atomic_uint_fast64_t slow_consumers;
 };
 
+/** A connection that lws does not know (native.c). */
+struct wwri_ws_native {
+  struct wwri_wsparser parser;
+  uint8_t *rest;           /* too little to be parsed; NULL: nothing */
+  struct wwri_frame *pong; /* to be sent; NULL: none is due */
+  int fd;                  /* -1: none */
+  uint16_t farewell_code;
+  uint8_t rest_len;
+  bool attached; /* the connection stands */
+  bool farewell; /* a close frame is owed, and then the end */
+  bool deaf;     /* what is read can't be parsed any more */
+  bool rx_ready; /* there is something to read, left for later */
+  bool ended;    /* the peer sends no more, but some may be unread */
+};
+
 struct wwri_ws_pipe {
   struct wwri_pipe base;
+  struct wwri_ws_native native;
   struct wwri_ws_shard *shard;
   struct lws *wsi; /* NULL before it exists and once lws has let go of it */
   struct wwri_outq out;
@@ -112,12 +132,11 @@ struct wwri_ws_pipe {
   uint16_t violation_code;
 
   bool is_client;
-  bool direct; /* the write path: WWR_WRITE_DIRECT */
-  bool tls;
+  bool direct; /* TLS, and frames past lws' WRITEABLE callback */
   bool opened;
   bool held;
   bool paused;
-  bool rx_off;  /* lws was told to stop reading */
+  bool rx_off;  /* nothing is read */
   bool waiting; /* for POLLOUT */
   bool asked;   /* for the WRITEABLE callback */
   bool closing; /* no more sends */
@@ -204,8 +223,15 @@ void wwri_ws_touch(struct wwri_ws_pipe *pipe);
 
 /* receive.c */
 
-/** A receive callback of lws: a piece of a message. */
-void wwri_ws_received(struct wwri_ws_pipe *pipe, const void *data, size_t len);
+/** A piece of a message came. */
+void wwri_ws_received(struct wwri_ws_pipe *pipe,
+                      const struct wwri_ws_piece *piece);
+
+/** The same, from lws' receive callback. */
+void wwri_ws_received_by_lws(struct wwri_ws_pipe *pipe, void *data, size_t len);
+
+/** The peer sent what is no message. */
+void wwri_ws_violate(struct wwri_ws_pipe *pipe, uint16_t close_code);
 
 /** Deliver what the inbox holds until it is empty or the pipe pauses. */
 void wwri_ws_deliver(struct wwri_ws_pipe *pipe);
@@ -228,6 +254,34 @@ int wwri_ws_writeable(struct wwri_ws_pipe *pipe);
 
 /** Write what can be written now, because lws is about to close. */
 void wwri_ws_flush_last(struct wwri_ws_pipe *pipe);
+
+/* native.c; a server's plain connections */
+
+/** Prepare a shard for them; and the reverse, `closed` follows. Harmless when
+ * it was not opened. Errors: WWR_E_NOMEM, WWR_E_IO. */
+WWR_MUST_CHECK wwr_err wwri_ws_native_open(struct wwri_ws_shard *shard);
+void wwri_ws_native_stop(struct wwri_ws_shard *shard,
+                         void (*closed)(struct wwri_ws_shard *shard));
+
+/** Take over a connection that was upgraded. On an error the descriptor is
+ * still the caller's. Errors: WWR_E_IO. */
+WWR_MUST_CHECK wwr_err wwri_ws_native_attach(struct wwri_ws_pipe *pipe, int fd);
+
+/** Memory of the shard that is free between its reads. */
+uint8_t *wwri_ws_native_scratch(struct wwri_ws_shard *shard, size_t *size);
+
+/** Write what can be written now. */
+void wwri_ws_native_flush(struct wwri_ws_pipe *pipe);
+
+/** Queue a close frame behind everything. */
+void wwri_ws_native_close(struct wwri_ws_pipe *pipe, uint16_t code);
+
+/** Reading was stopped and goes on. */
+void wwri_ws_native_resume(struct wwri_ws_pipe *pipe);
+
+/** Let go of the descriptor, unless a farewell is due; send that. */
+void wwri_ws_native_detach(struct wwri_ws_pipe *pipe);
+void wwri_ws_native_farewell(struct wwri_ws_pipe *pipe);
 
 /* ping.c */
 
@@ -294,6 +348,16 @@ void wwri_ws_log_to(const struct wwr_log *log);
 /** For WSI callbacks: the pipe, or NULL when there is none any more. */
 static inline struct wwri_ws_pipe *wwri_ws_pipe_of(struct lws *wsi) {
   return lws_get_opaque_user_data(wsi);
+}
+
+/** False before the upgrade and once the connection is gone or given up. */
+static inline bool wwri_ws_attached(const struct wwri_ws_pipe *pipe) {
+  return pipe->wsi || pipe->native.attached;
+}
+
+/** The descriptor of an attached pipe. */
+static inline int wwri_ws_fd(const struct wwri_ws_pipe *pipe) {
+  return pipe->wsi ? lws_get_socket_fd(pipe->wsi) : pipe->native.fd;
 }
 
 extern const struct wwri_pipe_ops wwri_ws_pipe_ops;
