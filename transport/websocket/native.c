@@ -28,7 +28,6 @@ enum {
   FRAMES_PER_SEND = 64,
   BYTES_PER_SEND = 65536,
   BYTES_PER_FLUSH = 262144, /* of one pipe; then it is the others' turn */
-  DRAINED_AT_END = 1 << 20,
   CLOSE_FIRST_BYTE = 0x88,
   PONG_FIRST_BYTE = 0x8a
 };
@@ -78,6 +77,7 @@ static struct wwri_frame *close_frame(uint16_t code) {
  * the answer. */
 void wwri_ws_native_farewell(struct wwri_ws_pipe *pipe) {
   struct wwri_ws_native *native = &pipe->native;
+  struct wwri_ws_native_set *set = pipe->shard->native_set;
   if (!native->farewell) return;
   struct wwri_frame *frame = close_frame(native->farewell_code);
   if (frame) {
@@ -86,7 +86,7 @@ void wwri_ws_native_farewell(struct wwri_ws_pipe *pipe) {
   }
   wwri_frame_unref(frame);
   (void)shutdown(native->fd, SHUT_WR);
-  (void)recv(native->fd, NULL, DRAINED_AT_END, MSG_TRUNC | MSG_DONTWAIT);
+  if (set) (void)recv(native->fd, set->bytes, sizeof(set->bytes), MSG_DONTWAIT);
   close(native->fd);
   native->fd = -1;
   native->farewell = false;

@@ -228,9 +228,12 @@ static void open_native(struct wwri_ws_server_conn *conn,
                         const struct wwri_wshead *head) {
   char answer[256];
   size_t len = head->len;
+  size_t cap;
   int want = write_acceptance(answer, sizeof(answer),
                               wwri_wshead_find(head, "sec-websocket-key"));
-  if (recv(conn->fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT) == (ssize_t)len &&
+  /* The head itself is not needed any more. */
+  void *bytes = wwri_ws_native_scratch(&conn->shard->base, &cap);
+  if (recv(conn->fd, bytes, len, MSG_DONTWAIT) == (ssize_t)len &&
       send(conn->fd, answer, (size_t)want, MSG_NOSIGNAL | MSG_DONTWAIT) ==
           want &&
       !wwri_ws_native_attach(&conn->pipe, conn->fd)) {
