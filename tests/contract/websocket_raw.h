@@ -106,5 +106,6 @@ extern CU_TestInfo raw_http[];
 extern CU_TestInfo raw_sending[];
 extern CU_TestInfo raw_tls[];
 extern CU_TestInfo raw_life[];
+extern CU_TestInfo raw_native[];
 
 #endif

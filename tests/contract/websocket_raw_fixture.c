@@ -207,6 +207,18 @@ static void on_log(const struct wwr_log_record *record, void *user_data) {
 
 /* Life */
 
+static enum wwr_write_path suite_path; /* unless a test chooses another */
+
+static int use_direct(void) {
+  suite_path = WWR_WRITE_DIRECT;
+  return 0;
+}
+
+static int use_callback(void) {
+  suite_path = WWR_WRITE_CALLBACK;
+  return 0;
+}
+
 void raw_setup(void) {
   memset(&raw, 0, sizeof(raw));
   pthread_mutex_init(&raw.lock, NULL);
@@ -214,6 +226,7 @@ void raw_setup(void) {
   CU_ASSERT_EQUAL_FATAL(wwri_loop_new(&raw.loop), WWR_OK);
   CU_ASSERT_EQUAL_FATAL(wwri_loop_start(raw.loop, "server"), WWR_OK);
   wwr_websocket_opts_default(&raw.opts);
+  raw.opts.write_path = suite_path;
   raw.tls.cert_file = raw_cert.cert_file;
   raw.tls.key_file = raw_cert.key_file;
   raw.log.write = on_log;
@@ -346,17 +359,23 @@ bool raw_read_flood(struct rawws *ws, uint32_t count, uint32_t len) {
   return true;
 }
 
-#define SUITE(name, tests) \
-  { name, NULL, NULL, raw_setup, raw_teardown, tests }
+#define SUITE(name, init, tests) \
+  { name, init, NULL, raw_setup, raw_teardown, tests }
 
 int main(int argc, char **argv) {
-  CU_SuiteInfo suites[] = {SUITE("receiving", raw_receiving),
-                           SUITE("ending", raw_ending),
-                           SUITE("http", raw_http),
-                           SUITE("sending", raw_sending),
-                           SUITE("tls", raw_tls),
-                           SUITE("life", raw_life),
-                           CU_SUITE_INFO_NULL};
+  CU_SuiteInfo suites[] = {
+      SUITE("receiving", use_direct, raw_receiving),
+      SUITE("ending", use_direct, raw_ending),
+      SUITE("http", use_direct, raw_http),
+      SUITE("sending", use_direct, raw_sending),
+      SUITE("native", use_direct, raw_native),
+      SUITE("tls", use_direct, raw_tls),
+      SUITE("life", use_direct, raw_life),
+      SUITE("receiving, callback", use_callback, raw_receiving),
+      SUITE("ending, callback", use_callback, raw_ending),
+      SUITE("http, callback", use_callback, raw_http),
+      SUITE("life, callback", use_callback, raw_life),
+      CU_SUITE_INFO_NULL};
   int status = test_cert_make(&raw_cert) ? test_run(argc, argv, suites) : 2;
   test_cert_remove(&raw_cert);
   return status;
