@@ -374,7 +374,6 @@ int main(int argc, char **argv) {
       SUITE("receiving, callback", use_callback, raw_receiving),
       SUITE("ending, callback", use_callback, raw_ending),
       SUITE("http, callback", use_callback, raw_http),
-      SUITE("life, callback", use_callback, raw_life),
       CU_SUITE_INFO_NULL};
   int status = test_cert_make(&raw_cert) ? test_run(argc, argv, suites) : 2;
   test_cert_remove(&raw_cert);

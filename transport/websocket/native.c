@@ -170,9 +170,11 @@ void wwri_ws_native_flush(struct wwri_ws_pipe *pipe) {
   if (!pipe->native.attached || pipe->waiting || pipe->broken) return;
   if (pipe->out.count > 0) {
     wwri_ws_mark_dirty(pipe); /* over its budget */
-  } else if (pipe->peer_closing && pipe->close_sent) {
+  } else if (pipe->close_sent && pipe->peer_closing) {
     (void)shutdown(pipe->native.fd, SHUT_WR);
     wwri_ws_pipe_gone(pipe, WWR_OK);
+  } else if (pipe->close_sent && pipe->native.deaf) {
+    (void)shutdown(pipe->native.fd, SHUT_WR); /* no answer can be heard */
   }
 }
 
