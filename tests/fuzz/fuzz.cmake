@@ -39,4 +39,10 @@ if(TARGET wwr_cluster_replies)
            LIBS PkgConfig::HIREDIS PkgConfig::LIBUV OpenSSL::SSL
                 OpenSSL::Crypto Threads::Threads)
 endif()
+if(TARGET wwr_transport)
+  wwr_fuzz(wsparser MODULES wwr_core wwr_loop wwr_transport
+           LIBS PkgConfig::LIBUV Threads::Threads)
+  wwr_fuzz(wshead MODULES wwr_core wwr_loop wwr_transport
+           LIBS PkgConfig::LIBUV Threads::Threads)
+endif()
 wwr_fuzz(session MODULES wwr_core wwr_session LIBS PkgConfig::JANSSON)

@@ -127,6 +127,72 @@ HINTS = {
 }
 
 
+def frame(first, payload=b"", length_bytes=0, mask=b"\x11\xa2\x73\xf4"):
+    size = len(payload)
+    if not length_bytes and size > 125:
+        length_bytes = 2 if size < 65536 else 8
+    code = {0: size, 2: 126, 8: 127}[length_bytes]
+    length = size.to_bytes(length_bytes, "big") if length_bytes else b""
+    body = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+    return bytes([first, 0x80 | code]) + length + mask + body
+
+
+# The first byte is the size of the reads.
+FRAMES = {
+    "binary": b"\x00" + frame(0x82, b"hello") + frame(0x82),
+    "text": b"\x02" + frame(0x81, b"hello"),
+    "long": b"\x05" + frame(0x82, b"x" * 300) + frame(0x82, b"y"),
+    "longer": b"\x1f" + frame(0x82, b"x" * 66000),
+    "long-length": b"\x00" + frame(0x82, b"ab", 8) + frame(0x82, b"c", 2),
+    "fragments": b"\x03" + frame(0x02, b"one") + frame(0x00) +
+                 frame(0x89, b"ping") + frame(0x80, b"two") + frame(0x82),
+    "control": b"\x06" + frame(0x89, b"p" * 125) + frame(0x8a) +
+               frame(0x88, b"\x03\xe8bye"),
+    "close-codes": b"\x00" + b"".join(
+        frame(0x88, code.to_bytes(2, "big"))
+        for code in (0, 999, 1000, 1004, 1005, 1015, 3000, 4999, 5000)) +
+        frame(0x88, b"\x03") + frame(0x88, b"\x03\xe8\xff"),
+    "unmasked": b"\x00" + frame(0x82, b"a") + b"\x82\x01a",
+    "reserved": b"\x00" + frame(0xc2, b"a"),
+    "bad-opcode": b"\x00" + frame(0x83, b"a"),
+    "long-ping": b"\x00" + frame(0x89, b"p" * 126),
+    "cut-ping": b"\x00" + frame(0x09, b"p"),
+    "lonely": b"\x00" + frame(0x80, b"p"),
+    "message-in-message": b"\x00" + frame(0x02, b"p") + frame(0x82),
+    "huge": b"\x00\x82\xff" + b"\x7f" + b"\xff" * 7 + b"maskabc",
+    "too-huge": b"\x00\x82\xff" + b"\xff" * 8 + b"maskabc",
+    "cut": b"\x00" + frame(0x82, b"hello")[:-2],
+    "nothing": b"",
+}
+
+UPGRADE = (b"Host: a.example:80\r\nConnection: keep-alive, Upgrade\r\n"
+           b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+REQUESTS = {
+    "usual": b"GET /chat?a=b&c=d HTTP/1.1\r\n" + UPGRADE + b"\r\n",
+    "frames-behind": b"GET / HTTP/1.1\r\n" + UPGRADE + b"\r\n" +
+                     frame(0x82, b"hello"),
+    "browser": b"GET /ws HTTP/1.1\r\n" + UPGRADE +
+               b"Origin: https://a.example\r\nCookie: a=b; c=d\r\n"
+               b"Sec-WebSocket-Extensions: permessage-deflate; "
+               b"client_max_window_bits\r\nEmpty:\r\n\r\n",
+    "escape": b"GET /%20 HTTP/1.1\r\n" + UPGRADE + b"\r\n",
+    "dots": b"GET /a/../b HTTP/1.1\r\n" + UPGRADE + b"\r\n",
+    "nul": b"GET /a\0b HTTP/1.1\r\n" + UPGRADE + b"\r\n",
+    "folded": b"GET / HTTP/1.1\r\n" + UPGRADE + b"X: a\r\n b\r\n\r\n",
+    "twice": b"GET / HTTP/1.1\r\n" + UPGRADE + b"hOST: b\r\n\r\n",
+    "body": b"GET / HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 1\r\n\r\nx",
+    "line-feeds": b"GET / HTTP/1.1\n" + UPGRADE + b"\n",
+    "many": b"GET / HTTP/1.1\r\n" + UPGRADE +
+            b"".join(b"X-%d: y\r\n" % i for i in range(50)) + b"\r\n",
+    "no-upgrade": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "post": b"POST / HTTP/1.1\r\n" + UPGRADE + b"\r\n",
+    "cut": b"GET / HTTP/1.1\r\n" + UPGRADE,
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "nothing": b"",
+}
+
+
 def write(directory, name, content):
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, name), "wb") as file:
@@ -141,3 +207,7 @@ for name, content in HINTS.items():
     write("corpus/hint", name, content)
 for name, content in SESSION.items():
     write("corpus/session", name, content.encode("utf-8", "surrogateescape"))
+for name, content in FRAMES.items():
+    write("corpus/wsparser", name, content)
+for name, content in REQUESTS.items():
+    write("corpus/wshead", name, content)
