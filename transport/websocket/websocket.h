@@ -3,13 +3,14 @@
  *
  * A *shard* is one lws context on one loop, of a server or of a dialer, with
  * its connections; a *pipe* is one connection. Both belong to their loop's
- * thread. lws owns the socket, TLS, the HTTP parser and the receive side of
- * WebSocket; frames leave through our own queue (flush.c, LWS.md section 3).
+ * thread. A server's plain connections are our own (native.c); of all others
+ * lws owns the socket, TLS, the HTTP parser and the receive side of WebSocket.
+ * Frames leave through our own queue (flush.c, LWS.md section 3).
  *
- * Life of a pipe: attached to a wsi (wwri_ws_pipe_init), opened once the
- * upgrade stands, detached when lws closed it or we gave it up (wsi is NULL
- * from then on, lws' further callbacks find no pipe), and freed after its
- * closed event, which waits until messages that were read before are delivered.
+ * Life of a pipe: attached to a descriptor or a wsi, opened once the upgrade
+ * stands, detached when that ended or we gave it up (lws' further callbacks
+ * find no pipe), and freed after its closed event, which waits until messages
+ * that were read before are delivered.
  */
 #ifndef WWRI_WEBSOCKET_H
 #define WWRI_WEBSOCKET_H

@@ -19,11 +19,13 @@ struct wwr_tls_server {
   const char *curves;       /**< "X25519:P-256"; NULL: OpenSSL's default. */
 };
 
-/** How frames leave: see docs/architecture.md. */
+/** How frames come and go: see docs/architecture.md. */
 enum wwr_write_path {
-  WWR_WRITE_DIRECT,  /**< One sendmsg per connection at quiescence (default). */
-  WWR_WRITE_CALLBACK /**< Through libwebsockets' WRITEABLE callback. Slower,
-                          and inside its documented contract. */
+  WWR_WRITE_DIRECT,  /**< Plain connections without libwebsockets, those with
+                          TLS past its WRITEABLE callback (default). */
+  WWR_WRITE_CALLBACK /**< Everything through libwebsockets, inside its
+                          documented contract. Slower; frames that a client
+                          did not mask are not noticed. */
 };
 
 struct wwr_websocket_opts {
