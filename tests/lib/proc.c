@@ -274,7 +274,11 @@ pid_t proc_pid(const struct proc *proc) {
 }
 
 bool proc_signal(struct proc *proc, int signal) {
-  return !proc->exited && kill(proc->pid, signal) == 0;
+  if (proc->exited || kill(proc->pid, signal) != 0) return false;
+  siginfo_t info; /* its threads go on for a moment */
+  int wanted = WSTOPPED | WEXITED | WNOWAIT;
+  if (signal == SIGSTOP) (void)waitid(P_PID, (id_t)proc->pid, &info, wanted);
+  return true;
 }
 
 bool proc_write(struct proc *proc, const char *text) {

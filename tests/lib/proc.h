@@ -49,7 +49,7 @@ bool proc_write(struct proc *proc, const char *text);
 /** End its stdin. */
 void proc_close_stdin(struct proc *proc);
 
-/** Send a signal. False when it has ended. */
+/** Send a signal. False when it has ended. After SIGSTOP it stands still. */
 bool proc_signal(struct proc *proc, int signal);
 
 /** Wait for its end: the exit status, 128 + the signal that killed it, or -1
