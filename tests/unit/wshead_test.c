@@ -158,7 +158,8 @@ static void test_many_headers(void) {
       size_t len = strlen(text);
       snprintf(text + len, sizeof(text) - len, "X-%d: %d\r\n", i, i);
     }
-    strcat(text, "\r\n");
+    size_t end = strlen(text);
+    snprintf(text + end, sizeof(text) - end, "\r\n");
     CU_ASSERT_EQUAL(kind_of(text), 5 + extra <= WWRI_WSHEAD_HEADERS_MAX
                                        ? WWRI_WSHEAD_UPGRADE
                                        : WWRI_WSHEAD_OTHER);
