@@ -4,6 +4,7 @@
 #
 # The caller sets: self (its name), work (a directory), bin (our programs),
 # server_cpu, bench_cpu, cores; and the arrays servers (pids, Redis' too), urls.
+# Starting and stopping may take 10 s each, or as many as in slow.
 
 # pinned CPU COMMAND...: on that CPU, if there are several. For a subshell.
 pinned() {
@@ -20,7 +21,7 @@ stop_servers() {
   local server
   for server in "${servers[@]}"; do
     kill -TERM "$server" 2>/dev/null || true
-    for _ in $(seq 50); do
+    for _ in $(seq $((${slow:-10} * 10))); do
       kill -0 "$server" 2>/dev/null || break
       sleep 0.1
     done
@@ -42,7 +43,7 @@ start_listening() {
   : >"$work/out" # or the last server's address might be read again
   (pinned "$server_cpu" "$@" >"$work/out" 2>"$work/err") &
   servers+=($!)
-  for _ in $(seq 100); do
+  for _ in $(seq $((${slow:-10} * 10))); do
     url=$(sed -n 's/^listening on //p' "$work/out")
     if [ -n "$url" ]; then
       urls+=("$url")
@@ -69,7 +70,7 @@ start_redis() {
     --unixsocket "$work/redis" --dir "$work" --save '' --appendonly no \
     >"$work/out" 2>"$work/err") &
   servers+=($!)
-  for _ in $(seq 100); do
+  for _ in $(seq $((${slow:-10} * 10))); do
     redis-cli -s "$work/redis" ping >/dev/null 2>&1 && return 0
     sleep 0.1
   done
