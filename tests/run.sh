@@ -112,10 +112,13 @@ run "build" cmake --build "$build" --parallel || exit 1
 echo "== test"
 junit=$build/junit.xml
 rm -f "$junit"
+# Most tests wait more than they work.
+jobs=$(($(nproc) + 1))
+[ "$jobs" -le 8 ] || jobs=8
 chosen=()
 [ -z "$filter" ] || chosen=(-R "$filter")
 ctest_status=0
-ctest --test-dir "$build" --parallel 2 --timeout 300 --output-on-failure \
+ctest --test-dir "$build" --parallel "$jobs" --timeout 300 --output-on-failure \
   --no-tests=error --output-junit "$junit" "${chosen[@]}" || ctest_status=$?
 
 # One line per test case: "pass", "skip" or "fail", and its name. A case that
