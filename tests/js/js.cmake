@@ -23,10 +23,11 @@ function(js_tests area)
 endfunction()
 
 js_tests(harness)
-js_tests(client)
-# No program of ours takes part in the page's own tests, and what the browser
-# asks of the servers the other suites ask under the sanitizers.
+js_tests(servers)
+# No program of ours takes part in the client's and the page's own tests, and what
+# the browser asks of the servers the other suites ask under the sanitizers.
 if(NOT WWR_SANITIZE)
+  js_tests(client)
   js_tests(page)
   js_tests(e2e TIMEOUT 240 RESOURCE_LOCK cluster)
 endif()

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { utf16 } from "../../../client/js/webwire.js";
 import { binDir, launch, start } from "../lib/programs.mjs";
 import { pause, until } from "../lib/until.mjs";
-import { makeClient, makeStorage, rejects } from "./kit.mjs";
+import { makeClient, makeStorage, rejects } from "../client/kit.mjs";
 
 const subprotocol = "chatroom-example-protocol";
 const FRODO = JSON.stringify({ name: "Frodo", pass: "frodo1234" });
