@@ -36,8 +36,9 @@ static void shut(struct link *link) {
 void link_break(struct link *link, const char *why) {
   struct net *net = link->net;
   if (link->state == LINK_CLOSED) return;
-  if (net->broken == 0)
+  if (!net->complained)
     fprintf(stderr, "webwire-bench: connection %u: %s\n", link->index, why);
+  net->complained = true;
   net->broken++;
   shut(link);
   if (net->hooks.on_broken) net->hooks.on_broken(link, net->user_data);

@@ -27,6 +27,8 @@ static bool run(struct measure *measure) {
       return fanout_run(measure);
     case MODE_CONNECT:
       return connect_run(measure);
+    case MODE_RECONNECT:
+      return reconnect_run(measure);
     case MODE_IDLE:
       return idle_run(measure);
   }

@@ -104,6 +104,12 @@ static bool complete(const struct measure *measure) {
   return count > 0 && measure->issued >= count && measure->open == 0;
 }
 
+/* Where no connection is open, there may be one again. */
+static bool opens_again(const struct measure *measure) {
+  return measure->options->mode == MODE_CONNECT ||
+         measure->options->mode == MODE_RECONNECT;
+}
+
 /* Poll until then; false when there is nothing left to wait for. */
 static bool poll_until(struct measure *measure, uint64_t end,
                        struct progress *progress) {
@@ -115,7 +121,7 @@ static bool poll_until(struct measure *measure, uint64_t end,
       if (due < wait) wait = due;
     }
     if (complete(measure) || measure->stuck) return false;
-    if (net->open == 0 && measure->options->mode != MODE_CONNECT) return false;
+    if (net->open == 0 && !opens_again(measure)) return false;
     net_poll(net, wait);
     show(measure, progress, net->now_ns);
   }
@@ -132,7 +138,7 @@ static void drain(struct measure *measure, struct progress *progress) {
     if (measure->stuck ||
         (measure->open == 0 && !measure_may_issue(measure, &due, &wait)))
       return;
-    if (net->open == 0 && measure->options->mode != MODE_CONNECT) return;
+    if (net->open == 0 && !opens_again(measure)) return;
     net_poll(net, end - now < TURN_NS ? end - now : TURN_NS);
     show(measure, progress, net->now_ns);
   }

@@ -35,6 +35,8 @@ struct measure {
   struct snapshot begin;
   struct snapshot end;
 
+  uint64_t lost; /* connections that MODE_RECONNECT saw break */
+
   /* The reckoning: all must be zero. */
   uint64_t unsent;      /* due by --rate or --count, never sent */
   uint64_t unanswered;  /* requests without an answer when all was over */
@@ -73,6 +75,7 @@ bool measure_is_good(const struct measure *measure);
 bool echo_run(struct measure *measure);
 bool fanout_run(struct measure *measure);
 bool connect_run(struct measure *measure);
+bool reconnect_run(struct measure *measure);
 bool idle_run(struct measure *measure);
 
 /** Print the result to stdout as the options say. */

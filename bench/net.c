@@ -177,6 +177,12 @@ bool net_start(struct link *link) {
   return true;
 }
 
+void net_next_target(struct link *link) {
+  struct net *net = link->net;
+  uint32_t next = (uint32_t)(link->target - net->targets) + 1;
+  link->target = &net->targets[next % net->options->servers.count];
+}
+
 bool net_open(struct net *net) {
   uint64_t limit_ns = 10000000000ULL + (uint64_t)net->count * 10000000;
   uint64_t begun_ns = net->now_ns = net_clock_ns();

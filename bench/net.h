@@ -78,6 +78,7 @@ struct net {
   uint32_t open;
   uint32_t source; /* last byte of the source address, or 0 for any */
   uint64_t broken; /* links that broke; the first says why on stderr */
+  bool complained;
   uint64_t now_ns; /* monotonic, renewed for every event */
   uint64_t swept_ns;
   struct greeting greeting;
@@ -110,6 +111,9 @@ bool net_send(struct link *link, const void *message, size_t len);
 /** Start or restart a link; false, after a complaint, when that can't work. Not
  * from inside a hook. */
 bool net_start(struct link *link);
+
+/** The link's next start goes to the server behind its present one. */
+void net_next_target(struct link *link);
 
 /** Reset a link, whatever state it is in. It does not count as broken. */
 void net_reset(struct link *link);

@@ -32,6 +32,12 @@ static const char *const usage[] = {
     "                     moment; up to --connections stay open, then the "
     "oldest is\n"
     "                     reset to be opened again\n"
+    "  --mode reconnect   connections that only are there, and come back at "
+    "the "
+    "next\n"
+    "                     --url when they are lost: kill a node and see how "
+    "long that\n"
+    "                     takes; --count so many and it ends\n"
     "  --mode idle        connections that only are there\n",
     "\n"
     "How much:\n"
@@ -61,8 +67,11 @@ static const char *const usage[] = {
     "With whom:\n"
     "  --sub-protocol TEXT  the one that the server must announce; default "
     "any\n"
-    "  --login NAME=TEXT  --mode connect: log in by this request first, each\n"
-    "                     connection for a session of its own, and restore it\n"
+    "  --login NAME=TEXT  --mode connect and reconnect: log in by this request "
+    "first,\n"
+    "                     each connection for a session of its own, and "
+    "restore "
+    "it\n"
     "                     whenever the connection is opened again, as\n"
     "                     'auth={\"name\":\"Frodo\",\"pass\":\"frodo1234\"}'\n"
     "  --ca-file FILE     wss: trust the issuers in this PEM file\n"
@@ -87,8 +96,8 @@ static const char *const usage[] = {
     "in\n"
     "order; 1 when not, or when a connection failed; 2 for a usage error.\n"};
 
-static const char *const mode_names[] = {"echo",    "broadcast", "pubsub",
-                                         "connect", "idle",      NULL};
+static const char *const mode_names[] = {
+    "echo", "broadcast", "pubsub", "connect", "reconnect", "idle", NULL};
 static const char *const output_names[] = {"text", "json", "csv", NULL};
 static const char *const protocol_names[] = {"webwire", "plain", "socket.io",
                                              NULL};
@@ -265,7 +274,7 @@ static bool apply_number(struct options *options, int key, const char *value) {
     case KEY_CONNECTIONS:
       return integer("--connections", value, 1000000, &options->connections);
     case KEY_WINDOW:
-      return integer("--window", value, MAX_WINDOW, &options->window);
+      return integer("--window", value, 1000000, &options->window);
     case KEY_SIZE:
       return integer("--size", value, MAX_SIZE, &options->size);
     case KEY_PUBLISHERS:
@@ -334,10 +343,16 @@ static bool check(const struct options *options) {
   if (options->size < NUMBER_DIGITS &&
       (sends || (foreign && options->mode == MODE_ECHO)))
     return complain("--size", "at least 16 here: messages carry a number");
-  if (options->mode == MODE_IDLE && (options->rate > 0 || options->count > 0))
-    return complain("--rate and --count", "not with --mode idle");
-  if (options->login && (options->mode != MODE_CONNECT || foreign))
-    return complain("--login", "only with --mode connect");
+  if (options->mode != MODE_CONNECT && options->window > MAX_WINDOW)
+    return complain("--window", "at most 4096 here");
+  bool sent = sends || options->mode == MODE_ECHO;
+  if (options->rate > 0 && !sent && options->mode != MODE_CONNECT)
+    return complain("--rate", "nothing is sent in this mode");
+  if (options->count > 0 && options->mode == MODE_IDLE)
+    return complain("--count", "nothing happens in this mode");
+  if (options->login && (foreign || (options->mode != MODE_CONNECT &&
+                                     options->mode != MODE_RECONNECT)))
+    return complain("--login", "only with --mode connect and reconnect");
   if (options->publish.count > 0 && !sends)
     return complain("--publish-url", "only with --mode broadcast and pubsub");
   if (options->sub_protocol && foreign)

@@ -12,6 +12,7 @@ enum bench_mode {
   MODE_BROADCAST,
   MODE_PUBSUB,
   MODE_CONNECT,
+  MODE_RECONNECT,
   MODE_IDLE
 };
 enum bench_output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_CSV };
@@ -47,7 +48,8 @@ struct options {
   struct targets publish;   /* where senders go instead; may be empty */
   uint32_t connections;     /* without the senders of broadcast and pubsub */
   uint32_t publishers;      /* senders of broadcast and pubsub */
-  uint32_t window;          /* in flight, 1..MAX_WINDOW */
+  uint32_t window;          /* in flight, 1..MAX_WINDOW, with MODE_CONNECT
+                               1..connections */
   uint32_t size;            /* payload bytes, 1..MAX_SIZE */
   uint64_t count;           /* messages or visits in all; 0: no limit */
   double seconds;           /* measured */

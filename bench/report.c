@@ -66,10 +66,14 @@ static void add(struct fields *fields, const char *name, double value,
     fields->list[fields->count++] = (struct field){name, value, decimals};
 }
 
+static bool sends_payloads(enum bench_mode mode) {
+  return mode == MODE_ECHO || mode_sends(mode);
+}
+
 static void add_setting(struct fields *fields, const struct options *options) {
   add(fields, "servers", options->servers.count, 0);
   add(fields, "connections", options->connections, 0);
-  if (options->mode == MODE_IDLE) return;
+  if (!sends_payloads(options->mode) && options->mode != MODE_CONNECT) return;
   if (mode_sends(options->mode))
     add(fields, "publishers", options->publishers, 0);
   add(fields, "window", options->window, 0);
@@ -105,6 +109,8 @@ static void add_latency(struct fields *fields, const struct hist *latency) {
 
 static void add_reckoning(struct fields *fields,
                           const struct measure *measure) {
+  if (measure->options->mode == MODE_RECONNECT)
+    add(fields, "lost_connections", (double)measure->lost, 0);
   add(fields, "issued", (double)measure->issued, 0);
   add(fields, "unsent", (double)measure->unsent, 0);
   add(fields, "unanswered", (double)measure->unanswered, 0);
@@ -154,11 +160,11 @@ static void print_setting(const struct options *options) {
   if (mode_sends(options->mode))
     printf(", %u sender%s", options->publishers,
            options->publishers == 1 ? "" : "s");
-  if (options->mode != MODE_IDLE && options->mode != MODE_CONNECT)
+  if (sends_payloads(options->mode))
     printf(", %u-byte payloads", options->size);
   if (options->rate > 0)
     printf(", %g per second wanted", options->rate);
-  else if (options->mode != MODE_IDLE)
+  else if (sends_payloads(options->mode) || options->mode == MODE_CONNECT)
     printf(", %u in flight%s", options->window,
            options->mode == MODE_ECHO ? " each" : "");
   putchar('\n');
@@ -174,7 +180,8 @@ static void print_bytes(double bytes) {
 }
 
 static void print_cost(const struct measure *measure) {
-  static const char *const units[] = {"replies", "deliveries", "deliveries",
+  static const char *const units[] = {"replies",     "deliveries",
+                                      "deliveries",  "connections",
                                       "connections", "signals"};
   struct cost cost = cost_of(measure);
   printf("  %-16s %.0f %s per second, %.0f in %.2f s\n", "throughput",
@@ -218,6 +225,8 @@ static void print_reckoning(const struct measure *measure) {
               {measure->wrong, "wrong"},
               {measure->net.broken, "connections broken"}};
   printf("  %-16s %" PRIu64 " begun", "reckoning", measure->issued);
+  if (measure->lost > 0)
+    printf(", %" PRIu64 " connections and attempts lost", measure->lost);
   if (measure_is_good(measure)) {
     puts(measure->options->mode == MODE_IDLE ? ", all connections stayed"
                                              : ", all accounted for");

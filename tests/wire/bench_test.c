@@ -211,6 +211,42 @@ static void idle_with_a_pid(void) {
   forget(&result);
 }
 
+/* One of two servers dies; its clients come back at the other, with their
+ * sessions, which both keep in one directory. */
+static void come_back_when_a_server_dies(void) {
+  static const char login[] =
+      "auth={\"name\":\"Frodo\",\"pass\":\"frodo1234\"}";
+  struct wire_server dying;
+  char url[64];
+  CU_ASSERT_TRUE_FATAL(wire_start(&dying, "chatroom-server", NULL));
+  const char *sessions = wire_path(&dying.dir, "sessions");
+  struct proc *other = wire_program(
+      "chatroom-server", (const char *[]){"--listen", "127.0.0.1:0",
+                                          "--sessions", sessions, NULL});
+  CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u",
+           proc_wait_listening(other, WIRE_MS));
+  struct proc *proc =
+      start("ws", dying.port,
+            (const char *[]){"--output", "json", "--mode", "reconnect", "--url",
+                             url, "--connections", "6", "--count", "3",
+                             "--login", login, NULL});
+  CU_ASSERT_TRUE(proc_wait_line(proc, PROC_STDERR,
+                                "webwire-bench: 6 connections are open",
+                                WIRE_MS, NULL, 0));
+  proc_free(dying.proc); /* killed */
+  dying.proc = NULL;
+  struct result result = finish(proc);
+  if (result.status != 0) complain(&result);
+  CU_ASSERT_EQUAL(result.status, 0);
+  CU_ASSERT_EQUAL(field(&result, "done"), 3);
+  CU_ASSERT_EQUAL(field(&result, "lost_connections"), 3);
+  CU_ASSERT_EQUAL(faults(&result), 0);
+  forget(&result);
+  proc_free(other);
+  wire_dir_remove(&dying.dir);
+}
+
 /* --- Output --------------------------------------------------------------- */
 
 static size_t count_of(const char *text, char what) {
@@ -521,6 +557,7 @@ int main(int argc, char **argv) {
                          {"connect at a rate", connects_at_a_rate},
                          {"restore sessions", restores_sessions},
                          {"login refused", login_refused},
+                         {"reconnect", come_back_when_a_server_dies},
                          {"idle with a pid", idle_with_a_pid},
                          {"TLS", over_tls},
                          CU_TEST_INFO_NULL};
