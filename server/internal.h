@@ -135,7 +135,7 @@ struct wwr_request {
   struct wwr_request *next; /* in the inbox or the spare list */
   struct wwri_job job;
   struct wwri_mail returned; /* the hook has returned (workers) */
-  struct wwri_mail answered; /* the answer comes from another thread */
+  struct wwri_mail answered; /* the answer, when it may not go out at once */
   struct wwr_conn *conn;     /* one reference */
   struct wwri_frame *answer;
   enum wwri_work work;
@@ -143,6 +143,7 @@ struct wwr_request {
   struct wwr_message message; /* into `bytes`, or borrowed while inline */
   bool hook_open;             /* the hook has not returned */
   bool answer_open;           /* not answered yet */
+  bool own_mail;              /* the answer is mail of its own loop to itself */
   bool spare;                 /* may be recycled: has no bytes */
   uint32_t len;
   uint8_t bytes[];

@@ -100,16 +100,23 @@ static void deliver(struct wwr_request *request) {
 }
 
 static void answer_arrived(struct wwri_mail *mail) {
-  deliver(WWRI_CONTAINER(mail, struct wwr_request, answered));
+  struct wwr_request *request =
+      WWRI_CONTAINER(mail, struct wwr_request, answered);
+  if (request->own_mail) request->conn->own_parcels--;
+  deliver(request);
 }
 
 static wwr_err give(struct wwr_request *request, struct wwri_frame *frame) {
   struct wwri_loop *loop = request->conn->shard->loop;
   bool gone = atomic_load(&request->conn->gone);
+  bool own = wwri_loop_is_current(loop);
   request->answer = frame;
-  if (wwri_loop_is_current(loop) && !wwri_loop_has_mail(loop)) {
+  if (own && !wwri_loop_has_mail(loop)) {
     deliver(request);
   } else {
+    /* Signals that are given to the connection from now on come behind it. */
+    request->own_mail = own;
+    if (own) request->conn->own_parcels++;
     wwri_loop_post(loop, &request->answered);
   }
   return gone ? WWR_E_DISCONNECTED : WWR_OK;

@@ -22,7 +22,8 @@ enum {
   WAIT_MS = 10000,
   LINGER_MS = 1000, /* config.close_linger_ms */
   PIPES_MAX = 64,
-  MAX_MESSAGE = 200000
+  MAX_MESSAGE = 200000,
+  PAGE_BYTES = 100000 /* of GET /page */
 };
 
 struct raw_server {

@@ -171,17 +171,35 @@ static void on_opened(void *owner, size_t shard, void *token,
   pipe->ops->release(pipe);
 }
 
+static void answer_bytes(struct wwr_http *http, size_t len) {
+  uint8_t *body = malloc(len);
+  struct wwr_view view = {body, body ? len : 0};
+  if (body) memset(body, 'x', len);
+  (void)wwr_http_respond(http, 200, "text/plain", view);
+  free(body);
+}
+
+/* As a file that a browser may have already. */
+static void answer_page(struct wwr_http *http) {
+  static const char etag[] = "\"tag\"";
+  const char *known = wwr_http_header(http, "If-None-Match");
+  if (known && strstr(known, etag)) {
+    (void)wwr_http_respond(http, 304, NULL, wwr_view_str(""));
+  } else {
+    answer_bytes(http, PAGE_BYTES);
+  }
+  (void)wwr_http_add_header(http, "ETag", etag);
+}
+
 static void on_http(void *owner, size_t shard, struct wwr_http *http) {
   (void)owner;
   (void)shard;
   const char *cookie = wwr_http_header(http, "cookie");
   const char *custom = wwr_http_header(http, "X-Own-HEADER");
   if (strcmp(wwr_http_path(http), "/big") == 0) {
-    uint8_t *body = malloc(BIG_BODY);
-    struct wwr_view view = {body, body ? BIG_BODY : 0};
-    if (body) memset(body, 'x', BIG_BODY);
-    (void)wwr_http_respond(http, 200, "text/plain", view);
-    free(body);
+    answer_bytes(http, BIG_BODY);
+  } else if (strcmp(wwr_http_path(http), "/page") == 0) {
+    answer_page(http);
   } else if (strcmp(wwr_http_path(http), "/query") == 0) {
     (void)wwr_http_respond(http, 200, NULL, wwr_view_str(wwr_http_query(http)));
   } else if (cookie || custom) {

@@ -185,6 +185,95 @@ static void test_head(void) {
   rawws_free(ws);
 }
 
+/* --- Pages ---------------------------------------------------------------- */
+
+static bool is_page(struct rawws *ws) {
+  const char *body = rawws_body(ws, WAIT_MS);
+  return body && strlen(body) == PAGE_BYTES &&
+         strspn(body, "x") == PAGE_BYTES &&
+         rawws_expect_end(ws, WAIT_MS) == 1006;
+}
+
+static bool is_header(struct rawws *ws, const char *name, const char *value) {
+  const char *found = rawws_header(ws, name);
+  return found && strcmp(found, value) == 0;
+}
+
+static void test_page(void) {
+  raw_start();
+  struct rawws *ws =
+      plain_request("GET /page HTTP/1.1\r\nHost: x\r\n\r\n", 200);
+  CU_ASSERT_TRUE(is_header(ws, "ETag", "\"tag\""));
+  CU_ASSERT_TRUE(is_header(ws, "Connection", "close"));
+  CU_ASSERT_TRUE(is_page(ws));
+  rawws_free(ws);
+  ws = plain_request("HEAD /page HTTP/1.1\r\nHost: x\r\n\r\n", 200);
+  CU_ASSERT_TRUE(is_header(ws, "Content-Length", "100000"));
+  CU_ASSERT_TRUE(is_header(ws, "ETag", "\"tag\""));
+  CU_ASSERT_EQUAL(rawws_recv(ws, &(struct rawws_message){0}, WAIT_MS),
+                  RAWWS_EOF); /* nothing behind the head */
+  rawws_free(ws);
+}
+
+static void test_page_that_is_known(void) {
+  static const char *const same[] = {
+      "If-None-Match: \"tag\"\r\n", "if-none-match: W/\"tag\"\r\n",
+      "If-None-Match: \"other\", \"tag\"\r\n",
+      "If-None-Match: \"other\"\r\nIf-None-Match: \"tag\"\r\n"};
+  char request[256];
+  raw_start();
+  for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+    snprintf(request, sizeof(request),
+             "GET /page HTTP/1.1\r\nHost: x\r\n%s\r\n", same[i]);
+    struct rawws *ws = plain_request(request, 304);
+    CU_ASSERT_TRUE(is_header(ws, "ETag", "\"tag\""));
+    CU_ASSERT_PTR_NULL(rawws_header(ws, "Content-Length"));
+    CU_ASSERT_PTR_NULL(rawws_header(ws, "Content-Type"));
+    CU_ASSERT_EQUAL(rawws_recv(ws, &(struct rawws_message){0}, WAIT_MS),
+                    RAWWS_EOF);
+    rawws_free(ws);
+  }
+  struct rawws *ws = plain_request(
+      "GET /page HTTP/1.1\r\nIf-None-Match: \"other\"\r\nHost: x\r\n\r\n", 200);
+  CU_ASSERT_TRUE(is_page(ws));
+  rawws_free(ws);
+}
+
+/* As a browser asks for the parts of a page; each connection is for one. */
+static void test_pages_at_once(void) {
+  enum { BROWSERS = 40 };
+  static const char request[] =
+      "GET /page HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n";
+  struct rawws *all[BROWSERS];
+  raw_start();
+  for (int i = 0; i < BROWSERS; i++) {
+    all[i] = raw_dial();
+    CU_ASSERT_TRUE(rawws_write(all[i], request, strlen(request)));
+  }
+  for (int i = BROWSERS - 1; i >= 0; i--) {
+    CU_ASSERT_EQUAL(rawws_read_answer(all[i]), 200);
+    CU_ASSERT_TRUE(is_page(all[i]));
+    rawws_free(all[i]);
+  }
+  CU_ASSERT_EQUAL(raw.log_lines, 0);
+}
+
+/* An answer that says "close" is the last one, and arrives although more was
+ * asked for. */
+static void test_asking_ahead(void) {
+  static const char twice[] =
+      "GET /page HTTP/1.1\r\nHost: x\r\n\r\n"
+      "GET /page HTTP/1.1\r\nHost: x\r\n\r\n";
+  raw_start();
+  for (int i = 0; i < 20; i++) {
+    struct rawws *ws = plain_request(twice, 200);
+    const char *body = rawws_body(ws, WAIT_MS);
+    CU_ASSERT_TRUE(body && strlen(body) == PAGE_BYTES);
+    CU_ASSERT_TRUE(rawws_expect_end(ws, WAIT_MS) == 1006);
+    rawws_free(ws);
+  }
+}
+
 static BIO *connect_bio(SSL_CTX *ctx) {
   char where[32];
   snprintf(where, sizeof(where), "127.0.0.1:%u", raw.port);
@@ -195,9 +284,10 @@ static BIO *connect_bio(SSL_CTX *ctx) {
   return bio;
 }
 
+static const char big_request[] = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+
 /* Reads slowly at first, so that the answer has to wait for us. */
-static void check_big_body(bool tls) {
-  static const char request[] = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+static void check_big_body(bool tls, const char *request) {
   SSL_CTX *ctx = tls ? SSL_CTX_new(TLS_client_method()) : NULL;
   BIO *bio = connect_bio(ctx);
   char bytes[4096];
@@ -215,12 +305,20 @@ static void check_big_body(bool tls) {
 
 static void test_big_body(void) {
   raw_start();
-  check_big_body(false);
+  check_big_body(false, big_request);
+}
+
+static void test_big_body_instead_of_h2c(void) {
+  raw_start();
+  check_big_body(false,
+                 "GET /big HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, "
+                 "HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+                 "AA\r\n\r\n");
 }
 
 static void test_big_body_with_tls(void) {
   raw_start_with(WWR_WRITE_DIRECT, true);
-  check_big_body(true);
+  check_big_body(true, big_request);
 }
 
 /* Whatever is answered, it ends. */
@@ -295,7 +393,12 @@ CU_TestInfo raw_http[] = {
     {"plain requests", test_plain_requests},
     {"posted body", test_posted_body},
     {"HEAD", test_head},
+    {"page", test_page},
+    {"page that is known", test_page_that_is_known},
+    {"pages at once", test_pages_at_once},
+    {"asking ahead", test_asking_ahead},
     {"big body", test_big_body},
+    {"big body instead of h2c", test_big_body_instead_of_h2c},
     {"big body, TLS", test_big_body_with_tls},
     {"nonsense", test_nonsense},
     {"refusing", test_refusing},

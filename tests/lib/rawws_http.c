@@ -11,6 +11,7 @@
 
 #define ANSWER_TIMEOUT_MS 5000
 #define MAX_HEAD_BYTES    65536
+#define MAX_BODY_BYTES    1048576
 
 /* The value of a header in lines ended by "\r\n", or NULL. */
 static const char *find_header(const char *lines, const char *name) {
@@ -136,7 +137,7 @@ const char *rawws_body(struct rawws *ws, int timeout_ms) {
   size_t len = 0;
   if (announced) {
     len = (size_t)strtoul(announced, NULL, 10);
-    if (len > MAX_HEAD_BYTES) return NULL;
+    if (len > MAX_BODY_BYTES) return NULL;
     result = rawws_fill(ws, len, deadline);
     if (result != RAWWS_OK) return NULL;
   } else {

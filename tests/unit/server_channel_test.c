@@ -101,6 +101,60 @@ static void history_and_what_follows(void) {
   CU_ASSERT_EQUAL(ask_history("unknown", 9).count, 0);
 }
 
+static struct {
+  struct wwr_conn *conn;
+  struct wwr_request *request;
+  int answered;
+} joiner;
+
+static void reply_when_subscribed(struct wwr_conn *conn, wwr_err err,
+                                  const struct wwr_channel_message *history,
+                                  size_t count, void *user_data) {
+  (void)conn, (void)history, (void)count, (void)user_data;
+  if (err != WWR_OK) note(&fix.broken);
+  reply_text(joiner.request, "joined");
+  note(&joiner.answered);
+}
+
+/* The subscription and the messages come back while this thread is busy, so
+ * that they are in one batch of its mail. */
+static void subscribe_amid_messages(void *arg) {
+  (void)arg;
+  struct wwr_payload text = wwr_payload_text("x");
+  struct wwr_view room = wwr_view_str("room");
+  if (wwr_conn_subscribe(joiner.conn, room, 0, reply_when_subscribed, NULL)) {
+    note(&fix.broken);
+  }
+  for (int i = 0; i < 3; i++) {
+    if (wwr_server_publish(fix.server, room, wwr_view_str("m"), &text, NULL,
+                           NULL, NULL)) {
+      note(&fix.broken);
+    }
+  }
+  struct timespec until = wait_deadline();
+  int status = 0;
+  pthread_mutex_lock(&fix.lock);
+  while (is_threaded() && fix.bus->done[TEST_PUBLISH] < 3 && status == 0) {
+    status = wait_changed(&until);
+  }
+  if (status) fix.broken++;
+  pthread_mutex_unlock(&fix.lock);
+}
+
+/* A request that is answered with the history comes before what follows it. */
+static void a_reply_and_what_follows(void) {
+  channel_start();
+  memset(&joiner, 0, sizeof joiner);
+  struct peer *peer = peer_connect_conn(&joiner.conn);
+  peer_request(peer, 7, "hold", NULL);
+  joiner.request = next_held();
+  run_on(joiner.conn->shard->loop, subscribe_amid_messages, NULL);
+  WAIT(joiner.answered == 1);
+  peer_expect_text(peer, 7, "joined");
+  for (int i = 0; i < 3; i++) expect_message(peer, "x");
+  peer_expect_nothing(peer);
+}
+
 static void subscribing_again_changes_nothing(void) {
   struct wwr_conn *conn;
   channel_start();
@@ -620,6 +674,7 @@ static CU_TestInfo tests[] = {
     {"the sender is left out", the_sender_is_left_out},
     {"signals keep their encoding", signals_keep_their_encoding},
     {"history, and what follows", history_and_what_follows},
+    {"a reply and what follows", a_reply_and_what_follows},
     {"subscribing again changes nothing", subscribing_again_changes_nothing},
     {"nothing after unsubscribe", nothing_after_unsubscribe},
     {"who leaves is unsubscribed", who_leaves_is_unsubscribed},

@@ -301,6 +301,35 @@ static void options_hook_answers(void) {
   CU_ASSERT_EQUAL(http_status("OPTIONS"), 204);
 }
 
+static void answer_pages(struct wwr_http *http, void *user_data) {
+  const char *path = wwr_http_path(http);
+  CU_ASSERT_PTR_EQUAL(user_data, fix.opts.user_data);
+  CU_ASSERT_STRING_NOT_EQUAL(wwr_http_method(http), "OPTIONS");
+  if (strcmp(path, "/page") == 0) {
+    (void)wwr_http_respond(http, 200, "text/html", wwr_view_str("page"));
+  }
+}
+
+static void check_page(const char *method, const char *path, int status,
+                       const char *body) {
+  struct wwr_http http = {.method = method, .path = path, .find_header = agent};
+  wwri_accept_events.http(fix.server, 0, &http);
+  CU_ASSERT_EQUAL(http.status, status);
+  CU_ASSERT_EQUAL_FATAL(http.body_len, strlen(body));
+  CU_ASSERT_EQUAL(memcmp(http.body, body, http.body_len), 0);
+  CU_ASSERT_EQUAL(http.header_count, status == 426); /* Upgrade */
+  wwri_http_deinit(&http);
+}
+
+static void http_hook_answers(void) {
+  fix.opts.hooks.on_http = answer_pages;
+  fixture_start();
+  check_page("GET", "/page", 200, "page");
+  check_page("POST", "/page", 200, "page");
+  check_page("GET", "/", 426, "this is a WebSocket server\n");
+  CU_ASSERT_EQUAL(http_status("OPTIONS"), 200);
+}
+
 /* --- Read time-out -------------------------------------------------------- */
 
 static void silence_closes(void) {
@@ -576,6 +605,7 @@ static CU_TestInfo tests[] = {
     {"User-Agent is info 0", user_agent_is_info_0},
     {"plain HTTP is answered", plain_http_is_answered},
     {"the OPTIONS hook answers", options_hook_answers},
+    {"the HTTP hook answers", http_hook_answers},
     {"silence closes", silence_closes},
     {"heartbeats keep it open", heartbeats_keep_it_open},
     {"waiting for the limit is no silence",

@@ -2,14 +2,15 @@
 # programs.
 if(TARGET echo-server)
   function(wire_test name)
-    wwr_test(wire_${name} SOURCES wire/${name}_test.c wire/wire.c wire/room.c TIMEOUT 120
+    wwr_test(wire_${name} SOURCES wire/${name}_test.c wire/wire.c wire/room.c
+                     wire/room_join.c TIMEOUT 120
              LABELS wire)
     target_compile_definitions(wire_${name} PRIVATE
       PROGRAMS="$<TARGET_FILE_DIR:echo-server>" SOURCES="${PROJECT_SOURCE_DIR}")
     add_dependencies(wire_${name} echo-server echo-client pubsub-server
                      pubsub-client chatroom-server chatroom-client)
   endfunction()
-  foreach(name IN ITEMS echo violation chatroom session pubsub cli process tls
+  foreach(name IN ITEMS echo violation chatroom join page session pubsub cli process tls
                         client)
     wire_test(${name})
   endforeach()
@@ -19,8 +20,8 @@ if(TARGET echo-server)
     add_dependencies(wire_bench webwire-bench)
   endif()
   # Real clusters; skipped without redis-server or haproxy.
-  foreach(name IN ITEMS cluster_fixture cluster_chat cluster_session
-                        cluster_setup demo)
+  foreach(name IN ITEMS cluster_fixture cluster_chat cluster_join
+                        cluster_session cluster_setup demo)
     wire_test(${name})
     set_tests_properties(wire_${name} PROPERTIES SKIP_RETURN_CODE 77
                                                  TIMEOUT 240)
