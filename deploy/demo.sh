@@ -12,7 +12,8 @@ usage: deploy/demo.sh [OPTION...]
 
 Installs what is missing (Debian 12 and 13), builds, and starts the chat room on
 this machine only: a Redis of its own, several nodes, and HAProxy in front of
-them. Says how to join and what can be tried; Ctrl-C stops all of it.
+them. Says where to open it in a browser, how to join otherwise, and what can be
+tried; Ctrl-C stops all of it.
 
   --nodes N        so many nodes, 1 to 8 (default 3)
   --port N         listen on this port (default: a free one)
@@ -385,9 +386,9 @@ fi
 
 cat <<END
 
-The chat room listens on $url
+The chat room:  http://${url#ws://}/
 
-Join it from other terminals:
+Open it in a browser, twice. It can also be joined from other terminals:
 
   $bin/chatroom-client $url --name Gandalf --pass gandalf1234
   $bin/chatroom-client $url --name Frodo --pass frodo1234
@@ -395,7 +396,8 @@ Join it from other terminals:
 Everyone may write; who logs in has a name. Accounts: Gandalf, Sauron,
 Galadriel, Legolas, Aragorn, Melkor, Thranduil, Frodo, Samweis, Gollum, Gimli,
 Peregrin, Meriadoc, Boromir, Saruman, Elrond. The password is the lower-case
-name followed by 1234. The client's own commands begin with a colon; :x leaves.
+name followed by 1234. chatroom-client's own commands begin with a colon; :x
+leaves.
 
 END
 

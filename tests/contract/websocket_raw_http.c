@@ -185,6 +185,57 @@ static void test_head(void) {
   rawws_free(ws);
 }
 
+/* What is decoded does not get out of the line it came in. */
+static void test_odd_paths(void) {
+  static const struct {
+    const char *path;
+    int status; /* 0: an answer, or a close without one */
+  } table[] = {{"/%61?x=%0d%0aX-Own-Header:%20evil", 0},
+               {"/a%0d%0aX-Own-Header:%20evil", 400},
+               {"/a%0dX-Own-Header:%20evil", 400},
+               {"/%00", 0},
+               {"/a%00b", 0},
+               {"/a%0aX-Own-Header:%20evil", 400},
+               {"/a%0bb", 200},
+               {"/%7f", 200},
+               {"/%C3%B6", 200},
+               {"/../..", 0},
+               {"/%", 0},
+               {"/%5", 0},
+               {"/%gg", 0}};
+  char request[256];
+  raw_start();
+  for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+    snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n",
+             table[i].path);
+    struct rawws *ws = raw_dial();
+    CU_ASSERT_TRUE(rawws_write(ws, request, strlen(request)));
+    int status = rawws_read_answer(ws);
+    const char *body = status > 0 ? rawws_body(ws, WAIT_MS) : NULL;
+    if (table[i].status) CU_ASSERT_EQUAL(status, table[i].status);
+    CU_ASSERT_FALSE(body && strstr(body, "evil"));
+    rawws_free(ws);
+    ws = raw_dial();
+    snprintf(request, sizeof(request), "%s", table[i].path);
+    struct rawws_request upgrade = {.path = table[i].path};
+    status = rawws_upgrade(ws, &upgrade);
+    if (table[i].status) {
+      CU_ASSERT_EQUAL(status, table[i].status == 200 ? 101 : 400);
+    }
+    rawws_free(ws);
+  }
+  CU_ASSERT_EQUAL(raw_status("/", NULL), 101);
+}
+
+static void test_folded_paths(void) {
+  static const char *const paths[] = {"/no",   "//no",     "/%6eo",
+                                      "/./no", "/a/../no", "/no?x=/../y"};
+  raw_start();
+  for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+    CU_ASSERT_EQUAL(raw_status(paths[i], NULL), 403);
+  }
+}
+
 /* --- Pages ---------------------------------------------------------------- */
 
 static bool is_page(struct rawws *ws) {
@@ -393,6 +444,8 @@ CU_TestInfo raw_http[] = {
     {"plain requests", test_plain_requests},
     {"posted body", test_posted_body},
     {"HEAD", test_head},
+    {"odd paths", test_odd_paths},
+    {"folded paths", test_folded_paths},
     {"page", test_page},
     {"page that is known", test_page_that_is_known},
     {"pages at once", test_pages_at_once},

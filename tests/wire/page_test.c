@@ -229,7 +229,6 @@ static void roundabout_paths(void) {
       "/%c0%ae%c0%ae/etc/passwd",
       "/index.html%00",
       "/index.html%00.svg",
-      "/%00",
       "/%",
       "/%zz",
       "/index.html%0d%0aX-Evil:%201",
@@ -237,9 +236,10 @@ static void roundabout_paths(void) {
   struct rawws *ws;
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     int status = ask(&ws, "GET", paths[i], "");
-    if (status != 404) fprintf(stderr, "%d %s\n", status, paths[i]);
-    CU_ASSERT_TRUE(status == 404 || status == 400 || status == -1);
-    if (status > 0) {
+    bool refused = status == 400 || status == 403 || status == 404;
+    if (!refused && status != -1) fprintf(stderr, "%d %s\n", status, paths[i]);
+    CU_ASSERT_TRUE(refused || status == -1);
+    if (refused) {
       CU_ASSERT_PTR_NULL(rawws_header(ws, "X-Evil"));
       const char *body = rawws_body(ws, WIRE_MS);
       CU_ASSERT_TRUE(body && !strstr(body, "root:"));

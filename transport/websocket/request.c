@@ -131,6 +131,13 @@ static const char *method_name(int method) {
   }
 }
 
+/* lws takes a CR or LF that was percent-encoded for the end of the request
+ * line, and reads on after it as headers; then there is no HTTP version. */
+static bool is_malformed(struct lws *wsi, const char *path, int len) {
+  return memchr(path, '\0', (size_t)len) ||
+         lws_hdr_total_length(wsi, WSI_TOKEN_HTTP) <= 0;
+}
+
 bool wwri_ws_request_init(struct wwri_ws_request *request, struct lws *wsi,
                           const char *remote) {
   char *path = NULL;
@@ -140,6 +147,7 @@ bool wwri_ws_request_init(struct wwri_ws_request *request, struct lws *wsi,
   request->http.method =
       method_name(lws_http_get_uri_and_method(wsi, &path, &path_len));
   if (!request->http.method || !path) return false;
+  request->malformed = path_len < 0 || is_malformed(wsi, path, path_len);
   request->query = copy_token(wsi, WSI_TOKEN_HTTP_URI_ARGS);
   request->http.path = path;
   request->http.query = request->query;

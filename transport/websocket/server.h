@@ -132,7 +132,7 @@ struct wwri_ws_request {
   struct lws *wsi;
   struct wwri_ws_header *headers; /* copies that were asked for */
   char *query;
-  bool no_memory;
+  bool malformed; /* not to be shown to anybody: 400 */
 };
 
 /* websocket.c */

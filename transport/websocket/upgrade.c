@@ -117,7 +117,9 @@ int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
   if (conn->answer.bytes) return wwri_ws_answer_at_once(conn, wsi) ? 1 : -1;
   if (!wwri_ws_request_init(&request, wsi, conn->pipe.remote)) return -1;
   int result = 0;
-  if (strcasecmp(protocol, "websocket") != 0) {
+  if (request.malformed) {
+    result = refuse(conn, wsi, &request.http, 400);
+  } else if (strcasecmp(protocol, "websocket") != 0) {
     /* h2c: an upgrade may be ignored. */
     struct wwri_ws_server *server = conn->shard->server;
     server->config.events->http(server->config.owner, conn->shard->index,
@@ -144,6 +146,8 @@ int wwri_ws_plain_request(struct wwri_ws_server_conn *conn, struct lws *wsi) {
   if (conn->shed || atomic_load(&server->refusing)) {
     server->refused++;
     wwri_ws_answer_status(&request.http, 503);
+  } else if (request.malformed) {
+    wwri_ws_answer_status(&request.http, 400);
   } else {
     server->config.events->http(server->config.owner, conn->shard->index,
                                 &request.http);
