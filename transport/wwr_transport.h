@@ -28,11 +28,11 @@ struct wwr_http;
 
 /** Borrowed, NUL-terminated, valid during the hook; NULL when absent.
  * `path` without the query. `remote` is the peer's address, "127.0.0.1:5000".
- * Percent-encoded characters are decoded in it, and "//", "/./" and "/x/../" are
- * folded. Header names are matched without regard to case; only the names Host,
- * Origin, User-Agent, Cookie, Authorization, X-Forwarded-For, If-None-Match and
- * those of the WebSocket handshake are certain to be known. A header that comes
- * more than once is joined by commas (Cookie: semicolons). */
+ * Percent-encoded characters are decoded in it, and "//", "/./" and "/x/../"
+ * are folded. Header names are matched without regard to case; only the names
+ * Host, Origin, User-Agent, Cookie, Authorization, X-Forwarded-For,
+ * If-None-Match and those of the WebSocket handshake are certain to be known. A
+ * header that comes more than once is joined by commas (Cookie: semicolons). */
 WWR_API const char *wwr_http_method(const struct wwr_http *http);
 WWR_API const char *wwr_http_path(const struct wwr_http *http);
 WWR_API const char *wwr_http_query(const struct wwr_http *http);

@@ -147,8 +147,8 @@ static void start(const char *const options[]) {
   demo = proc_start(argv);
   CU_ASSERT_PTR_NOT_NULL_FATAL(demo);
   CU_ASSERT_TRUE_FATAL(proc_wait_line(demo, PROC_STDOUT,
-                                      "The chat room:  http://", DEMO_MS,
-                                      line, sizeof line));
+                                      "The chat room:  http://", DEMO_MS, line,
+                                      sizeof line));
   port = (uint16_t)strtoul(strrchr(line, ':') + 1, NULL, 10);
   member_count = 0;
 }

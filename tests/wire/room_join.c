@@ -165,6 +165,7 @@ static void *speak(void *arg) {
   }
   return NULL;
 fail:
+  fprintf(stderr, "room: the speaker failed after %d\n", answered);
   atomic_store(&speaker->failed, true);
   return NULL;
 }
@@ -180,7 +181,8 @@ static int number_of(const struct speaker *speaker,
   return strcmp(cid, entry->cid) == 0 ? number : -1;
 }
 
-/* What one client has, from its history to the last thing said. */
+/* What one client has, from its history to the last thing said. A full history
+ * begins anywhere; it may be some short, of messages that come as signals. */
 static bool has_one_piece(struct rawws *ws, const struct speaker *speaker,
                           int *from_history) {
   struct room_entry entries[ROOM_MAX_ENTRIES], heard;
@@ -190,9 +192,13 @@ static bool has_one_piece(struct rawws *ws, const struct speaker *speaker,
   *from_history = 0;
   for (int i = 0; i < count; i++) {
     int number = number_of(speaker, &entries[i]);
-    bool first = last == 0 && count == ROOM_MAX_ENTRIES;
+    bool first = last == 0 && count > ROOM_MAX_ENTRIES - JOINERS;
     if (number == 0 && last == 0) continue;
-    if (number < 1 || (number != last + 1 && !first)) return false;
+    if (number < 1 || (number != last + 1 && !first)) {
+      fprintf(stderr, "room: history has %s (%s) after %d, as %d of %d\n",
+              entries[i].msg, entries[i].cid, last, i, count);
+      return false;
+    }
     last = number;
     (*from_history)++;
   }
@@ -205,9 +211,11 @@ static bool has_one_piece(struct rawws *ws, const struct speaker *speaker,
     last++;
   }
   struct rawws_message got; /* and nothing behind it */
-  return wire_request(ws, "who", NULL) &&
-         rawws_recv_message(ws, &got, WIRE_MS) == RAWWS_OK &&
-         got.payload[0] == REPLY_UTF8;
+  bool good = wire_request(ws, "who", NULL) &&
+              rawws_recv_message(ws, &got, WIRE_MS) == RAWWS_OK &&
+              got.payload[0] == REPLY_UTF8;
+  if (!good) fprintf(stderr, "room: more than all of it\n");
+  return good;
 }
 
 /* Each joins when so much was said, and the talk goes on. */
