@@ -1,5 +1,6 @@
 /* webwire-bench: every mode against the real servers, and that its reckoning
  * finds what a lying server does. */
+#include "cluster.h"
 #include "liar.h"
 #include "wire.h"
 
@@ -157,6 +158,26 @@ static void pubsub(void) {
   CU_ASSERT_EQUAL(field(&result, "publishers"), 2);
   CU_ASSERT_EQUAL(field(&result, "done"), 300 * 12);
   forget(&result);
+}
+
+/* Two nodes over Redis, a sender on each: one order for all. */
+static void pubsub_across_nodes(void) {
+  static const struct cluster_opts opts = {
+      .program = PROGRAMS "/chatroom-server", .nodes = 2, .no_haproxy = true};
+  char url[64];
+  if (!cluster_available()) return;
+  struct cluster *cluster = cluster_open(&opts);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(cluster);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u", cluster_port(cluster, 1));
+  struct result result =
+      good_run(cluster_port(cluster, 0),
+               (const char *[]){"--output", "json", "--url", url, "--mode",
+                                "pubsub", "--connections", "10", "--window",
+                                "4", "--count", "200", NULL});
+  CU_ASSERT_EQUAL(field(&result, "servers"), 2);
+  CU_ASSERT_EQUAL(field(&result, "done"), 200 * 12);
+  forget(&result);
+  CU_ASSERT_EQUAL(cluster_close(cluster), 0);
 }
 
 static void connects(void) {
@@ -553,6 +574,7 @@ int main(int argc, char **argv) {
                          {"broadcast", broadcast},
                          {"broadcast at a rate", broadcast_at_a_rate},
                          {"pubsub", pubsub},
+                         {"pubsub across nodes", pubsub_across_nodes},
                          {"connect", connects},
                          {"connect at a rate", connects_at_a_rate},
                          {"restore sessions", restores_sessions},
