@@ -11,7 +11,10 @@ trap 'rm -f "$found"' EXIT
 files=$(find . -path './build*' -prune -o -path './.git' -prune -o \
   -path './client/js' -prune -o \( -name '*.c' -o -name '*.h' \) -print | sort)
 
-for file in $files; do
+scripts=$(find client/js examples tests/js -name node_modules -prune -o \
+  \( -name '*.js' -o -name '*.mjs' -o -name '*.css' \) -print | sort)
+
+for file in $files $scripts; do
   lines=$(wc -l <"$file")
   if [ "$lines" -gt $max_file ]; then
     echo "$file: $lines lines, at most $max_file"

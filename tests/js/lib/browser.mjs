@@ -2,7 +2,7 @@
  * it looked, is kept when a test fails. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { Client } from "../../../client/js/webwire.js";
@@ -31,16 +31,21 @@ async function missing() {
   return code === 0 ? clusterMissing() : "no chromium";
 }
 
-/** What a test gets: a cluster and a browser, of its own both. */
+/** What a test gets: a cluster of its own, and browsers of nobody else. */
 class Stage {
   people = [];
-  #browser;
+  #contexts = [];
   #clients = new Map();
 
-  constructor(t, cluster, browser) {
+  constructor(t, cluster) {
     this.t = t;
     this.cluster = cluster;
-    this.#browser = browser;
+    t.after(() => this.leave());
+  }
+
+  /** Everybody closes their browser. */
+  async leave() {
+    await Promise.all(this.#contexts.splice(0).map((context) => context.close()));
   }
 
   /** A client without a page, at node `i`; always the same one. */
@@ -62,7 +67,8 @@ class Stage {
   /** A browser of somebody's own (cookies, storage), with options as
    * browser.newContext() has them. */
   async context(options = {}) {
-    const context = await this.#browser.newContext({ viewport: { width: 1100, height: 760 }, ...options });
+    const context = await browser.newContext({ viewport: { width: 1100, height: 760 }, ...options });
+    this.#contexts.push(context);
     context.setDefaultTimeout(PATIENCE);
     return context;
   }
@@ -103,18 +109,21 @@ class Stage {
 
 skipFile(await missing());
 
-/** A test with two nodes behind HAProxy, and a browser: `body` gets the Stage.
- * It fails as well when a page met an error or a violation of its
+const browser = await load("playwright-core").chromium.launch({
+  executablePath: CHROMIUM,
+  args: FLAGS,
+});
+after(() => browser.close());
+
+/** A test with a browser and a cluster, as `options` are for startCluster(); or
+ * with what `options.start(t)` gives, which has `http`, tail() and stop(). `body`
+ * gets the Stage. It fails as well when a page met an error or a violation of its
  * Content-Security-Policy, or when a node does not end well. */
 export function e2e(name, options, body = options) {
   test(name, { timeout: TEST_LIMIT }, async (t) => {
-    const cluster = await startCluster(t, options === body ? {} : options);
-    const browser = await load("playwright-core").chromium.launch({
-      executablePath: CHROMIUM,
-      args: FLAGS,
-    });
-    t.after(() => browser.close());
-    const stage = new Stage(t, cluster, browser);
+    const { start = startCluster, ...rest } = options === body ? {} : options;
+    const cluster = await start(t, rest);
+    const stage = new Stage(t, cluster);
     try {
       await body(stage);
       for (const person of stage.people) person.assertNoComplaints();
@@ -122,7 +131,7 @@ export function e2e(name, options, body = options) {
       console.log(await stage.keepEvidence());
       throw error;
     }
-    await browser.close();
+    await stage.leave();
     await cluster.stop();
   });
 }

@@ -87,6 +87,7 @@ export class Person {
   }
   /** Until the page has `name` as who is signed in; null: nobody. */
   async known(name) {
+    await this.page.bringToFront(); // a tab that nobody looks at is drawn later
     await until(async () => (await this.data("user")) === name, {
       what: `${this.name} is ${name ?? "nobody"} to the page`,
     });
@@ -115,6 +116,7 @@ export class Person {
   }
 
   async signIn(name, pass) {
+    await this.page.bringToFront();
     await this.button("Sign in").first().click();
     await this.dialog.getByLabel("Name").fill(name);
     await this.dialog.getByLabel("Password").fill(pass);
@@ -124,12 +126,17 @@ export class Person {
   }
 
   async signOut() {
+    await this.page.bringToFront();
     await this.button("Sign out").click();
     await this.known(null);
   }
 
   /* --- Evidence --------------------------------------------------------------- */
 
+  /** What went wrong in the page so far, once. */
+  takeComplaints() {
+    return this.#complaints.splice(0);
+  }
   assertNoComplaints() {
     assert.deepEqual(this.#complaints, [], `${this.name}'s page complained`);
   }
