@@ -114,9 +114,14 @@ int main(int argc, char **argv) {
   const struct wwr_node_program program = {
       .name = "chatroom-server",
       .summary =
-          "A chat room: what a client says reaches every client. Open "
-          "http://HOST:PORT/ in a\nbrowser, or use chatroom-client.",
+          "A chat room: what a client says reaches every client. Open\n"
+          "http://HOST:PORT/ in a browser, or use chatroom-client. Pages from\n"
+          "anywhere may connect; --origin limits that.",
       .listen = "127.0.0.1:9090",
+      /* Existing clients run in pages served elsewhere. Such a page gains
+       * nothing by a visitor's browser: there are no cookies, and a session's
+       * key is with the page that got it. */
+      .origin = "*",
       .options = own,
       .option_count = 1};
   struct wwr_server_opts opts;
