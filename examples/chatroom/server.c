@@ -139,6 +139,10 @@ int main(int argc, char **argv) {
 
   int status = wwr_node_new(&node, &program, &opts, argc, argv);
   room.message_buffer = opts.message_buffer_bytes;
+  /* Browsers let no timers run in a page that nobody looks at, so it sends no
+   * heartbeats; but pings they answer by themselves. */
+  if (opts.ping_interval_ms > opts.read_timeout_ms / 2)
+    opts.ping_interval_ms = opts.read_timeout_ms / 2;
   if (status == WWR_GO_ON) status = run(node, &room, file);
   wwr_node_free(node);
   room_asks_deinit(&room);
