@@ -72,3 +72,7 @@ foreach(program IN ITEMS webwired echo-server echo-client pubsub-server
     install(TARGETS ${program} RUNTIME)
   endif()
 endforeach()
+
+# The JavaScript client, as npm would ship it.
+install(DIRECTORY client/js/ DESTINATION ${CMAKE_INSTALL_DATADIR}/webwire/js)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/webwire/js)

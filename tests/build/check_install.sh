@@ -14,6 +14,11 @@ cmake --install "$build" --prefix "$work/first" >"$work/log"
 mv "$work/first" "$work/moved"
 prefix=$work/moved
 
+echo "--- JavaScript"
+for file in "$here"/../../client/js/*; do
+  cmp "$file" "$prefix/share/webwire/js/$(basename "$file")"
+done
+
 echo "--- find_package"
 cmake -S "$here/consumer" -B "$work/build" -DCMAKE_PREFIX_PATH="$prefix" \
   -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" \
