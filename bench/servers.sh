@@ -80,12 +80,13 @@ start_redis() {
 # load OPTION...: webwire-bench on what was started, bounded; CSV to $work/csv.
 # Its exit status; 124 when it was ended because it took too long.
 load() {
-  local options=() item
+  local options=() item limit=${seconds:-0}
+  limit=$((${limit%.*} + 300))
   for item in "${urls[@]}"; do options+=(--url "$item"); done
   for item in "${servers[@]}"; do options+=(--pid "$item"); done
   : >"$work/csv"
-  (pinned "$bench_cpu" timeout --kill-after=5 300 "$bin/webwire-bench" \
-    "${options[@]}" --output csv "$@") >"$work/csv"
+  (pinned "$bench_cpu" timeout --foreground --kill-after=5 $limit \
+    "$bin/webwire-bench" "${options[@]}" --output csv "$@") >"$work/csv"
 }
 
 # field NAME: of $work/csv; empty when it is not there.
