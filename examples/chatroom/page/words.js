@@ -19,34 +19,34 @@ export function composerHint({ status, left, full }) {
   return left < 500 ? `${count(left, "byte")} left` : "";
 }
 
-const failures = {
-  [Reason.REFUSED]: "The room did not accept this message.",
-  [Reason.TOO_LONG]: "This message is too long.",
-  [Reason.UNREACHABLE]: "The room could not be reached.",
-  [Reason.IDENTITY]: "You wrote this under another name.",
-};
+const failures = new Map([
+  [Reason.REFUSED, "The room did not accept this message."],
+  [Reason.TOO_LONG, "This message is too long."],
+  [Reason.UNREACHABLE, "The room could not be reached."],
+  [Reason.IDENTITY, "You wrote this under another name."],
+]);
 
 /** Below an own message. */
 export function stateText({ state, reason }, status) {
-  if (state === "failed") return `Not sent. ${failures[reason] ?? ""}`.trim();
+  if (state === "failed") return `Not sent. ${failures.get(reason) ?? ""}`.trim();
   if (state !== "pending") return "";
   return status === "online" ? "Sending…" : "Waiting for the connection";
 }
 
-const signInProblems = {
-  INEXISTENT_USER: {
+const signInProblems = new Map([
+  ["INEXISTENT_USER", {
     field: "name",
     text: "We don't know that name. Names are written with a capital letter.",
-  },
-  WRONG_PASSWORD: {
+  }],
+  ["WRONG_PASSWORD", {
     field: "pass",
     text: "That password doesn't belong to this name. Have another try.",
-  },
-};
+  }],
+]);
 
 /** Why signing in did not work: {field: "name", "pass" or null, text}. */
 export function signInProblem(error) {
-  const known = error.kind === "request" ? signInProblems[error.code] : undefined;
+  const known = error.kind === "request" ? signInProblems.get(error.code) : undefined;
   if (known) return known;
   return {
     field: null,
