@@ -25,12 +25,17 @@ void payload_number(uint8_t *to, uint64_t number) {
 }
 
 bool payload_read(const uint8_t *from, uint64_t *number) {
-  *number = 0;
+  static const uint8_t one_more[256] = {
+      ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+      ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+      ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16};
+  uint64_t sum = 0;
+  unsigned seen = 0;
   for (int i = 0; i < NUMBER_DIGITS; i++) {
-    uint8_t digit = from[i];
-    uint8_t value = digit <= '9' ? digit - '0' : (uint8_t)(digit - 'a' + 10);
-    if (value > 15) return false;
-    *number = *number << 4 | value;
+    unsigned value = one_more[from[i]] - 1U;
+    seen |= value; /* over 15 for what is no digit */
+    sum = sum << 4 | (value & 15);
   }
-  return true;
+  *number = sum;
+  return seen <= 15;
 }

@@ -58,15 +58,30 @@ static size_t say(uint8_t *to, uint64_t id, const uint8_t *payload,
   return request(to, REQUEST_UTF8, id, "msg", payload, len);
 }
 
-/* The chat room's {"user":NAME,"msg":TEXT}. */
+static const char msg_key[] = "\"msg\":\"";
+enum { MSG_KEY_LEN = sizeof msg_key - 1 };
+
+/* Where the chat room's {"user":NAME,"msg":TEXT} has its second member: right
+ * behind the name, and to look there first is most of what is saved here. */
+static const uint8_t *find_msg(const uint8_t *json, size_t len) {
+  static const char user[] = "{\"user\":\"";
+  enum { USER_LEN = sizeof user - 1 };
+  if (len > USER_LEN && memcmp(json, user, USER_LEN) == 0) {
+    const uint8_t *end = memchr(json + USER_LEN, '"', len - USER_LEN);
+    if (end && json + len - end > 2 + MSG_KEY_LEN && end[1] == ',' &&
+        memcmp(end + 2, msg_key, MSG_KEY_LEN) == 0)
+      return end + 2;
+  }
+  return memmem(json, len, msg_key, MSG_KEY_LEN);
+}
+
 static void hear_signal(const uint8_t *message, size_t len, struct heard *out) {
-  static const char before[] = "\"msg\":\"";
   const uint8_t *end = message + len;
   if (len < 3 || message[1] != 0) return;
-  const uint8_t *at = memmem(message + 2, len - 2, before, sizeof before - 1);
-  if (!at || (size_t)(end - at) < sizeof before + 1) return;
+  const uint8_t *at = find_msg(message + 2, len - 2);
+  if (!at || end - at < MSG_KEY_LEN + 2) return;
   out->kind = HEARD_SIGNAL;
-  out->payload = at + sizeof before - 1;
+  out->payload = at + MSG_KEY_LEN;
   out->len = (size_t)(end - out->payload) - 2;
 }
 

@@ -152,14 +152,24 @@ static void sweep(struct net *net) {
   }
 }
 
+/* To the nanosecond where the kernel can. */
+static int wait_for_events(struct net *net, struct epoll_event *events,
+                           uint64_t timeout_ns) {
+  const struct timespec timeout = {(time_t)(timeout_ns / 1000000000),
+                                   (long)(timeout_ns % 1000000000)};
+  int n = epoll_pwait2(net->epoll, events, EVENTS_AT_ONCE, &timeout, NULL);
+  if (n >= 0 || errno != ENOSYS) return n;
+  uint64_t ms = (timeout_ns + 999999) / 1000000;
+  return epoll_wait(net->epoll, events, EVENTS_AT_ONCE,
+                    ms < 1000 ? (int)ms : 1000);
+}
+
 void net_poll(struct net *net, uint64_t timeout_ns) {
   struct epoll_event events[EVENTS_AT_ONCE];
   net->now_ns = net_clock_ns();
   sweep(net);
   flush_all(net);
-  const struct timespec timeout = {(time_t)(timeout_ns / 1000000000),
-                                   (long)(timeout_ns % 1000000000)};
-  int n = epoll_pwait2(net->epoll, events, EVENTS_AT_ONCE, &timeout, NULL);
+  int n = wait_for_events(net, events, timeout_ns);
   for (int i = 0; i < n; i++) {
     net->now_ns = net_clock_ns();
     link_event(events[i].data.ptr, events[i].events);
