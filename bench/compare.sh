@@ -20,7 +20,7 @@ usage: bench/compare.sh [OPTION...]
   --bin DIR         our programs (default: build/bin of this tree)
   --server-cpu N    default 0
   --bench-cpu N     default 1
-  --details FILE    append every measurement to FILE as CSV
+  --details FILE    append every measurement to FILE, a line of JSON each
   --quick           small numbers, one round: does it work at all?
   --yes             install what is missing: Debian's nginx,
                     libnginx-mod-nchan, redis-server, nodejs, npm; and from npm,
@@ -166,6 +166,11 @@ free_port() {
   done
 }
 
+# children_of PID, without needing procps.
+children_of() {
+  grep -lsx "PPid:[[:space:]]*$1" /proc/[0-9]*/status | cut -d/ -f3 || true
+}
+
 # start_nchan_node [REDIS_PORT]: one worker, subscribers on /sub, senders on /pub.
 start_nchan_node() {
   local port dir user='' redis='' pass='' worker=''
@@ -215,7 +220,7 @@ END
     >"$work/out" 2>"$work/err") &
   servers+=($!)
   for _ in $(seq 100); do
-    worker=$(pgrep -P "${servers[-1]}" nginx || true)
+    worker=$(children_of "${servers[-1]}")
     [ -z "$worker" ] || ! (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
     kill -0 "${servers[-1]}" 2>/dev/null || break
     sleep 0.1
@@ -325,6 +330,21 @@ faults() {
       print "" }' "$work/csv"
 }
 
+# as_json TARGET COLUMN: $work/csv with these two in front.
+as_json() {
+  awk -F, -v target="$1" -v cell="$2" '
+    NR == 1 { for (i = 1; i <= NF; i++) name[i] = $i; next }
+    {
+      printf "{\"target\":\"%s\",\"column\":\"%s\"", target, cell
+      for (i = 1; i <= NF; i++) {
+        value = $i == "" ? "null" : $i
+        if (name[i] == "mode") value = "\"" $i "\""
+        printf ",\"%s\":%s", name[i], value
+      }
+      print "}"
+    }' "$work/csv"
+}
+
 bad=0
 # cell TARGET COLUMN: measure it once and note the value.
 cell() {
@@ -352,8 +372,7 @@ cell() {
     { cat "$work/load.err" && faults; } | sed "s/^/$1, $2: /" >&2
     case $1 in webwire*) bad=1 ;; esac
   fi
-  [ -z "$details" ] || ! [ -s "$work/csv" ] || awk -v cell="$1,$2" '
-    NR == 1 { next } { print cell "," $0 }' "$work/csv" >>"$details"
+  [ -z "$details" ] || ! [ -s "$work/csv" ] || as_json "$1" "$2" >>"$details"
   [ -z "$value" ] || echo "$value $mark" >>"$work/cell-$1-$2"
 }
 
