@@ -298,6 +298,20 @@ static void others_may_not_when_asked_for(void) {
   CU_ASSERT_TRUE(one && two);
 }
 
+/* A page that nobody looks at sends nothing; so it is asked before it counts as
+ * gone. */
+static void asked_before_it_is_gone(void) {
+  const char *const args[] = {"--read-timeout", "1", NULL};
+  struct rawws_message got;
+  drop_clients();
+  CU_ASSERT_TRUE_FATAL(wire_stop(&server));
+  CU_ASSERT_TRUE_FATAL(wire_restart(&server, "chatroom-server", args));
+  connect_clients();
+  CU_ASSERT_PTR_NOT_NULL_FATAL(one);
+  CU_ASSERT_EQUAL(rawws_recv(one, &got, WIRE_MS), RAWWS_OK);
+  CU_ASSERT_EQUAL(got.opcode, RAWWS_PING);
+}
+
 /* --- history, who ------------------------------------------------------- */
 
 static void what_was_said(void) {
@@ -348,6 +362,7 @@ int main(int argc, char **argv) {
       {"what was said", what_was_said},
       {"who is here", who_is_here},
       {"others may not when asked for", others_may_not_when_asked_for},
+      {"asked before it is gone", asked_before_it_is_gone},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {
       {"one thread", begin_alone, end, connect_clients, drop_clients, tests},
