@@ -114,7 +114,11 @@ e2e("a browser goes offline and comes back by itself", async (stage) => {
   await ann.say("still here");
   await bob.sees("still here");
 
-  await ann.page.context().setOffline(true);
+  const { cluster } = stage;
+  const here = await ann.node();
+  assert.notEqual(here, await bob.node());
+  await ann.page.context().setOffline(true); /* leaves what is open as it is */
+  await cluster.cut(cluster.nodes.indexOf(cluster.node(here)));
   await ann.status("offline");
   await bob.say("missed");
   await bob.sees("missed");

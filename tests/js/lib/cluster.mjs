@@ -209,6 +209,13 @@ class Cluster {
     return Number(rows.find((row) => row.svname === this.nodes[i].name).scur);
   }
 
+  /** Break what HAProxy has open to node `i`, as a network that goes away does. */
+  async cut(i) {
+    const line = `shutdown sessions server nodes/${this.nodes[i].name}\n`;
+    const answer = await converse(join(this.#dir, "haproxy.sock"), line);
+    if (answer.trim() !== "") throw new Error(`${line}${answer}`);
+  }
+
   /** In good order: throws when a node that runs does not end well. */
   async stop() {
     await Promise.all(this.#running.filter((one) => one instanceof Node).map((node) => node.stop()));
