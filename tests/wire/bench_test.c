@@ -473,7 +473,7 @@ static void finds(const struct lie_case *cases, size_t count,
 static const char *const chatting[] = {
     "--output",   "json",     "--mode",   "broadcast", "--connections",
     "3",          "--window", "4",        "--seconds", "0.2",
-    "--patience", "1",        "--warmup", "0",         NULL};
+    "--patience", "2",        "--warmup", "0",         NULL};
 
 static void finds_lies_in_a_broadcast(void) {
   static const struct lie_case cases[] = {{LIE_NONE, NULL, NULL},
@@ -509,7 +509,7 @@ static void finds_another_order(void) {
 static void finds_lies_in_an_echo(void) {
   static const char *const echoing[] = {
       "--output",  "json", "--connections", "1", "--window", "4",
-      "--seconds", "0.2",  "--patience",    "1", "--warmup", "0",
+      "--seconds", "0.2",  "--patience",    "2", "--warmup", "0",
       NULL};
   static const struct lie_case cases[] = {{LIE_NONE, NULL, NULL},
                                           {LIE_ALTER, "wrong", NULL},
