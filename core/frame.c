@@ -45,8 +45,11 @@ void wwri_frame_ref_n(struct wwri_frame *frame, unsigned n) {
 
 void wwri_frame_unref(struct wwri_frame *frame) {
   if (!frame) return;
-  unsigned before =
-      atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel);
+  /* Nobody can add to the only reference: no locked instruction is needed. */
+  unsigned before = atomic_load_explicit(&frame->refs, memory_order_acquire);
+  if (before != 1) {
+    before = atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel);
+  }
   assert(before > 0);
   if (before == 1) free(frame);
 }

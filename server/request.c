@@ -83,18 +83,23 @@ bool wwri_request_end(struct wwr_request *request) {
   return true;
 }
 
+static void send_answer(struct wwr_request *request) {
+  struct wwri_pipe *pipe = request->conn->pipe;
+  struct wwri_frame *frame = request->answer;
+  request->answer = NULL;
+  request->answer_open = false;
+  if (frame && pipe) {
+    (void)pipe->ops->send(pipe, frame);
+  } else {
+    wwri_frame_unref(frame);
+  }
+}
+
 /* Loop thread: the answer goes out, the slot may be free. */
 static void deliver(struct wwr_request *request) {
+  send_answer(request);
+  if (request->hook_open) return; /* and so is the request, until it returns */
   struct wwr_conn *conn = wwr_conn_ref(request->conn);
-  if (request->answer) {
-    if (conn->pipe) {
-      (void)conn->pipe->ops->send(conn->pipe, request->answer);
-    } else {
-      wwri_frame_unref(request->answer);
-    }
-    request->answer = NULL;
-  }
-  request->answer_open = false;
   if (wwri_request_end(request)) wwri_conn_pump_later(conn);
   wwr_conn_unref(conn);
 }

@@ -92,46 +92,31 @@ struct wwri_ws_shard {
   atomic_uint_fast64_t slow_consumers;
 };
 
-/** A connection that lws does not know (native.c). */
+/** Of a connection that lws does not know (native.c). */
 struct wwri_ws_native {
-  struct wwri_wsparser parser;
-  uint8_t *rest;           /* too little to be parsed; NULL: nothing */
   struct wwri_frame *pong; /* to be sent; NULL: none is due */
   int fd;                  /* -1: none */
-  uint16_t farewell_code;
+  bool attached;           /* the connection stands */
+  bool farewell;           /* a close frame is owed, and then the end */
+  bool deaf;               /* what is read can't be parsed any more */
+  bool rx_ready;           /* there is something to read, left for later */
+  bool ended;              /* the peer sends no more, but some may be unread */
   uint8_t rest_len;
-  bool attached; /* the connection stands */
-  bool farewell; /* a close frame is owed, and then the end */
-  bool deaf;     /* what is read can't be parsed any more */
-  bool rx_ready; /* there is something to read, left for later */
-  bool ended;    /* the peer sends no more, but some may be unread */
+  uint16_t farewell_code;
+  uint8_t *rest; /* too little to be parsed; NULL: nothing */
+  struct wwri_wsparser parser;
 };
 
+/** What a send and a flush look at stands together and first: a broadcast
+ * visits every pipe. */
 struct wwri_ws_pipe {
   struct wwri_pipe base;
-  struct wwri_ws_native native;
   struct wwri_ws_shard *shard;
-  struct lws *wsi; /* NULL before it exists and once lws has let go of it */
   struct wwri_outq out;
-  struct wwri_buf message; /* the fragments of an unfinished message */
-  struct wwri_buf *inbox;  /* read while paused or held; NULL: nothing */
-  size_t inbox_at;
-
-  struct wwri_list link; /* in shard->pipes; before that in the lobby's lists */
   struct wwri_list dirty_link;
-  struct wwri_list todo_link;
-  struct wwri_list ping_link;
-  struct wwri_list stall_link;
-  struct wwri_timer linger;
 
-  uint64_t last_tx_ms;
-  uint64_t progress_ms; /* when it last got rid of something */
-  uint64_t acked_bytes; /* of TCP, at the last stall check */
-
-  wwr_err reason; /* of the closed event */
   uint16_t close_code;
   uint16_t violation_code;
-
   bool is_client;
   bool direct; /* TLS, and frames past lws' WRITEABLE callback */
   bool opened;
@@ -142,12 +127,28 @@ struct wwri_ws_pipe {
   bool asked;   /* for the WRITEABLE callback */
   bool closing; /* no more sends */
   bool close_sent;
-  bool peer_closing; /* the peer's close is there; lws answers it */
+  bool peer_closing; /* the peer's close is there */
   bool broken;       /* the socket takes no more; the reader will notice */
   bool delivering;   /* a message of the inbox is with the user */
   bool has_reason;
   bool violated;      /* reading goes on, for nothing */
   bool violation_due; /* its event waits for the inbox */
+  wwr_err reason;     /* of the closed event */
+
+  struct lws *wsi; /* NULL before it exists and once lws has let go of it */
+  struct wwri_ws_native native;
+  uint64_t last_tx_ms;
+  uint64_t progress_ms; /* when it last got rid of something */
+
+  struct wwri_buf message; /* the fragments of an unfinished message */
+  struct wwri_buf *inbox;  /* read while paused or held; NULL: nothing */
+  size_t inbox_at;
+  uint64_t acked_bytes;  /* of TCP, at the last stall check */
+  struct wwri_list link; /* in shard->pipes; before that in the lobby's lists */
+  struct wwri_list todo_link;
+  struct wwri_list ping_link;
+  struct wwri_list stall_link;
+  struct wwri_timer linger;
   char remote[WWRI_WS_REMOTE_MAX];
 };
 
