@@ -1,8 +1,8 @@
 /* Plain connections of a server, without lws: the descriptor is ours from the
  * upgrade on (lobby.c, upgrade.c). What lws would do here is a parser
- * (wsparser.c) and the closing handshake; it costs a read of 64 KB at most in
- * one buffer for all connections instead of 1 KB in one of each, and an idle
- * connection holds nothing but its pipe.
+ * (wsparser.c) and the closing handshake. All connections of a thread are read
+ * into one buffer, so that one can be large, and an idle connection holds
+ * nothing but its pipe.
  *
  * The descriptors are in an epoll set of their own, which is one descriptor to
  * the loop. It is edge-triggered and asked for everything once: what is not
@@ -23,8 +23,12 @@
 #include "websocket.h"
 
 enum {
-  RX_BYTES = 65536,
-  EVENTS_PER_PASS = 256,
+  RX_BYTES = 32768,
+  /* What stands in front of timers, mail and output in one pass: so many bytes,
+   * looked at after so many events. */
+  RX_BYTES_PER_PASS = 262144,
+  EVENTS_AT_ONCE = 32,
+  ROUNDS_PER_PASS = 8,
   FRAMES_PER_SEND = 64,
   BYTES_PER_SEND = 65536,
   COPIED_MAX = 1024,
@@ -38,6 +42,7 @@ struct wwri_ws_native_set {
   struct wwri_ws_shard *shard;
   void (*closed)(struct wwri_ws_shard *shard);
   int epoll_fd;
+  size_t read_bytes; /* in this pass */
   uint8_t bytes[WWRI_WSPARSER_REST_MAX + RX_BYTES];
   uint8_t together[BYTES_PER_SEND];
 };
@@ -187,6 +192,7 @@ static void queue_pong(struct wwri_ws_pipe *pipe) {
   if (pipe->closing || wwri_outq_push(&pipe->out, pong, UINT32_MAX)) {
     wwri_frame_unref(pong); /* it may be left out */
   }
+  pipe->base.queued_bytes = pipe->out.bytes;
 }
 
 void wwri_ws_native_flush(struct wwri_ws_pipe *pipe) {
@@ -308,7 +314,8 @@ static void ask_again(struct wwri_ws_pipe *pipe) {
 }
 
 static void read_some(struct wwri_ws_pipe *pipe) {
-  uint8_t *bytes = pipe->shard->native_set->bytes + WWRI_WSPARSER_REST_MAX;
+  struct wwri_ws_native_set *set = pipe->shard->native_set;
+  uint8_t *bytes = set->bytes + WWRI_WSPARSER_REST_MAX;
   ssize_t n;
   do {
     n = recv(pipe->native.fd, bytes, RX_BYTES, MSG_DONTWAIT);
@@ -318,6 +325,7 @@ static void read_some(struct wwri_ws_pipe *pipe) {
     wwri_ws_pipe_gone(pipe, WWR_E_DISCONNECTED);
     return;
   }
+  set->read_bytes += (size_t)n;
   if (n == RX_BYTES || pipe->native.ended) ask_again(pipe);
   if (!pipe->native.attached) return;
   wwri_ws_touch(pipe);
@@ -353,11 +361,17 @@ static void on_event(struct wwri_ws_pipe *pipe, uint32_t events) {
 
 static void on_events(uv_poll_t *handle, int status, int events) {
   struct wwri_ws_native_set *set = handle->data;
-  struct epoll_event found[EVENTS_PER_PASS];
+  struct epoll_event found[EVENTS_AT_ONCE];
   (void)events;
   if (status < 0) return;
-  int n = epoll_wait(set->epoll_fd, found, EVENTS_PER_PASS, 0);
-  for (int i = 0; i < n; i++) on_event(found[i].data.ptr, found[i].events);
+  int n = EVENTS_AT_ONCE;
+  set->read_bytes = 0;
+  for (int round = 0; round < ROUNDS_PER_PASS && n == EVENTS_AT_ONCE &&
+                      set->read_bytes < RX_BYTES_PER_PASS;
+       round++) {
+    n = epoll_wait(set->epoll_fd, found, EVENTS_AT_ONCE, 0);
+    for (int i = 0; i < n; i++) on_event(found[i].data.ptr, found[i].events);
+  }
 }
 
 /* Life */

@@ -42,8 +42,9 @@ struct wwr_websocket_opts {
   const char *const *paths;
   size_t path_count;
   uint32_t accepts_per_pass; /**< Default 64: new connections per loop pass. */
-  /** Default 10000: until a connection has sent something and its handshake
-   * may begin, and once more for TLS and HTTP upgrade. In a crowd only some
+  /** Default 10000: until a connection has sent its whole upgrade request; with
+   * TLS, until it has sent something and its handshake may begin, and once more
+   * for the rest, as for what is no usual upgrade request. In a crowd only some
    * handshakes run at a time; then those that take more than a second may give
    * way to others that wait. */
   uint32_t handshake_timeout_ms;
