@@ -53,9 +53,7 @@ export class Timeline {
   /** A message that came live, at `now`. Returns its entry, or null when it was
    * there already. */
   live(message, now) {
-    if (message.cid !== undefined && this.#seen.has(message.cid)) return null;
-    const entry = this.#entryOf(message, now);
-    this.#entries.push(entry);
+    const [entry = null] = this.#added(message, now);
     this.#trim();
     return entry;
   }
@@ -72,19 +70,18 @@ export class Timeline {
   /** The newest messages of the log, oldest first, as they were when we joined:
    * everything after them comes live. Returns the entries that are new. */
   merge(history, now) {
-    const log = withoutRepeats(history);
-    const at = this.#entries.length === 0 ? { kept: 0, from: 0 } : this.#align(log);
-    const loose = this.#entries.slice(at.kept);
-    const kept = this.#entries.slice(0, at.kept);
-    const found = matches(loose, log.slice(at.from), at.overlap);
-    const gap = at.gap === true || found.orphans.length > 0;
-    this.#entries = [...kept, ...found.orphans];
-    if (gap) this.#addGap();
+    const log = this.#withoutRepeats(history);
+    const at = this.#entries.length === 0 ? { kept: 0, rest: log } : this.#align(log);
+    const rows = zip(this.#entries.splice(at.kept), at.rest, at.overlap);
+    const lastOrphan = rows.findLastIndex(({ message }) => !message);
     const added = [];
-    for (const { message, entry } of found.pairs) {
-      if (entry) this.#entries.push(adopt(entry, message));
-      else if (!this.#seen.has(message.cid)) added.push(this.#add(message, now));
+    if (at.gap) this.#addGap();
+    for (const [i, { entry, message }] of rows.entries()) {
+      if (!entry) added.push(...this.#added(message, now));
+      else this.#entries.push(message ? adopt(entry, message) : entry);
+      if (i === lastOrphan) this.#addGap();
     }
+    this.#countRepeats(history.at(-1));
     this.#trim();
     return added;
   }
@@ -96,10 +93,24 @@ export class Timeline {
     return { ...message, time, key: ++this.#lastKey };
   }
 
-  #add(message, now) {
+  /* Into the list, unless it was there once. */
+  #added(message, now) {
+    if (this.#seen.has(message.cid)) {
+      const last = this.#entries.at(-1);
+      if (last && !last.gap) last.repeats = (last.repeats ?? 0) + 1;
+      return [];
+    }
     const entry = this.#entryOf(message, now);
     this.#entries.push(entry);
-    return entry;
+    return [entry];
+  }
+
+  /* Behind the last entry, up to the log's last message. */
+  #countRepeats(message) {
+    const last = this.#entries.at(-1);
+    if (!message || last?.id === undefined) return;
+    const behind = offsetOf(message.id) - offsetOf(last.id);
+    if (epochOf(last.id) === epochOf(message.id) && behind > 0) last.repeats = behind;
   }
 
   #addGap() {
@@ -119,8 +130,8 @@ export class Timeline {
     if (this.#entries[0]?.gap) this.#entries.shift();
   }
 
-  /* Where the list and the log meet: what is kept of the list as it is, and where
-   * in the log goes on what comes behind it. The newest message that both have
+  /* Where the list and the log meet: how much of the list is kept as it is, and
+   * the rest of the log, which comes behind it. The newest message that both have
    * decides, if what surrounds it fits; else the next older one. */
   #align(log) {
     const where = indexOf(log);
@@ -129,32 +140,61 @@ export class Timeline {
     for (let i = this.#entries.length - 1; i >= 0 && tries > 0; i--) {
       const entry = this.#entries[i];
       const at = entry.gap ? undefined : where.find(entry);
-      if (at === undefined || !this.#neighboursFit(i, log, at)) continue;
+      if (at === undefined || !this.#fits(i, log, at)) continue;
       tries--;
-      const met = { kept: i + 1, from: at + 1 };
-      const { orphans } = matches(this.#entries.slice(i + 1), log.slice(at + 1));
-      if (orphans.length === 0) return met;
-      doubtful ??= met;
+      const met = { kept: i + 1, rest: log.slice(at + 1) };
+      const rows = zip(this.#entries.slice(i + 1), met.rest);
+      if (rows.every(({ message }) => message)) return met;
+      if (entry.id === log[at].id) doubtful ??= met;
     }
     return doubtful ?? this.#overlap(log);
   }
 
-  /* A cid that somebody used twice must not be taken for a meeting point. */
-  #neighboursFit(i, log, at) {
-    const [mine, theirs] = [this.#entries[i - 1], log[at - 1]];
-    if (this.#entries[i].id === log[at].id) return true;
-    return !mine || mine.gap || !theirs || isSame(mine, theirs);
+  /* A cid that is in the log twice must not be taken for a meeting point. Counting
+   * tells; where that isn't possible, what stands before must be the same too. */
+  #fits(i, log, at) {
+    const mine = this.#entries[i - 1];
+    const place = this.#placeOf(i);
+    if (place && epochOf(place.id) === epochOf(log[at].id))
+      return offsetOf(log[at].id) - offsetOf(place.id) === place.behind;
+    return !mine || mine.gap || at === 0 || isSame(mine, log[at - 1]);
+  }
+
+  /* How far it is behind a message whose id is known, or null. */
+  #placeOf(i) {
+    let behind = 0;
+    for (let k = i; k >= 0 && !this.#entries[k].gap; k--) {
+      const { id, repeats = 0 } = this.#entries[k];
+      if (k < i) behind += 1 + repeats;
+      if (id !== undefined) return { id, behind };
+    }
+    return null;
+  }
+
+  /* Of a cid that is in the log more than once: the one that is listed here, else
+   * the first. */
+  #withoutRepeats(history) {
+    const listed = new Map(this.#entries.map(({ cid, id }) => [cid, id]));
+    const ids = new Set(history.map(({ id }) => id));
+    const cids = new Set();
+    return history.filter(({ cid, id }) => {
+      const own = listed.get(cid);
+      if (cid === undefined) return true;
+      if (own !== undefined && ids.has(own)) return own === id;
+      return !cids.has(cid) && cids.add(cid);
+    });
   }
 
   /* Nothing that both surely have: what looks the same at the list's end and at
-   * the log's beginning is shown once, behind the gap. */
+   * the log's beginning is shown once, behind the gap. Repeats are left out. */
   #overlap(log) {
     const entries = this.#entries;
+    const fresh = log.filter(({ cid }) => !this.#seen.has(cid));
     const begin = entries.findLastIndex((entry) => entry.gap) + 1;
-    let length = Math.min(entries.length - begin, log.length);
-    while (length > 0 && !sameRun(entries, entries.length - length, log, length))
+    let length = Math.min(entries.length - begin, fresh.length);
+    while (length > 0 && !sameRun(entries, entries.length - length, fresh, length))
       length--;
-    return { kept: entries.length - length, from: 0, overlap: length, gap: true };
+    return { kept: entries.length - length, rest: fresh, overlap: length, gap: true };
   }
 }
 
@@ -162,6 +202,10 @@ export class Timeline {
 
 function epochOf(id) {
   return id.slice(0, id.indexOf("-"));
+}
+
+function offsetOf(id) {
+  return Number(id.slice(id.indexOf("-") + 1));
 }
 
 /* The same message? A log that was restored elsewhere has other ids for it. */
@@ -181,16 +225,6 @@ function sameRun(entries, from, log, length) {
   return true;
 }
 
-function withoutRepeats(history) {
-  const cids = new Set();
-  return history.filter(({ cid }) => {
-    if (cid === undefined) return true;
-    if (cids.has(cid)) return false;
-    cids.add(cid);
-    return true;
-  });
-}
-
 function indexOf(log) {
   const ids = new Map(log.map((message, at) => [message.id, at]));
   const cids = new Map(log.map((message, at) => [message.cid, at]));
@@ -201,24 +235,24 @@ function indexOf(log) {
   };
 }
 
-/* Find the entries in the log, in its order: pairs for the whole log, and the
- * entries that are not in it. With `only`, just the first ones are looked for. */
-function matches(entries, log, only = log.length) {
-  const pairs = log.map((message) => ({ message, entry: null }));
-  const orphans = [];
+/* Entries and log as one: rows {entry, message} in an order that is both's. A row
+ * without entry is only in the log; one without message is an orphan, not there.
+ * With `only`, entries are looked for among the first ones of the log. */
+function zip(entries, log, only = log.length) {
+  const rows = [];
   let from = 0;
+  const upTo = (end) => {
+    while (from < end) rows.push({ entry: null, message: log[from++] });
+  };
   for (const entry of entries) {
     if (entry.gap) continue;
     let at = from;
     while (at < only && !isSame(entry, log[at])) at++;
-    if (at < only) {
-      pairs[at].entry = entry;
-      from = at + 1;
-    } else {
-      orphans.push(entry);
-    }
+    if (at < only) upTo(at);
+    rows.push({ entry, message: at < only ? log[from++] : null });
   }
-  return { pairs, orphans };
+  upTo(log.length);
+  return rows;
 }
 
 /* The log knows better when it was said, and what it is called. */
