@@ -114,7 +114,7 @@ test("the first message is a text: no more attempts", async (t) => {
 
 test("a server that never accepts is given up and tried again", async (t) => {
   const fake = await startFake(t);
-  const { client, seen } = makeClient(t, fake.url, { dialTimeout: 50 });
+  const { client, seen } = makeClient(t, fake.url, { dialTimeout: 500 });
   const done = client.connect();
   await fake.peer();
   await seen("retry");
@@ -269,7 +269,7 @@ test("ceilings: calls, bytes that wait, bytes that were not sent", async (t) => 
 
 test("without autoconnect calls fail at once, and connect() tries once", async (t) => {
   const fake = await startFake(t);
-  const { client, events, seen } = makeClient(t, fake.url, { autoconnect: false, dialTimeout: 50 });
+  const { client, events, seen } = makeClient(t, fake.url, { autoconnect: false, dialTimeout: 1000 });
   await rejects(client.request("a"), "disconnected");
   await rejects(client.signal("a"), "disconnected");
   await rejects(client.restoreSession("key"), "disconnected");
