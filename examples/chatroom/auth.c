@@ -106,8 +106,9 @@ static void on_signed_out(const struct wwr_close_result *results, size_t count,
   if (err == WWR_OK) {
     wwr_request_reply(request, NULL);
   } else if (err == WWR_E_UNAVAILABLE) {
-    wwr_request_fail(request, "UNAVAILABLE",
-                     "signed out here, but other nodes could not be told");
+    wwr_request_fail(
+        request, "UNAVAILABLE",
+        "signed out here; other nodes follow when they can be reached");
   } else {
     wwr_request_fail_internal(request, wwr_err_text(err));
   }

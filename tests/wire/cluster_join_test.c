@@ -21,6 +21,18 @@ static int begin(void) {
   return cluster ? 0 : 1;
 }
 
+static int begin_hasty(void) {
+  static const char *const args[] = {"--read-timeout", "60", "--hold", "0.5",
+                                     "--lease",        "5",  NULL};
+  static const struct cluster_opts opts = {
+      .program = PROGRAMS "/chatroom-server",
+      .nodes = NODES,
+      .args = args,
+      .no_haproxy = true};
+  cluster = cluster_open(&opts);
+  return cluster ? 0 : 1;
+}
+
 static int end(void) {
   return cluster_close(cluster);
 }
@@ -119,6 +131,31 @@ static void while_redis_is_away(void) {
   rawws_free(joining);
 }
 
+/* Longer than requests wait: each is told what is certain. Who signs out is
+ * signed out where the node can do it, and elsewhere when Redis is back. */
+static void redis_is_away_for_long(void) {
+  char key[65], id[48];
+  struct rawws *here = page_at(0), *there = page_at(1);
+  CU_ASSERT_TRUE(room_join(here, NULL, node, entries) >= 0);
+  CU_ASSERT_TRUE_FATAL(wire_log_in(here, "Frodo", "frodo1234", key));
+  CU_ASSERT_EQUAL(restored(there, key), REPLY_UTF8);
+  cluster_pause(cluster, CLUSTER_REDIS);
+  CU_ASSERT_FALSE(room_say(here, "lost", "x", id));
+  CU_ASSERT_TRUE(strcmp(id, "UNAVAILABLE") == 0 ||
+                 strcmp(id, "UNKNOWN_OUTCOME") == 0);
+  CU_ASSERT_TRUE(wire_request(there, "join", NULL));
+  CU_ASSERT_TRUE(wire_expect_error(there, "UNAVAILABLE"));
+  CU_ASSERT_TRUE(wire_request(here, "signout", NULL));
+  CU_ASSERT_TRUE(rawws_expect(here, "\x16", 1, WIRE_MS));
+  CU_ASSERT_TRUE(wire_expect_error(here, "UNAVAILABLE"));
+  cluster_resume(cluster, CLUSTER_REDIS);
+  CU_ASSERT_TRUE(rawws_expect(there, "\x16", 1, WIRE_MS));
+  CU_ASSERT_TRUE(room_join(there, NULL, node, entries) >= 0);
+  CU_ASSERT_EQUAL(restored(there, key), REPLY_SESSION_NOT_FOUND);
+  rawws_free(here);
+  rawws_free(there);
+}
+
 /* --- The page ------------------------------------------------------------- */
 
 static void the_page_through_the_balancer(void) {
@@ -157,7 +194,10 @@ int main(int argc, char **argv) {
       {"while Redis is away", while_redis_is_away},
       {"the page through the balancer", the_page_through_the_balancer},
       CU_TEST_INFO_NULL};
+  CU_TestInfo hasty[] = {{"Redis is away for long", redis_is_away_for_long},
+                         CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"two nodes", begin, end, NULL, NULL, tests},
+                           {"hasty", begin_hasty, end, NULL, NULL, hasty},
                            CU_SUITE_INFO_NULL};
   if (!cluster_available()) return 77;
   return test_run(argc, argv, suites);
