@@ -90,7 +90,7 @@ class Page {
   start() {
     window.addEventListener("storage", (event) => this.#onStorage(event));
     window.addEventListener("online", () => this.#onLine());
-    window.addEventListener("offline", () => this.#schedule());
+    window.addEventListener("offline", () => this.#offLine());
     document.addEventListener("visibilitychange", () => this.#onVisible());
     setInterval(() => this.#look(), LOOK_EVERY);
     followViewport();
@@ -173,6 +173,11 @@ class Page {
     if (document.hidden) return;
     this.#setUnseen(0);
     this.#look();
+  }
+
+  #offLine() {
+    this.#schedule();
+    this.room.doubt();
   }
 
   #onLine() {

@@ -36,11 +36,12 @@ export class Composer {
 
   /** What may be said has changed, or how long it may be. */
   show() {
-    const { status, full } = this.#room;
+    const { status, full, user } = this.#room;
     const left = this.#left();
     const isEmpty = tidy(this.#box.value) === "";
     const hint = composerHint({ status, left, full });
     if (this.#hint.textContent !== hint) this.#hint.textContent = hint;
+    this.#box.placeholder = user ? `Write as ${user}` : "Write to everyone";
     this.#hint.classList.toggle("wrong", left < 0);
     this.#box.setAttribute("aria-invalid", String(left < 0));
     this.#send.setAttribute("aria-disabled", String(isEmpty || full || left < 0));

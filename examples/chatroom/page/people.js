@@ -10,12 +10,13 @@ import { count } from "./words.js";
 function inOrder(people, me) {
   const rank = ({ user }) => (user === me ? 0 : user === ANONYMOUS ? 2 : 1);
   return [...people].sort(
-    (a, b) => rank(a) - rank(b) || a.user.localeCompare(b.user),
+    (a, b) => rank(a) - rank(b) ||
+      a.user.localeCompare(b.user, undefined, { numeric: true }),
   );
 }
 
 function makePerson({ user, connections }, me) {
-  const isMe = user === me;
+  const isMe = user === (me ?? ANONYMOUS);
   const avatar = make("span", { class: "avatar", "aria-hidden": "true" });
   avatar.textContent = initialOf(user);
   const person = make("li", {

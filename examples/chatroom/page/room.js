@@ -19,6 +19,7 @@ const NEXT_HISTORY = "256";
 const JOIN_TIMEOUT = 20000;
 const SAY_TIMEOUT = 30000;
 const ASK_TIMEOUT = 20000;
+const DOUBT_TIMEOUT = 5000;
 const JOIN_WAIT = 1000;
 const JOIN_WAIT_MAX = 10000;
 const WHO_WAIT = 300;
@@ -43,6 +44,7 @@ export class Room {
   #held = [];
   #saved = "[]";
   #checking = false;
+  #nameless = 0;
   #joinFailures = 0;
   #timers = new Map();
   #elsewhere = Promise.resolve();
@@ -142,24 +144,39 @@ export class Room {
 
   /** Rejects as a request does. */
   async signIn(name, pass) {
-    await this.#ask("auth", JSON.stringify({ name, pass }));
+    const auth = JSON.stringify({ name, pass });
+    await this.#whileNameless(() => this.#ask("auth", auth));
   }
 
   /** Everywhere; without a connection only here. */
   async signOut() {
-    if (this.#client.status === "connected") await this.#ask("signout");
-    else await this.#client.closeSession();
+    const isConnected = this.#client.status === "connected";
+    await this.#whileNameless(
+      () => (isConnected ? this.#ask("signout") : this.#client.closeSession()),
+    );
   }
 
   /** Another tab of this browser signed in (`key`) or out (null). */
   sessionElsewhere(key) {
     this.#elsewhere = this.#elsewhere
-      .then(() => this.#follow(key))
+      .then(() => this.#whileNameless(() => this.#follow(key)))
       .catch(() => {}); /* then this tab stays as it is */
   }
 
   look() {
     if (this.#joined) this.#who();
+  }
+
+  /** The network has gone: is the connection still good? If nothing answers, it is
+   * made anew. */
+  async doubt() {
+    const turn = this.#turn;
+    if (!this.#joined) return;
+    try {
+      await this.#client.request("who", null, { timeout: DOUBT_TIMEOUT });
+    } catch (error) {
+      if (turn === this.#turn && error.isTimeout) this.#connectAnew();
+    }
   }
 
   /* --- Coming and going ----------------------------------------------------- */
@@ -213,8 +230,23 @@ export class Room {
       const wait = Math.min(JOIN_WAIT * 2 ** this.#joinFailures++, JOIN_WAIT_MAX);
       this.#later("join", wait, () => this.#join());
     } else if (error.kind !== "disconnected" && error.kind !== "shutdown") {
-      this.#client.close();
-      this.connect();
+      this.#connectAnew();
+    }
+  }
+
+  #connectAnew() {
+    this.#client.close();
+    this.connect();
+  }
+
+  /* Nothing is said while it isn't certain under which name it would be. */
+  async #whileNameless(change) {
+    this.#nameless++;
+    try {
+      return await change();
+    } finally {
+      this.#nameless--;
+      this.#update();
     }
   }
 
@@ -270,7 +302,7 @@ export class Room {
 
   /* After every change: what is unsaid is kept and said, what is seen is new. */
   #update() {
-    const mayAct = this.#joined && !this.#checking;
+    const mayAct = this.#joined && !this.#checking && this.#nameless === 0;
     if (mayAct) this.#act(this.#outbox.next(this.user, Date.now()));
     this.#save();
     this.#changed();
