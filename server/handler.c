@@ -40,6 +40,7 @@ static void no_handler(struct wwr_conn *conn, enum wwri_work work,
 static void begin(struct wwr_request *request) {
   request->hook_open = true;
   request->answer_open = request->work == WWRI_WORK_REQUEST;
+  request->has_slot = true;
   request->conn->running++;
   wwri_conn_work_begin(request->conn);
 }

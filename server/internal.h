@@ -27,6 +27,7 @@ enum {
   /* Open requests without a concurrency limit. A deferring handler keeps about
    * 200 bytes for each, and the message when it runs on workers. */
   WWRI_UNLIMITED = 65536,
+  WWRI_DEFERRED_MAX = 256, /* of one connection */
   WWRI_STORE_THREADS = 4,
   WWRI_KEY_MAX = 1024 /* of a key generator, NUL included */
 };
@@ -143,6 +144,8 @@ struct wwr_request {
   struct wwr_message message; /* into `bytes`, or borrowed while inline */
   bool hook_open;             /* the hook has not returned */
   bool answer_open;           /* not answered yet */
+  bool has_slot;              /* counts among conn->running, else ->deferred */
+  bool deferred;              /* the hook wants no slot; read when it is over */
   bool own_mail;              /* the answer is mail of its own loop to itself */
   bool spare;                 /* may be recycled: has no bytes */
   uint32_t len;
@@ -183,9 +186,10 @@ struct wwr_conn {
   size_t slot;
   enum wwri_conn_state state;
   int concurrency;
-  unsigned running; /* handlers that hold a slot */
-  unsigned hooks;   /* of them: hooks on a worker, or on their way there */
-  bool blocked;     /* a restore or close holds back later messages */
+  unsigned running;  /* handlers that hold a slot */
+  unsigned deferred; /* requests that gave it back, and wait for their answer */
+  unsigned hooks;    /* of them: hooks on a worker, or on their way there */
+  bool blocked;      /* a restore or close holds back later messages */
   struct wwri_store_op *restoring; /* a restore that may be given up */
   bool pumping;
   bool pump_posted;

@@ -3,7 +3,8 @@
  * An answer is encoded on the thread that gives it. On the connection's own
  * thread it is queued at once; from elsewhere it goes by the mail that every
  * request carries, so answering allocates only the frame. A request ends, and
- * frees its slot, when it is answered and its hook has returned. */
+ * frees its slot, when it is answered and its hook has returned; a deferred one
+ * frees its slot when its hook has returned. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +75,27 @@ void wwri_request_free(struct wwr_request *request) {
   free(request);
 }
 
-bool wwri_request_end(struct wwr_request *request) {
-  if (request->hook_open || request->answer_open) return false;
+/* The hook has returned, the answer is still to come. */
+static void pass_slot_on(struct wwr_request *request) {
   struct wwr_conn *conn = request->conn;
+  if (!request->deferred || conn->deferred == WWRI_DEFERRED_MAX) return;
+  request->has_slot = false;
   conn->running--;
+  conn->deferred++;
+}
+
+bool wwri_request_end(struct wwr_request *request) {
+  if (request->hook_open) return false;
+  if (request->answer_open) {
+    pass_slot_on(request);
+    return false;
+  }
+  struct wwr_conn *conn = request->conn;
+  if (request->has_slot) {
+    conn->running--;
+  } else {
+    conn->deferred--;
+  }
   wwri_conn_work_end(conn);
   wwri_request_free(request);
   return true;
@@ -175,6 +193,10 @@ wwr_err wwr_request_fail_internal(struct wwr_request *request,
   struct wwri_msg msg = {.type = WWRI_REPLY_INTERNAL_ERROR};
   log_cause(request, "request failed", cause);
   return answer(request, &msg);
+}
+
+void wwr_request_defer(struct wwr_request *request) {
+  request->deferred = true;
 }
 
 struct wwr_conn *wwr_request_conn(const struct wwr_request *request) {

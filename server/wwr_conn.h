@@ -135,6 +135,15 @@ WWR_API wwr_err wwr_request_fail(struct wwr_request *request, const char *code,
 WWR_API wwr_err wwr_request_fail_internal(struct wwr_request *request,
                                           const char *cause);
 
+/** In the on_request hook, before anybody can answer the request: its answer
+ * comes later, and what the client sent after it need not wait for that. When
+ * the hook has returned, the request does not count towards the concurrency
+ * limit any more (PROTOCOL.md, "Requests"): meant for a hook that has only
+ * handed the request on, such as to wwr_server_publish(), which keeps the
+ * order. Over 256 deferred requests of one connection the limit counts
+ * again. */
+WWR_API void wwr_request_defer(struct wwr_request *request);
+
 /** The connection it came on; borrowed, lives until the request is answered. */
 WWR_API struct wwr_conn *wwr_request_conn(const struct wwr_request *request);
 

@@ -311,6 +311,65 @@ static void up_to_n_run_at_once(void) {
   for (int i = 0; i < 7; i++) answer_held(next_held(), "x");
 }
 
+static void defer_and_hold(struct wwr_conn *conn, struct wwr_request *request,
+                           const struct wwr_message *message, void *user_data) {
+  if (!view_is(message->name, "stay")) wwr_request_defer(request);
+  hold_and_see(conn, request, message, user_data);
+}
+
+static void expect_held(size_t count) {
+  WAIT(fix.held_count == count);
+  settle();
+  CU_ASSERT_EQUAL(LOCKED(fix.held_count), count);
+}
+
+static void deferred_ones_hold_nobody_back(void) {
+  memset(&seen, 0, sizeof seen);
+  fix.override.on_request = defer_and_hold;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  for (int i = 0; i < 700; i++) stage_request(peer, (uint64_t)i, "r", "1");
+  (void)peer_flush(peer);
+  expect_held(257); /* the last of them is over the ceiling: it has the slot */
+  answer_on_two_threads(700);
+  expect_each_once(peer, 700);
+}
+
+static void only_deferred_ones(void) {
+  memset(&seen, 0, sizeof seen);
+  fix.override.on_request = defer_and_hold;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  stage_request(peer, 0, "go", "1");
+  stage_request(peer, 1, "go", "1");
+  stage_request(peer, 2, "stay", "1");
+  stage_request(peer, 3, "go", "1");
+  (void)peer_flush(peer);
+  expect_held(3);
+  answer_held(next_held(), "x");
+  answer_held(next_held(), "x");
+  expect_held(3);
+  answer_held(next_held(), "x");
+  expect_held(4);
+  answer_held(next_held(), "x");
+}
+
+static void a_close_waits_for_deferred_ones(void) {
+  memset(&seen, 0, sizeof seen);
+  fix.override.on_request = defer_and_hold;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  stage_request(peer, 0, "go", "1");
+  (void)peer_flush(peer);
+  expect_held(1);
+  wwr_conn_close(fix.last_conn);
+  settle();
+  CU_ASSERT_EQUAL(LOCKED(fix.disconnected), 0);
+  answer_held(next_held(), "x");
+  peer_expect_text(peer, 0, "x");
+  WAIT(fix.disconnected == 1);
+}
+
 /* One that waits for another message must not wait for ever: no limit. */
 static void unlimited_is_unlimited(void) {
   memset(&seen, 0, sizeof seen);
@@ -538,6 +597,9 @@ static CU_TestInfo tests[] = {
     {"limit 1 keeps the order", limit_1_keeps_the_order},
     {"limit n is never passed", limit_n_is_reached_and_never_passed},
     {"up to n run at once", up_to_n_run_at_once},
+    {"deferred ones hold nobody back", deferred_ones_hold_nobody_back},
+    {"only deferred ones", only_deferred_ones},
+    {"a close waits for deferred ones", a_close_waits_for_deferred_ones},
     {"unlimited is unlimited", unlimited_is_unlimited},
     {"unlimited loses nothing", unlimited_loses_nothing},
     {"the upgrade hook sets the limit", upgrade_hook_sets_the_limit},
