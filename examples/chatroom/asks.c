@@ -12,9 +12,12 @@
 
 #include "room.h"
 
-#define JOIN_TAIL      "}"
-#define HISTORY_EXTRAS ",\"time\":\"\",\"id\":\"\""
-enum { REPLY_HEAD_BYTES = 9 };
+#define JOIN_HEAD "{\"node\":%s,\"history\":"
+#define JOIN_TAIL "}"
+#define LONGEST_HISTORY_EXTRAS              \
+  ",\"time\":\"2026-01-01T00:00:00.000Z\"," \
+  "\"id\":\"18446744073709551615-18446744073709551615\""
+enum { REPLY_HEAD_BYTES = 9, NODE_NAME_MAX = 64 };
 
 /* An open question. */
 struct ask {
@@ -224,20 +227,19 @@ void room_join(const struct room *room, struct wwr_conn *conn,
 }
 
 bool room_fits_history(const struct room *room, size_t len) {
-  size_t around = REPLY_HEAD_BYTES + strlen(room->join_head) +
-                  strlen("[]" JOIN_TAIL HISTORY_EXTRAS) + ROOM_TIME_SIZE +
-                  ROOM_ID_SIZE;
+  /* Other nodes have other names. */
+  size_t around = REPLY_HEAD_BYTES + NODE_NAME_MAX +
+                  strlen(JOIN_HEAD "[]" JOIN_TAIL LONGEST_HISTORY_EXTRAS);
   return len + around <= room->message_buffer;
 }
 
 bool room_asks_init(struct room *room) {
   json_t *name = json_string(wwr_server_node_name(room->server));
   char *text = json_dumps(name, JSON_ENCODE_ANY); /* NULL: not UTF-8 */
-  static const char pattern[] = "{\"node\":%s,\"history\":";
   const char *node = text ? text : "\"\"";
-  size_t cap = sizeof pattern + strlen(node);
+  size_t cap = sizeof JOIN_HEAD + strlen(node);
   room->join_head = malloc(cap);
-  if (room->join_head) snprintf(room->join_head, cap, pattern, node);
+  if (room->join_head) snprintf(room->join_head, cap, JOIN_HEAD, node);
   free(text);
   json_decref(name);
   return room->join_head != NULL;

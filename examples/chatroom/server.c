@@ -7,6 +7,7 @@
  * Requests: "msg" and "say" publish a signal {"user":NAME,"msg":TEXT}, the
  * sender included (say.c); "auth" logs in and "signout" out (auth.c); "join",
  * "history" and "who" ask (asks.c). Anything else is a BAD_REQUEST. */
+#include <stdio.h>
 #include <string.h>
 
 #include "node.h"
@@ -102,7 +103,9 @@ static int run(struct wwr_node *node, struct room *room, const char *file) {
   }
   int status = wwr_node_open(node, &room->server);
   if (status != WWR_GO_ON) return status;
-  return room_asks_init(room) ? wwr_node_run(node) : WWR_EXIT_FAILED;
+  if (room_asks_init(room)) return wwr_node_run(node);
+  fprintf(stderr, "chatroom-server: out of memory\n");
+  return WWR_EXIT_FAILED;
 }
 
 int main(int argc, char **argv) {
