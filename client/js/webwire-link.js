@@ -85,14 +85,14 @@ const openConnection = (url, options, on) => {
   const end = ({ wasClean }) => {
     clearTimeout(timer);
     socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {}; // where nobody listens, some throw (ws)
     socket.terminate?.(); // where there is such a thing (ws)
     on.closed(closing || wasClean ? reason : new WebwireError(DISCONNECTED));
   };
 
   wait(options.dialTimeout, on.broken, new WebwireError("dial-timeout"));
   socket.binaryType = "arraybuffer";
-  socket.onclose = end;
-  socket.onerror = () => {}; // the close event follows; without a listener some throw
+  socket.onclose = socket.onerror = end; // not everywhere a close follows an error
   socket.onmessage = ({ data }) => {
     if (closing) return;
     try {

@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 
 import { Client, WebwireError } from "../../../client/js/webwire.js";
-import { WebSocket } from "../lib/packages.mjs";
+import { WebSocket as Package } from "../lib/packages.mjs";
 import { until } from "../lib/until.mjs";
+
+/** Node's own where it has one, as everybody would. */
+export const WebSocket = globalThis.WebSocket ?? Package;
 
 /** A storage like localStorage, for as many clients as there are tabs. */
 export function makeStorage() {

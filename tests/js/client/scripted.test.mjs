@@ -4,10 +4,9 @@ import { test } from "node:test";
 
 import { Client, Payload, WebwireError, utf16 } from "../../../client/js/webwire.js";
 import { backoff, heartbeatInterval } from "../../../client/js/webwire-link.js";
-import { WebSocket } from "../lib/packages.mjs";
 import { pause, until } from "../lib/until.mjs";
 import { acceptConf, sessionObject, startFake } from "./fake.mjs";
-import { makeClient, makeStorage, rejects } from "./kit.mjs";
+import { WebSocket, makeClient, makeStorage, rejects } from "./kit.mjs";
 
 async function connected(t, options, conf) {
   const fake = await startFake(t);
