@@ -25,7 +25,7 @@ export const createCalls = (options, onGivenUp) => {
   };
 
   /** The result of a call, and its end. */
-  const finish = (call, error, value) => {
+  const end = (call, error, value) => {
     leave(call);
     call.tell(error, value);
   };
@@ -47,16 +47,16 @@ export const createCalls = (options, onGivenUp) => {
   return {
     check,
     count,
-    finish,
+    end,
     newId: () => ++lastId,
     first: () => waiting.values().next().value,
-    answered: (id) => open.get(id),
+    find: (id) => open.get(id),
 
     /** Nobody needs to wait any more. */
-    failed: (error) => waiting.forEach((call) => finish(call, error)),
+    failed: (error) => waiting.forEach((call) => end(call, error)),
 
     /** What was sent is lost. */
-    cut: () => open.forEach((call) => finish(call, new WebwireError(DISCONNECTED))),
+    cut: () => open.forEach((call) => end(call, new WebwireError(DISCONNECTED))),
 
     /** Its time begins; settle(error, value) is called once, when it is over. */
     make(kind, id, bytes, settle, { timeout, signal }) {

@@ -1,6 +1,6 @@
 /** The client's side of the webwire protocol 2.0 as pure functions: messages to
  * a server into bytes, and a server's bytes into messages. All that they throw
- * is a WebwireError, of kind "protocol". */
+ * is a WebwireError, of kind "protocol" unless something else is said. */
 
 export class WebwireError extends Error {
   constructor(kind, message = kind, options = {}) {
@@ -36,7 +36,7 @@ export const REPLY_ERROR = 0;
 const LAST_FAILURE = 5;
 export const SESSION_CREATED = 21;
 export const SESSION_CLOSED = 22;
-export const ACCEPT_CONF = 23;
+const ACCEPT_CONF = 23;
 export const CLOSE_SESSION = 31;
 export const RESTORE_SESSION = 32;
 export const SIGNAL = 63;
@@ -51,6 +51,8 @@ const LEAST = { 21: 2, 22: 1, 23: 11, 63: 3, 191: 9 };
 const ENCODINGS = ["binary", "utf8", "utf16"];
 const UTF16 = 2;
 const AFTER_ID = 9;
+const VERSION_MAJOR = 2;
+const MESSAGE_BUFFER_MIN = 32;
 
 /* Payloads */
 
@@ -112,7 +114,7 @@ export const encodeNamed = (id, name, value) => {
 };
 
 export const encodeRestore = (id, key) =>
-  encode(RESTORE_SESSION, id, key ? toUtf8(key) : violation("session key"));
+  encode(RESTORE_SESSION, id, key ? toUtf8(key) : violation("key"));
 
 export const encodeClose = (id) => encode(CLOSE_SESSION, id, []);
 
@@ -147,12 +149,16 @@ export const decode = (bytes) => {
   return { type, id: numberAt(bytes, 1, 8), name, payload };
 };
 
-/** What the payload of accept-conf says. */
-export const parseConf = ({ bytes }) => ({
-  major: bytes[0],
-  subprotocol: new Payload("utf8", bytes.subarray(10)).text,
-  limits: { readTimeout: numberAt(bytes, 2, 4), messageBuffer: numberAt(bytes, 6, 4) },
-});
+/** The limits in a server's first message. Throws what makes it none of ours. */
+export const checkConf = ({ type, payload: { bytes } }, options) => {
+  const messageBuffer = numberAt(bytes, 6, 4);
+  const subprotocol = new Payload("utf8", bytes.subarray(10)).text;
+  if (type !== ACCEPT_CONF || messageBuffer < MESSAGE_BUFFER_MIN) violation("accept-conf");
+  if (bytes[0] !== VERSION_MAJOR) fail("incompatible-version");
+  if (subprotocol !== options.subprotocol) fail("subprotocol-mismatch");
+  if (messageBuffer > options.messageBuffer) fail(BUFFER_OVERFLOW);
+  return { readTimeout: numberAt(bytes, 2, 4), messageBuffer };
+};
 
 /** The session object in `payload`. */
 export const parseSession = (payload) => {

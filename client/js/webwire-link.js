@@ -7,20 +7,17 @@
  *
  * Neither knows requests or sessions: those are the owner's. */
 import {
-  ACCEPT_CONF,
   BUFFER_OVERFLOW,
   CONNECT,
   DISCONNECTED,
   HEARTBEAT,
   WebwireError,
+  checkConf,
   decode,
   fail,
-  parseConf,
   violation,
 } from "./webwire-codec.js";
 
-const VERSION_MAJOR = 2;
-const MESSAGE_BUFFER_MIN = 32;
 const HEART_MIN = 10; // a nonsensical read timeout must not make us flood
 const LINGER = 1000; // for the server to confirm a close
 const OPEN = 1;
@@ -37,28 +34,17 @@ const CLOSING = 4;
 /** The longest that timers can wait; more would make them fire at once. */
 export const TIMER_MAX = 2 ** 31 - 1;
 
-/** How long the n-th wait (from 0) is: the first exactly `first`, the others
+/** How long the n-th wait (from 0) is: the first exactly the interval, the others
  * anything up to the doubled and doubled again, by `random` in [0, 1). */
-export const backoff = (n, first, max, random) =>
+export const backoff = (n, { reconnectInterval: first, reconnectMax: max }, random) =>
   n ? Math.round(random * Math.min(first * 2 ** n, max)) : first;
 
 /** How long to be silent before a heartbeat; 0 means as good as never. */
 export const heartbeatInterval = (readTimeout) =>
   Math.min(Math.max((readTimeout || Infinity) * 0.75, HEART_MIN), TIMER_MAX);
 
-/** The limits in a server's first message. Throws what makes it none of ours. */
-export const checkConf = ({ type, payload }, options) => {
-  const { major, subprotocol, limits } = parseConf(payload);
-  const { messageBuffer } = limits;
-  if (type !== ACCEPT_CONF || messageBuffer < MESSAGE_BUFFER_MIN) violation("accept-conf");
-  if (major !== VERSION_MAJOR) fail("incompatible-version");
-  if (subprotocol !== options.subprotocol) fail("subprotocol-mismatch");
-  if (messageBuffer > options.messageBuffer) fail(BUFFER_OVERFLOW);
-  return limits;
-};
-
 /** One connection, from the dial to its end. on.accepted() comes first, then
- * on.message(message); on.broken(error, isFinal) asks to be closed; on.closed
+ * on.message(message); on.wrong(error, isFinal) asks to be closed; on.closed
  * (error, if any) is the last. Throws what the WebSocket's constructor does. */
 const openConnection = (url, options, on) => {
   const socket = new options.WebSocket(url);
@@ -90,7 +76,7 @@ const openConnection = (url, options, on) => {
     on.closed(closing || wasClean ? reason : new WebwireError(DISCONNECTED));
   };
 
-  wait(options.dialTimeout, on.broken, new WebwireError("dial-timeout"));
+  wait(options.dialTimeout, on.wrong, new WebwireError("dial-timeout"));
   socket.binaryType = "arraybuffer";
   socket.onclose = socket.onerror = end; // not everywhere a close follows an error
   socket.onmessage = ({ data }) => {
@@ -101,7 +87,7 @@ const openConnection = (url, options, on) => {
       const message = decode(new Uint8Array(data));
       (limits ? on.message : accept)(message);
     } catch (error) {
-      on.broken(error, !limits);
+      on.wrong(error, !limits);
     }
   };
   return {
@@ -127,16 +113,31 @@ const openConnection = (url, options, on) => {
   };
 };
 
+/** The waits between attempts. */
+const createWaits = (options, emit) => {
+  let count = 0; // since the last success
+  let timer;
+  return {
+    reset: () => (count = 0),
+    end: () => clearTimeout(timer),
+    begin(dial) {
+      const ms = backoff(count++, options, Math.random());
+      timer = setTimeout(dial, ms);
+      emit("retry", { in: ms, attempt: count });
+    },
+  };
+};
+
 /** Brings the connection up when it is used and back when it was lost. Tells
  * its owner: on.accepted(), on.message(message); on.cut() when what was sent is
  * lost; on.failed(error) when there will be no other attempt; on.emit() the
  * events "status" and "retry". Asks on.count(CONNECT): is there a connect()? */
 export const createLink = (url, options, on) => {
   const { autoconnect } = options;
+  const waits = createWaits(options, on.emit);
   let state = IDLE;
   let status = "disabled";
-  let waits = 0; // since the last success
-  let enabled, connection, timer;
+  let enabled, connection;
   let told; // nobody waits to hear that this attempt fails
   let again; // after it there is another at once
 
@@ -148,7 +149,7 @@ export const createLink = (url, options, on) => {
 
   const move = (next, error) => {
     state = next;
-    clearTimeout(timer);
+    waits.end();
     show(error);
   };
 
@@ -170,9 +171,9 @@ export const createLink = (url, options, on) => {
     told = again = false;
     move(DIALING);
     try {
-      connection = openConnection(url, options, { ...on, broken, closed });
+      connection = openConnection(url, options, { ...on, wrong, closed });
     } catch (cause) {
-      broken(new WebwireError("refused", cause.message, { cause }), true);
+      wrong(new WebwireError("refused", cause.message, { cause }), true);
     }
   };
 
@@ -191,7 +192,7 @@ export const createLink = (url, options, on) => {
   };
 
   /** Final: no server for us, which ends the retrying. */
-  const broken = (error, isFinal) => {
+  const wrong = (error, isFinal) => {
     if (!isFinal) return drop(error);
     enable(false, error);
     abandon(error);
@@ -204,22 +205,17 @@ export const createLink = (url, options, on) => {
     if (!told && !autoconnect) on.failed(error ?? new WebwireError(DISCONNECTED));
     move(IDLE, error);
     if (!enabled) return;
-    if (autoconnect ? again : on.count(CONNECT)) dial();
-    else if (autoconnect) backOff();
-  };
-
-  const backOff = () => {
-    const ms = backoff(waits++, options.reconnectInterval, options.reconnectMax, Math.random());
+    if (autoconnect ? again : on.count(CONNECT)) return dial();
+    if (!autoconnect) return;
     move(BACKOFF);
-    timer = setTimeout(dial, ms);
-    on.emit("retry", { in: ms, attempt: waits });
+    waits.begin(dial);
   };
 
   return {
     drop,
     status: () => status,
     limits: () => connection?.limits(),
-    isReady: () => state === UP && connection.isOpen(),
+    ready: () => state === UP && connection.isOpen(),
     send: (bytes) => connection.send(bytes),
 
     /** An explicit connect does not sit out a back-off: nor the one that would
@@ -232,7 +228,7 @@ export const createLink = (url, options, on) => {
 
     /** The client counts as connected. */
     up() {
-      waits = 0;
+      waits.reset();
       told = true;
       move(UP);
     },
@@ -245,6 +241,6 @@ export const createLink = (url, options, on) => {
     },
 
     /** The last one who wanted this attempt (autoconnect off) gave up. */
-    release: () => autoconnect || state === UP || on.count(CONNECT) || abandon(),
+    free: () => autoconnect || state === UP || on.count(CONNECT) || abandon(),
   };
 };

@@ -53,7 +53,7 @@ const toUrl = (text) => {
     url.hash = "";
     return url.href;
   } catch {
-    return fail("invalid", `wrong URL: ${text}`);
+    return fail("invalid", `URL ${text}`);
   }
 };
 
@@ -70,10 +70,9 @@ const complete = (options, url) => {
   for (const name in DEFAULTS) {
     const standard = DEFAULTS[name];
     const value = all[name] ?? standard;
-    const isNumber = standard > 1;
-    const isGood = typeof value === typeof standard && !(isNumber && !(value > 0));
-    if (!isGood) fail("invalid", `wrong option: ${name}`);
-    all[name] = isNumber ? Math.min(value, TIMER_MAX) : value;
+    const isWrongNumber = standard > 1 && !(value > 0);
+    if (typeof value !== typeof standard || isWrongNumber) fail("invalid", `option ${name}`);
+    all[name] = value > TIMER_MAX ? TIMER_MAX : value;
   }
   return all;
 };
@@ -99,7 +98,7 @@ const createSessions = ({ storage = pageStorage(), storageKey }, emit) => {
   return {
     show,
     shown: () => shown,
-    wanted: () => (kept ||= stored("getItem")),
+    key: () => (kept ||= stored("getItem")),
 
     /** The session object in `payload`. One that comes back is in the storage
      * already, unless another tab has put its own there. */
@@ -139,17 +138,14 @@ const createEvents = () => {
   };
 };
 
-/** Calls, sessions and the link, put together: what a Client is made of. */
-const createCore = (url, given = {}) => {
-  const href = toUrl(url);
-  const options = complete(given, href);
-  const { on, emit } = createEvents();
+/** Calls, sessions and the link, put together. */
+const createEngine = (href, options, emit) => {
   const sessions = createSessions(options, emit);
-  const calls = createCalls(options, () => link.release());
+  const calls = createCalls(options, () => link.free());
 
   /** Send what waits, as long as the connection takes it. */
   const flush = () => {
-    for (let call; link.isReady() && (call = calls.first()); ) send(call);
+    for (let call; link.ready() && (call = calls.first()); ) send(call);
   };
 
   const send = (call) => {
@@ -158,30 +154,31 @@ const createCore = (url, given = {}) => {
       if (kind === RESTORE_SESSION && sessions.shown()) fail("session-active");
       if (kind !== CONNECT) link.send(bytes);
       if (id) calls.sent(call);
-      else calls.finish(call);
+      else calls.end(call);
     } catch (error) {
-      calls.finish(call, error);
+      calls.end(call, error);
     }
   };
 
-  /** A call by the application. `toBytes(id)` makes the message; `id` 0: it has
-   * no reply. */
-  const call = (kind, id, toBytes, limits = {}) =>
+  /** A call by the application. `toBytes(id)` makes the message; `id` 0: there
+   * is no reply. */
+  const call = (kind, toBytes, limits = {}) =>
     new Promise((resolve, reject) => {
+      const id = kind === CONNECT || kind === SIGNAL ? 0 : calls.newId();
       const bytes = toBytes(id);
       const settle = (error, value) => (error ? reject(error) : resolve(value));
       calls.check(bytes.length, limits.signal);
       if (kind === CLOSE_SESSION && !link.limits()) return resolve(sessions.forget());
-      const isReady = link.isReady() || options.autoconnect || kind === CONNECT;
-      if (!isReady) fail(DISCONNECTED);
+      const mayWait = options.autoconnect || kind === CONNECT;
+      if (!link.ready() && !mayWait) fail(DISCONNECTED);
       calls.wait(calls.make(kind, id, bytes, settle, limits));
       flush();
-      if (!link.isReady()) link.use(kind === CONNECT);
+      if (!link.ready()) link.use(kind === CONNECT);
     });
 
   /** After accept-conf: ask for the session of before, if there is one. */
   const accepted = () => {
-    const key = sessions.wanted();
+    const key = sessions.key();
     if (!key) return goOn();
     const id = calls.newId();
     send(calls.make(RESUME, id, encodeRestore(id, key), goOn, {}));
@@ -203,10 +200,10 @@ const createCore = (url, given = {}) => {
     if (type === SIGNAL) emit("signal", { name, payload });
     if (type === SESSION_CREATED) sessions.adopt(payload);
     if (type === SESSION_CLOSED) sessions.forget();
-    const call = (kind || type === REPLY) && calls.answered(id);
+    const call = (kind || type === REPLY) && calls.find(id);
     if (!call) return; // no reply, a late one, or never asked for
-    if (kind) calls.finish(call, new WebwireError(kind, name && payload.text, { code: name }));
-    else calls.finish(call, null, take(call.kind, payload));
+    if (kind) calls.end(call, new WebwireError(kind, name && payload.text, { code: name }));
+    else calls.end(call, null, take(call.kind, payload));
   };
 
   /** What the reply means for the session, and to the caller. */
@@ -217,38 +214,40 @@ const createCore = (url, given = {}) => {
 
   const link = createLink(href, options, { ...calls, accepted, message, emit });
 
-  const named = (kind, newId) => (name, payload, limits) =>
-    call(kind, newId(), (id) => encodeNamed(id, name, payload), limits);
-
-  return {
-    on,
-    get status() {
-      return link.status();
-    },
-    get session() {
-      return sessions.shown();
-    },
-    get pending() {
-      return calls.count(REQUEST);
-    },
-    get serverLimits() {
-      return link.limits() ?? null;
-    },
-    connect: (limits) => call(CONNECT, 0, () => [], limits),
-    signal: named(SIGNAL, () => 0),
-    request: named(REQUEST, calls.newId),
-    restoreSession: (key, limits) =>
-      call(RESTORE_SESSION, calls.newId(), (id) => encodeRestore(id, key), limits),
-    closeSession: (limits) => call(CLOSE_SESSION, calls.newId(), encodeClose, limits),
-    close() {
-      link.close();
-      calls.failed(new WebwireError("canceled"));
-    },
-  };
+  return { call, calls, sessions, link };
 };
 
 export class Client {
-  constructor(url, options) {
-    return Object.setPrototypeOf(createCore(url, options), new.target.prototype);
+  constructor(url, given = {}) {
+    const href = toUrl(url);
+    const { on, emit } = createEvents();
+    const { call, calls, sessions, link } = createEngine(href, complete(given, href), emit);
+    const named = (kind) => (name, payload, limits) =>
+      call(kind, (id) => encodeNamed(id, name, payload), limits);
+    const api = {
+      on,
+      get status() {
+        return link.status();
+      },
+      get session() {
+        return sessions.shown();
+      },
+      get pending() {
+        return calls.count(REQUEST);
+      },
+      get serverLimits() {
+        return link.limits() ?? null;
+      },
+      signal: named(SIGNAL),
+      request: named(REQUEST),
+      connect: (limits) => call(CONNECT, () => [], limits),
+      restoreSession: (key, limits) => call(RESTORE_SESSION, (id) => encodeRestore(id, key), limits),
+      closeSession: (limits) => call(CLOSE_SESSION, encodeClose, limits),
+      close() {
+        link.close();
+        calls.failed(new WebwireError("canceled"));
+      },
+    };
+    return Object.setPrototypeOf(api, new.target.prototype);
   }
 }

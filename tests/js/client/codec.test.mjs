@@ -6,11 +6,11 @@ import {
   HEARTBEAT,
   Payload,
   WebwireError,
+  checkConf,
   decode,
   encodeClose,
   encodeNamed,
   encodeRestore,
-  parseConf,
   parseSession,
   utf16,
 } from "../../../client/js/webwire-codec.js";
@@ -142,19 +142,27 @@ test("ids beyond what we give out are other ids", () => {
 });
 
 test("accept-conf", () => {
-  const bytes = [23, 2, 0, 0x60, 0xea, 0, 0, 0, 0x20, 0, 0, ...latin1("chat")];
-  const { type, payload } = decode(Uint8Array.from(bytes));
-  assert.equal(type, 23);
-  assert.deepEqual(parseConf(payload), {
-    major: 2,
-    subprotocol: "chat",
-    limits: { readTimeout: 60_000, messageBuffer: 8192 },
-  });
-  const most = decode(Uint8Array.of(23, 3, 1, ...Array(8).fill(255)));
-  assert.deepEqual(parseConf(most.payload).limits, {
-    readTimeout: 4_294_967_295,
-    messageBuffer: 4_294_967_295,
-  });
+  const options = { subprotocol: "chat", messageBuffer: 8192 };
+  const check = (...bytes) => checkConf(decode(Uint8Array.from(bytes)), options);
+  const limits = [0x60, 0xea, 0, 0, 0, 0x20, 0, 0];
+  const chat = latin1("chat");
+  assert.deepEqual(check(23, 2, 0, ...limits, ...chat), { readTimeout: 60_000, messageBuffer: 8192 });
+  assert.equal(check(23, 2, 9, ...limits, ...chat).messageBuffer, 8192); // a minor version
+  const most = [255, 255, 255, 255, 0, 0x20, 0, 0];
+  assert.equal(check(23, 2, 0, ...most, ...chat).readTimeout, 2 ** 32 - 1);
+  const rows = [
+    ["another version", "incompatible-version", [23, 3, 0, ...limits, ...chat]],
+    ["an older version", "incompatible-version", [23, 1, 4, ...limits, ...chat]],
+    ["another sub-protocol", "subprotocol-mismatch", [23, 2, 0, ...limits, ...latin1("chat2")]],
+    ["no sub-protocol", "subprotocol-mismatch", [23, 2, 0, ...limits]],
+    ["a larger buffer", "buffer-overflow", [23, 2, 0, 0, 0, 0, 0, 1, 0x20, 0, 0, ...chat]],
+    ["the largest buffer", "buffer-overflow", [23, 2, 0, ...Array(8).fill(255), ...chat]],
+    ["a buffer for nothing", "protocol", [23, 2, 0, 0, 0, 0, 0, 31, 0, 0, 0, ...chat]],
+    ["another message", "protocol", [63, 0, 0, ...limits, ...chat]],
+  ];
+  for (const [what, kind, bytes] of rows) {
+    assert.throws(() => check(...bytes), (error) => error instanceof WebwireError && error.kind === kind, what);
+  }
 });
 
 test("malformed messages", () => {
@@ -263,7 +271,6 @@ test("whatever comes is decoded or a violation, and nothing else", () => {
       decoded++;
       assert.ok(payload.bytes.length + name.length < message.length);
       assert.equal(typeof payload.text, "string");
-      parseConf(payload);
       parseSession(payload);
     } catch (error) {
       assert.ok(isViolation(error), `${error} for ${message}`);

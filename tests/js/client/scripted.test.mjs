@@ -292,6 +292,16 @@ test("without autoconnect calls fail at once, and connect() tries once", async (
   assert.ok(!events.some(([type]) => type === "retry"));
 });
 
+test("without autoconnect a connect right after a close is a new one", async (t) => {
+  const { fake, client, peer } = await connected(t, { autoconnect: false });
+  client.close();
+  const done = client.connect();
+  await peer.closed;
+  await fake.accepted();
+  await done;
+  assert.equal(client.status, "connected");
+});
+
 test("without autoconnect a connect that nobody waits for is given up", async (t) => {
   const fake = await startFake(t);
   const { client } = makeClient(t, fake.url, { autoconnect: false });
@@ -362,7 +372,8 @@ test("waits between attempts: the first, then at random below a ceiling", async 
     [0, 0.9, 2000], [1, 0, 0], [1, 0.5, 2000], [1, 0.999, 3996], [2, 0.5, 4000], [3, 0.5, 8000],
     [4, 0.5, 15_000], [20, 0.5, 15_000], [5000, 0.5, 15_000],
   ]; // prettier-ignore
-  for (const [n, random, expected] of rows) assert.equal(backoff(n, 2000, 30_000, random), expected, `${n}`);
+  const options = { reconnectInterval: 2000, reconnectMax: 30_000 };
+  for (const [n, random, expected] of rows) assert.equal(backoff(n, options, random), expected, `${n}`);
   const fake = await startFake(t);
   fake.refuse = 503;
   const { client, events } = makeClient(t, fake.url, { reconnectInterval: 2, reconnectMax: 10 });
@@ -397,6 +408,20 @@ test("connect() does not sit out a wait; a request does", async (t) => {
   await done;
   peer.reply(await peer.receive(), "x");
   await request;
+});
+
+test("connect() joins an attempt, and if that fails the next is made at once", async (t) => {
+  const fake = await startFake(t);
+  const { client } = makeClient(t, fake.url, { reconnectInterval: 60_000, reconnectMax: 60_000 });
+  const request = client.request("a");
+  const first = await fake.peer();
+  const done = client.connect();
+  first.close();
+  const second = await fake.accepted();
+  await done;
+  second.reply(await second.receive(), "x");
+  await request;
+  assert.equal(fake.count, 2);
 });
 
 test("the network is back: no wait is sat out, and no dead connection kept", async (t) => {
