@@ -4,14 +4,14 @@ import { test } from "node:test";
 
 import { Client, Payload, WebwireError, utf16 } from "../../../client/js/webwire.js";
 import { backoff, heartbeatInterval } from "../../../client/js/webwire-link.js";
-import { pause, until } from "../lib/until.mjs";
+import { PATIENCE, pause, until } from "../lib/until.mjs";
 import { acceptConf, sessionObject, startFake } from "./fake.mjs";
 import { WebSocket, makeClient, makeStorage, rejects } from "./kit.mjs";
 
 async function connected(t, options, conf) {
   const fake = await startFake(t);
   const { client, events, seen } = makeClient(t, fake.url, options);
-  const [peer] = await Promise.all([fake.accepted(conf), client.connect()]);
+  const [peer] = await Promise.all([fake.accepted(conf), client.connect({ timeout: PATIENCE })]);
   return { fake, client, events, seen, peer };
 }
 
@@ -305,7 +305,7 @@ test("without autoconnect a connect right after a close is a new one", async (t)
 test("without autoconnect a connect that nobody waits for is given up", async (t) => {
   const fake = await startFake(t);
   const { client } = makeClient(t, fake.url, { autoconnect: false });
-  await rejects(client.connect({ timeout: 50 }), "deadline");
+  await rejects(client.connect({ timeout: 500 }), "deadline");
   await (await fake.peer()).closed;
   assert.notEqual(client.status, "connected");
 });
@@ -401,13 +401,14 @@ test("connect() does not sit out a wait; a request does", async (t) => {
   const request = client.request("a");
   await seen("retry");
   fake.refuse = null;
+  const another = client.request("b");
   await pause(50);
   assert.equal(fake.count, 1);
   const done = client.connect();
   const peer = await fake.accepted();
   await done;
-  peer.reply(await peer.receive(), "x");
-  await request;
+  for (let i = 0; i < 2; i++) peer.reply(await peer.receive(), "x");
+  await Promise.all([request, another]);
 });
 
 test("connect() joins an attempt, and if that fails the next is made at once", async (t) => {
@@ -499,8 +500,8 @@ test("heartbeat intervals: three quarters, neither a flood nor an overflow", () 
   for (const [readTimeout, expected] of rows) assert.equal(heartbeatInterval(readTimeout), expected);
 });
 
-test("heartbeats come when nothing else does, and only then", async (t) => {
-  const { client, peer } = await connected(t, {}, { readTimeout: 400 });
+test("heartbeats come when nothing else does", async (t) => {
+  const { peer } = await connected(t, {}, { readTimeout: 400 });
   let last = performance.now();
   for (let i = 0; i < 3; i++) {
     assert.deepEqual([...(await peer.receive()).bytes], [33]);
@@ -508,12 +509,16 @@ test("heartbeats come when nothing else does, and only then", async (t) => {
     assert.ok(silence > 250, `${silence} ms`); // 300, by two clocks
     last += silence;
   }
+});
+
+test("no heartbeat while something else is sent", async (t) => {
+  const { client, peer } = await connected(t, {}, { readTimeout: 2000 });
   for (let i = 0; i < 12; i++) {
     await client.signal("busy");
-    await pause(50);
+    await pause(150); // 1800 ms in all, and a heartbeat would be due after 1500
   }
-  for (let i = 0; i < 12; i++) assert.equal((await peer.receive()).type, 64, "not a heartbeat");
-  assert.ok(peer.unread <= 1);
+  for (let i = 0; i < 12; i++) assert.equal((await peer.receive()).type, 64);
+  assert.equal(peer.unread, 0);
 });
 
 /* Sessions */
@@ -592,7 +597,7 @@ test("a restore that is not answered: the connection is not used", async (t) => 
   const storage = makeStorage();
   storage.setItem("mine", "key-1");
   const fake = await startFake(t);
-  const { client, seen } = makeClient(t, fake.url, { storage, storageKey: "mine", requestTimeout: 200 });
+  const { client, seen } = makeClient(t, fake.url, { storage, storageKey: "mine", requestTimeout: 1000 });
   const done = client.connect({ timeout: 20_000 });
   const peer = await fake.accepted();
   await peer.receive();
@@ -669,6 +674,15 @@ test("a session call that was given up still counts when its reply comes", async
   assert.equal(client.session.key, "key-1");
   peer.send([191], (await peer.receive()).id);
   assert.deepEqual(await seen("session"), ["session", null, null]);
+});
+
+test("a session call that was given up before it was sent is not sent", async (t) => {
+  const fake = await startFake(t);
+  const { client } = makeClient(t, fake.url);
+  await rejects(client.restoreSession("key-1", { timeout: 10 }), "deadline");
+  const peer = await fake.accepted();
+  await client.signal("first");
+  assert.equal((await peer.receive()).type, 64);
 });
 
 test("closing the session offline only forgets it", async (t) => {

@@ -83,12 +83,12 @@ test("the server's message buffer, to the byte", async (t) => {
   await rejects(small.client.connect(), "buffer-overflow");
 });
 
-test("heartbeats keep a silent connection, and a busy one needs none", async (t) => {
-  const server = await start(t, "echo-server", ["--read-timeout", "1"]);
+test("heartbeats keep a silent connection", async (t) => {
+  const server = await start(t, "echo-server", ["--read-timeout", "2"]);
   const { client, events, seen } = makeClient(t, server.url);
   await client.connect();
   await seen("status", "connected");
-  await pause(3500);
+  await pause(5000);
   assert.deepEqual(events, []); // nothing happened
   assert.equal((await client.request("", "still")).text, "still");
 });
