@@ -14,6 +14,7 @@ const TAB = "chatroom:tab";
 const LOOK_EVERY = 15000;
 const NOTICE_FOR = 6000;
 const ANNOUNCED = 100;
+const DRAW_REST = 3; /* times as long as drawing took, nothing is drawn */
 
 const element = (id) => document.getElementById(id);
 
@@ -61,7 +62,9 @@ function makeClient(local) {
 class Page {
   #session = storageOf("sessionStorage");
   #local = storageOf("localStorage");
-  #frame = 0;
+  #isScheduled = false;
+  #drawnAt = 0;
+  #drawCost = 0;
   #noticeTimer = 0;
   #unseen = 0;
   #toAnnounce = [];
@@ -98,13 +101,24 @@ class Page {
     if (matchMedia("(hover: hover)").matches) this.composer.focus();
   }
 
-  /* However much changes, the page is drawn once per frame. A page that isn't
+  /* However much changes, the page is drawn once per frame, and when that takes
+   * long, less often: it must never keep a key from being seen. A page that isn't
    * seen has no frames, and is drawn when it is seen again. */
   #schedule() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#draw();
-    });
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    const draw = () => requestAnimationFrame(() => this.#drawOnce());
+    const rest = this.#drawnAt + DRAW_REST * this.#drawCost - performance.now();
+    if (rest > 0) setTimeout(draw, rest);
+    else draw();
+  }
+
+  #drawOnce() {
+    const begun = performance.now();
+    this.#isScheduled = false;
+    this.#draw();
+    this.#drawnAt = performance.now();
+    this.#drawCost = this.#drawnAt - begun;
   }
 
   #draw() {

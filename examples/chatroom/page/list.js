@@ -1,7 +1,7 @@
 /* list.js - the rows of rows.js as elements. An element stays as long as its row,
  * so a change costs what has changed. Text is never taken for HTML. */
 
-import { dayText, stateText, timeText } from "./words.js";
+import { dayText, momentText, stateText, timeText } from "./words.js";
 import { hueOf, initialOf, pieces } from "./text.js";
 
 /** An element with attributes and children (elements or text). */
@@ -25,18 +25,19 @@ function makeText(text) {
   return paragraph;
 }
 
-function makeTime(time) {
-  const at = new Date(time);
-  return make("time", {
-    datetime: at.toISOString(), title: at.toLocaleString(),
-  }, timeText(time));
+function fillTime(element, time) {
+  const dateTime = new Date(time).toISOString();
+  if (element.dateTime === dateTime) return;
+  element.dateTime = dateTime;
+  element.title = momentText(time);
+  element.textContent = timeText(time);
 }
 
 function makeMessage(row) {
   const avatar = make("span", { class: "avatar", "aria-hidden": "true" });
   avatar.textContent = initialOf(row.user);
   const author = make("bdi", { class: "author" }, row.user);
-  const byline = make("p", { class: "byline" }, author, " ", makeTime(row.time));
+  const byline = make("p", { class: "byline" }, author, " ", make("time"));
   const bubble = make("div", { class: "bubble" }, makeText(row.text));
   const state = make("div", { class: "state" });
   return make("li", {}, avatar, byline, bubble, state);
@@ -58,8 +59,8 @@ function setData(element, name, value) {
 }
 
 function fillState(element, row, status) {
-  const said = make("span", {}, stateText(row, status));
-  element.replaceChildren(said);
+  const text = stateText(row, status);
+  element.replaceChildren(...(text ? [make("span", {}, text)] : []));
   if (row.state !== "failed") return;
   element.append(
     make("button", { type: "button", "data-do": "retry" }, "Try again"),
@@ -77,7 +78,7 @@ function updateMessage(element, row, status) {
   setData(element, "id", row.id);
   setData(element, "user", row.user);
   setData(element, "own", row.own);
-  element.querySelector("time").replaceWith(makeTime(row.time));
+  fillTime(element.querySelector("time"), row.time);
   fillState(element.querySelector(".state"), row, status);
 }
 

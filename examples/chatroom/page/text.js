@@ -92,11 +92,13 @@ export function hueOf(name) {
   return (hash >>> 0) % HUES;
 }
 
+const segmenter = Intl.Segmenter ? new Intl.Segmenter() : null;
+
 /** The first character that a reader sees. */
 export function initialOf(name) {
   const trimmed = name.trim();
-  if (typeof Intl.Segmenter !== "function") return [...trimmed][0] ?? "?";
-  const first = new Intl.Segmenter().segment(trimmed)[Symbol.iterator]().next();
+  if (!segmenter) return [...trimmed][0] ?? "?";
+  const first = segmenter.segment(trimmed)[Symbol.iterator]().next();
   return first.value ? first.value.segment.toLocaleUpperCase() : "?";
 }
 

@@ -72,6 +72,9 @@ const weekday = new Intl.DateTimeFormat("en", {
 const withYear = new Intl.DateTimeFormat("en", {
   year: "numeric", month: "long", day: "numeric",
 });
+const moment = new Intl.DateTimeFormat(undefined, {
+  dateStyle: "full", timeStyle: "medium",
+});
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit",
 });
@@ -88,4 +91,9 @@ export function dayText(day, now) {
 
 export function timeText(time) {
   return clock.format(time);
+}
+
+/** Day and time, for who wants to know exactly. */
+export function momentText(time) {
+  return moment.format(time);
 }
