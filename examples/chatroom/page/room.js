@@ -215,7 +215,7 @@ export class Room {
     const news = [];
     const returns = this.#wasJoined;
     const beyond = this.#outbox.joined(cidsOf(history));
-    for (const item of beyond) this.#timeline.live(asMessage(item), Date.now());
+    for (const item of beyond) this.#timeline.apart(asMessage(item), Date.now());
     news.push(...this.#timeline.merge(history, Date.now()));
     this.#node = typeof answer?.node === "string" ? answer.node : null;
     this.#joined = this.#wasJoined = true;
@@ -244,6 +244,9 @@ export class Room {
     this.#nameless++;
     try {
       return await change();
+    } catch (error) {
+      if (error.isTimeout) this.#connectAnew(); /* it may still be carried out */
+      throw error;
     } finally {
       this.#nameless--;
       this.#update();

@@ -58,6 +58,14 @@ export class Timeline {
     return entry;
   }
 
+  /** An own message that is in the log, but did not come from there: others may
+   * have been said before it. Returns its entry, or null when it is here. */
+  apart(message, now) {
+    if (this.#seen.has(message.cid)) return null;
+    this.#addGap();
+    return this.live(message, now);
+  }
+
   /** The log's id and time of a message that came live. False: it is not here
    * (any more). */
   confirm(cid, { id, time }) {
