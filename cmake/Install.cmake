@@ -75,4 +75,3 @@ endforeach()
 
 # The JavaScript client, as npm would ship it.
 install(DIRECTORY client/js/ DESTINATION ${CMAKE_INSTALL_DATADIR}/webwire/js)
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/webwire/js)

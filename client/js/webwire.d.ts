@@ -17,7 +17,7 @@
  * Of the connection: "dial-timeout", and what ends the retrying:
  * "incompatible-version", "subprotocol-mismatch", "protocol",
  * "buffer-overflow" (the server's is over `messageBuffer`), "refused" (this
- * environment allows no WebSocket to the URL). */
+ * environment has no WebSocket, or allows none to the URL). */
 export type ErrorName =
   | "invalid"
   | "limit"

@@ -71,7 +71,10 @@ test("the package: no dependencies, the project's version, every file that is ne
   const files = await readdir(folder);
   const shipped = files.filter((name) => /\.(js|d\.ts)$/.test(name));
   assert.deepEqual(manifest.files, ["*.js", "*.d.ts"]);
-  assert.deepEqual(files.filter((name) => !shipped.includes(name)).sort(), ["README.md", "package.json"]);
+  const others = files.filter((name) => !shipped.includes(name)).sort();
+  assert.deepEqual(others, ["LICENSE", "README.md", "package.json"]); // npm adds these itself
+  const licences = [root, folder].map((where) => readFile(join(where, "LICENSE"), "utf8"));
+  assert.equal(...(await Promise.all(licences)));
   for (const name of shipped.filter((name) => name.endsWith(".js"))) {
     const text = await readFile(join(folder, name), "utf8");
     for (const [, from] of text.matchAll(/from "(.*?)"/g)) {

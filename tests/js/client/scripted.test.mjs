@@ -61,6 +61,7 @@ test("an environment without WebSockets, or one that forbids them", async (t) =>
   assert.equal((await seen("status", "disabled"))[2].kind, "refused");
   assert.equal(client.status, "disabled");
   await rejects(client.request("a"), "refused"); // used again, and again in vain
+  await rejects(new Client("ws://localhost", { WebSocket: "none" }).connect(), "refused");
 });
 
 test("URLs: http becomes ws, the fragment is cut off", async (t) => {
