@@ -211,7 +211,8 @@ function followViewport() {
   const { visualViewport } = window;
   if (!visualViewport) return;
   visualViewport.addEventListener("resize", () => {
-    const covered = window.innerHeight - visualViewport.height > 80;
+    const isZoomed = visualViewport.scale > 1.01;
+    const covered = !isZoomed && window.innerHeight - visualViewport.height > 80;
     const height = covered ? `${visualViewport.height}px` : "";
     document.documentElement.style.setProperty("--height", height);
     if (covered) window.scrollTo(0, 0);
