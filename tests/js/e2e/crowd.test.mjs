@@ -7,7 +7,10 @@ import { within } from "../lib/until.mjs";
 const MESSAGES = 5000;
 const IN_FLIGHT = 32;
 const MOST_SHOWN = 500;
-const LONGEST_KEY = 3000; // ms until a key is seen; generous, it is a few
+/* Milliseconds until a key is seen. Generous: two cores with ten others on them
+ * took 900 meanwhile and 50 afterwards. */
+const LONGEST_MEANWHILE = 8000;
+const LONGEST_AFTERWARDS = 3000;
 const DRAFT = "typed while others talk";
 
 /* Several at a time, as many people would. */
@@ -30,7 +33,7 @@ async function type(person, text) {
     await person.page.waitForFunction(
       (wanted) => document.querySelector("#message").value === wanted,
       typed,
-      { polling: "raf", timeout: 5 * LONGEST_KEY },
+      { polling: "raf", timeout: 2 * LONGEST_MEANWHILE },
     );
     longest = Math.max(longest, performance.now() - begun);
   }
@@ -57,7 +60,8 @@ e2e("5,000 messages do not slow the page", { haproxy: false }, async (stage) => 
   const afterwards = await type(ann, DRAFT);
   t.diagnostic(`said in ${Math.round(said)} ms, shown after ${Math.round(shown)} ms; ` +
     `a key takes ${during} ms meanwhile, ${afterwards} ms afterwards, at most`);
-  assert.ok(during < LONGEST_KEY && afterwards < LONGEST_KEY, `${during}, ${afterwards}`);
+  assert.ok(during < LONGEST_MEANWHILE, `${during} ms`);
+  assert.ok(afterwards < LONGEST_AFTERWARDS, `${afterwards} ms`);
 
   await ann.box.press("Enter");
   assert.equal((await ann.sees(DRAFT)).own, true);
