@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 
 import { Client, WebwireError } from "../../../client/js/webwire.js";
 import { WebSocket as Package } from "../lib/packages.mjs";
-import { until } from "../lib/until.mjs";
+import { PATIENCE, until } from "../lib/until.mjs";
+import { startFake } from "./fake.mjs";
 
 /** Node's own where it has one, as everybody would. */
 export const WebSocket = globalThis.WebSocket ?? Package;
@@ -49,4 +50,12 @@ export async function rejects(promise, kind, more = {}) {
   assert.equal(error.kind, kind, error.message);
   for (const [name, value] of Object.entries(more)) assert.equal(error[name], value, name);
   return error;
+}
+
+/** A client that a scripted server has accepted. */
+export async function connected(t, options, conf) {
+  const fake = await startFake(t);
+  const { client, events, seen } = makeClient(t, fake.url, options);
+  const [peer] = await Promise.all([fake.accepted(conf), client.connect({ timeout: PATIENCE })]);
+  return { fake, client, events, seen, peer };
 }
