@@ -9,7 +9,7 @@ import { mock, test } from "node:test";
 
 import { World, randomOf } from "./world.mjs";
 
-const SEEDS = 40;
+const SEEDS = 80;
 const STEPS = 500;
 const BEGIN = Date.parse("2026-01-01T12:00:00Z");
 

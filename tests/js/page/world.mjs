@@ -95,12 +95,13 @@ class FakeClient {
 
   request(name, payload = "", { timeout }) {
     const id = ++this.#lastId;
-    if (name === "say") this.#tab.mayRepeat(JSON.parse(payload).cid);
+    const cid = name === "say" ? JSON.parse(payload).cid : null;
+    if (cid) this.#tab.maySay(cid);
     (this.link?.toServer ?? this.#waiting).push({ id, name, payload });
     return new Promise((resolve, reject) => {
       const late = { kind: "deadline", isTimeout: true };
       const timer = setTimeout(() => this.#settle(id, late), timeout);
-      this.#open.set(id, { resolve, reject, timer });
+      this.#open.set(id, { resolve, reject, timer, cid });
     });
   }
 
@@ -110,6 +111,7 @@ class FakeClient {
     this.#open.delete(id);
     this.#waiting = this.#waiting.filter((request) => request.id !== id);
     clearTimeout(call.timer);
+    if (call.cid && error && error.code !== "UNAVAILABLE") this.#tab.doubts.add(call.cid);
     if (error) call.reject(error);
     else call.resolve(payloadOf(reply));
     return true;
@@ -128,6 +130,7 @@ class FakeClient {
 /** A browser tab: what its people did, and what it was told. */
 class Tab {
   told = new Set(); /* cids that are in the log for sure */
+  doubts = new Set(); /* cids that may be in the log, which was not looked at since */
   said = new Map(); /* cid -> {text, user, sinceReload, mayMove, isGone} */
   stored = new Map();
   #lastCid = 0;
@@ -183,8 +186,9 @@ class Tab {
       if (state === "failed") this.said.get(cid).mayMove = true;
   }
 
-  mayRepeat(cid) {
+  maySay(cid) {
     assert.ok(!this.told.has(cid), `${cid} is said again though it is in the log`);
+    assert.ok(!this.doubts.has(cid), `${cid} is said again without a look at the log`);
   }
 
   get gaps() {
@@ -327,6 +331,7 @@ export class World {
     if (!item) return;
     if (!tab.client.receive(item)) return;
     for (const cid of item.cids ?? []) tab.told.add(cid);
+    if (item.history && item.name !== "who") tab.doubts.clear();
     if (item.name === "join")
       tab.lastJoin = { ...item, gaps: tab.gaps, entries: [...tab.room.entries] };
   }
