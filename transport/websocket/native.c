@@ -155,20 +155,24 @@ static size_t gather(const struct wwri_ws_pipe *pipe, struct iovec *iov,
   return bytes;
 }
 
+/* As send(); *want is what it was asked to take. */
+static ssize_t send_some(struct wwri_ws_pipe *pipe, size_t *want) {
+  const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  struct iovec iov[FRAMES_PER_SEND];
+  struct msghdr message = {.msg_iov = iov};
+  uint8_t *together = pipe->shard->native_set->together;
+  *want = pipe->out.count > 1 ? collect(pipe, together) : 0;
+  if (*want > 0) return send(pipe->native.fd, together, *want, flags);
+  *want = gather(pipe, iov, &message.msg_iovlen);
+  if (message.msg_iovlen > 1) return sendmsg(pipe->native.fd, &message, flags);
+  return send(pipe->native.fd, iov[0].iov_base, *want, flags);
+}
+
 static void write_queue(struct wwri_ws_pipe *pipe) {
   size_t budget = BYTES_PER_FLUSH;
   while (pipe->out.count > 0 && budget > 0) {
-    uint8_t *together = pipe->shard->native_set->together;
-    size_t want = pipe->out.count > 1 ? collect(pipe, together) : 0;
-    ssize_t n;
-    if (want > 0) {
-      n = send(pipe->native.fd, together, want, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } else {
-      struct iovec iov[FRAMES_PER_SEND];
-      struct msghdr message = {.msg_iov = iov};
-      want = gather(pipe, iov, &message.msg_iovlen);
-      n = sendmsg(pipe->native.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
+    size_t want;
+    ssize_t n = send_some(pipe, &want);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
       wwri_ws_pipe_broken(pipe);
