@@ -150,8 +150,8 @@ export class Timeline {
       const at = entry.gap ? undefined : where.find(entry);
       if (at === undefined || !this.#fits(i, log, at)) continue;
       tries--;
-      const met = { kept: i + 1, rest: log.slice(at + 1) };
-      const rows = zip(this.#entries.slice(i + 1), met.rest);
+      const met = { kept: i, rest: log.slice(at) };
+      const rows = zip(this.#entries.slice(i), met.rest);
       if (rows.every(({ message }) => message)) return met;
       if (entry.id === log[at].id) doubtful ??= met;
     }

@@ -221,3 +221,12 @@ function readALog(seed, { withCid }) {
 test("any comings and goings", () => {
   for (let seed = 1; seed <= 100; seed++) readALog(seed, { withCid: seed % 2 === 0 });
 });
+
+test("what the list and the log have both gets the log's id", () => {
+  const timeline = new Timeline();
+  timeline.merge(range(1, 2), NOW);
+  timeline.live(live(logged(2)), NOW);
+  assert.equal(timeline.entries.at(-1).id, undefined);
+  timeline.merge(range(1, 3), NOW);
+  assert.deepEqual(timeline.entries.map(({ id }) => id), ["7-1", "7-2"]);
+});
