@@ -12,6 +12,7 @@ export class Log {
   #jump;
   #list;
   #atEnd = true;
+  #top = 0;
   #unread = 0;
 
   constructor(room) {
@@ -54,9 +55,13 @@ export class Log {
     this.#showJump();
   }
 
+  /* Only who goes up leaves the end; it may also move away by itself, when the log
+   * gets lower or longer. */
   #onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.#log;
-    this.#atEnd = scrollHeight - scrollTop - clientHeight <= NEAR;
+    const isNear = scrollHeight - scrollTop - clientHeight <= NEAR;
+    if (isNear || scrollTop < this.#top) this.#atEnd = isNear;
+    this.#top = scrollTop;
     if (this.#atEnd) this.#unread = 0;
     this.#showJump();
   }

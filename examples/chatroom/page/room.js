@@ -23,6 +23,7 @@ const DOUBT_TIMEOUT = 5000;
 const JOIN_WAIT = 1000;
 const JOIN_WAIT_MAX = 10000;
 const WHO_WAIT = 300;
+const STRANGER_WAIT = 1000;
 const HELD_MAX = 1000;
 const CERTAIN = new Set(["shutdown", "limit"]);
 const HOPELESS = new Set(["buffer-overflow", "invalid"]);
@@ -285,7 +286,7 @@ export class Room {
     const own = message.cid === undefined ? null : this.#outbox.remove(message.cid);
     if (own?.id !== undefined) this.#timeline.confirm(own.cid, own);
     if (!this.#people?.some(({ user }) => user === message.user))
-      this.#later("who", WHO_WAIT, () => this.look());
+      this.#soon("who", STRANGER_WAIT, () => this.look());
     return entry ? [entry] : [];
   }
 
@@ -379,7 +380,16 @@ export class Room {
   /* One timer of each kind. */
   #later(kind, wait, what) {
     clearTimeout(this.#timers.get(kind));
-    this.#timers.set(kind, setTimeout(what, wait));
+    const act = () => {
+      this.#timers.delete(kind);
+      what();
+    };
+    this.#timers.set(kind, setTimeout(act, wait));
+  }
+
+  /* Not put off by what comes again and again. */
+  #soon(kind, wait, what) {
+    if (!this.#timers.has(kind)) this.#later(kind, wait, what);
   }
 }
 
