@@ -30,10 +30,20 @@ export class Log {
   }
 
   show(rows, status, now) {
+    const read = this.#atEnd ? null : this.#firstInSight();
+    const was = read?.getBoundingClientRect().top;
     this.#list.show(rows, status, now);
+    if (read?.isConnected) this.#log.scrollTop += read.getBoundingClientRect().top - was;
     this.#log.setAttribute("aria-busy", String(status === "connecting"));
     this.#empty.hidden = rows.length > 0 || status === "connecting";
     if (this.#atEnd) this.#toEnd();
+  }
+
+  /* What is read stays where it is, also when the oldest messages go. */
+  #firstInSight() {
+    const { top } = this.#log.getBoundingClientRect();
+    const items = [...this.#log.querySelectorAll("li")];
+    return items.find((item) => item.getBoundingClientRect().bottom > top);
   }
 
   /** So many messages of others have come. */
