@@ -3,7 +3,7 @@ if(TARGET wwr_websocket)
     SOURCES contract/transport_websocket_test.c
             ${transport_contract}
     DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
-    LABELS contract TIMEOUT 300)
+    LABELS contract TIMEOUT 600)
 endif()
 if(TARGET wwr_websocket)
   wwr_test(websocket_raw_test
@@ -11,5 +11,8 @@ if(TARGET wwr_websocket)
             contract/websocket_raw_http.c contract/websocket_raw_life.c
             contract/websocket_raw_native.c
     DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
-    LABELS contract TIMEOUT 300)
+    LABELS contract TIMEOUT 600)
+  # The longest of all under a sanitizer: begun early, they end in time.
+  set_tests_properties(transport_websocket_test websocket_raw_test
+                       PROPERTIES COST 100)
 endif()
