@@ -43,10 +43,6 @@ static bool succeeded(struct answer *answer, wwr_err err) {
   return err == WWR_OK;
 }
 
-static struct wwr_view room(void) {
-  return wwr_view_str("room");
-}
-
 /* A connected client with its connection; NULL: cut off or refused. */
 static struct peer *try_connect(struct wwr_conn **conn) {
   struct wwri_msg msg;

@@ -5,29 +5,12 @@
 
 enum { SHORT_MS = 20 };
 
-#define ON(kind) (1u << TEST_##kind)
-
-static void start(void) {
-  test_bus_use();
-  fixture_start();
-}
-
-static struct wwr_view room(void) {
-  return wwr_view_str("room");
-}
-
-/* Begin; the answer is the test's. */
-static void begin(struct wwr_conn *conn, struct answer *answer) {
-  CU_ASSERT_EQUAL_FATAL(
-      wwr_conn_subscribe(conn, room(), 0, on_subscribed, answer), WWR_OK);
-}
-
 /* --- What the bus is told ------------------------------------------------ */
 
 static void the_bus_hears_of_the_server(void) {
   fix.opts.message_buffer_bytes = 4096;
   fix.opts.subprotocol = "chat";
-  start();
+  start_on_bus();
   CU_ASSERT_STRING_EQUAL(fix.bus->fingerprint,
                          "message-buffer=4096\nmax-session-connections=0\n"
                          "subprotocol=chat\n");
@@ -42,7 +25,7 @@ static void the_bus_hears_of_the_server(void) {
 }
 
 static void one_receiver_for_many(void) {
-  start();
+  start_on_bus();
   struct peer *peers[6];
   for (int i = 0; i < 6; i++) peers[i] = connect_to("room");
   CU_ASSERT_EQUAL(test_bus_subs("room"), (int)fix.server->shard_count);
@@ -58,13 +41,13 @@ static void all_wait_for_the_first(void) {
   struct wwr_conn *a, *b;
   struct answer first = {0}, second = {0};
   fix.opts.io_threads = 1;
-  start();
+  start_on_bus();
   struct peer *peer_a = peer_connect_conn(&a);
   wwr_conn_ref(a);
   struct peer *peer_b = peer_connect_conn(&b);
   test_bus_hold(ON(SUBSCRIBE));
-  begin(a, &first);
-  begin(b, &second);
+  begin_subscribe(a, &first);
+  begin_subscribe(b, &second);
   WAIT(fix.bus->calls[TEST_SUBSCRIBE] == 1);
   settle();
   CU_ASSERT_EQUAL(LOCKED(first.calls + second.calls), 0);
@@ -86,7 +69,7 @@ static void subscribe_in_hook(struct wwr_conn *conn, void *user_data) {
 static void accept_conf_waits(void) {
   fix.override.on_connected = subscribe_in_hook;
   fix.opts.subscribe_wait_ms = 60000;
-  start();
+  start_on_bus();
   test_bus_hold(ON(SUBSCRIBE) | ON(JOIN));
   struct peer *peer = peer_dial();
   WAIT(fix.connected == 1 && fix.bus->calls[TEST_SUBSCRIBE] == 1);
@@ -100,7 +83,7 @@ static void accept_conf_waits(void) {
 static void accept_conf_waits_not_for_ever(void) {
   fix.override.on_connected = subscribe_in_hook;
   fix.opts.subscribe_wait_ms = SHORT_MS;
-  start();
+  start_on_bus();
   test_bus_hold(ON(SUBSCRIBE) | ON(JOIN));
   struct peer *peer = peer_connect();
   peer_request(peer, 1, "echo", "a");
@@ -114,7 +97,7 @@ static void accept_conf_waits_not_for_ever(void) {
 static void accept_conf_waits_not_at_all(void) {
   fix.override.on_connected = subscribe_in_hook;
   fix.opts.subscribe_wait_ms = 0;
-  start();
+  start_on_bus();
   test_bus_hold(ON(SUBSCRIBE));
   (void)peer_connect();
   test_bus_hold(0);
@@ -124,7 +107,7 @@ static void accept_conf_waits_not_at_all(void) {
 static void the_wait_ends_with_the_connection(void) {
   fix.override.on_connected = subscribe_in_hook;
   fix.opts.subscribe_wait_ms = 60000;
-  start();
+  start_on_bus();
   test_bus_hold(ON(SUBSCRIBE) | ON(JOIN));
   struct peer *breaks = peer_dial();
   WAIT(fix.connected == 1);
@@ -147,13 +130,13 @@ static void the_wait_ends_with_the_connection(void) {
 static void unsubscribed_while_subscribing(void) {
   struct wwr_conn *conn;
   struct answer first = {0}, again = {0}, second = {0};
-  start();
+  start_on_bus();
   struct peer *peer = peer_connect_conn(&conn);
   test_bus_hold(ON(SUBSCRIBE));
-  begin(conn, &first);
-  begin(conn, &again);
+  begin_subscribe(conn, &first);
+  begin_subscribe(conn, &again);
   CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  begin(conn, &second);
+  begin_subscribe(conn, &second);
   settle();
   CU_ASSERT_EQUAL(wwr_conn_channels(conn), 1);
   test_bus_hold(0);
@@ -168,10 +151,10 @@ static void unsubscribed_while_subscribing(void) {
 static void gone_while_subscribing(void) {
   struct wwr_conn *conn;
   struct answer answer = {0};
-  start();
+  start_on_bus();
   struct peer *peer = peer_connect_conn(&conn);
   test_bus_hold(ON(SUBSCRIBE));
-  begin(conn, &answer);
+  begin_subscribe(conn, &answer);
   settle();
   peer_close(peer);
   WAIT(fix.disconnected == 1);
@@ -188,11 +171,11 @@ static void a_failed_subscribe_fails_all_who_wait(void) {
   struct wwr_conn *conn;
   struct answer answers[3] = {{0}};
   fix.opts.io_threads = 1;
-  start();
+  start_on_bus();
   test_bus_hold(ON(SUBSCRIBE));
   for (int i = 0; i < 3; i++) {
     (void)peer_connect_conn(&conn);
-    begin(conn, &answers[i]);
+    begin_subscribe(conn, &answers[i]);
     settle();
   }
   test_bus_fail(TEST_SUBSCRIBE, WWR_E_UNAVAILABLE);
@@ -206,7 +189,7 @@ static void a_failed_subscribe_fails_all_who_wait(void) {
 static void a_failed_join_fails_one(void) {
   struct wwr_conn *conn;
   fix.opts.io_threads = 1;
-  start();
+  start_on_bus();
   struct peer *first = connect_to("room");
   (void)peer_connect_conn(&conn);
   test_bus_fail(TEST_JOIN, WWR_E_REFUSED);
@@ -223,7 +206,7 @@ static void a_failed_join_fails_one(void) {
 
 static void refused_at_once(void) {
   struct wwr_conn *conn;
-  start();
+  start_on_bus();
   (void)peer_connect_conn(&conn);
   test_bus_refuse(TEST_SUBSCRIBE, WWR_E_NOMEM);
   CU_ASSERT_EQUAL(subscribe(conn, "room", 0).err, WWR_E_NOMEM);
@@ -244,7 +227,7 @@ static void refused_at_once(void) {
 }
 
 static void a_publish_fails(void) {
-  start();
+  start_on_bus();
   test_bus_fail(TEST_PUBLISH, WWR_E_UNAVAILABLE);
   struct answer answer = publish("room", "x");
   CU_ASSERT_EQUAL(answer.err, WWR_E_UNAVAILABLE);
@@ -259,7 +242,7 @@ static void a_publish_fails(void) {
 
 static void presence_is_told_again(void) {
   struct wwr_conn *conn;
-  start();
+  start_on_bus();
   (void)peer_connect_conn(&conn);
   test_bus_fail(TEST_PRESENCE_SET, WWR_E_UNAVAILABLE);
   (void)subscribe(conn, "room", 0);
@@ -286,7 +269,7 @@ static struct wwri_bus_message message(struct wwri_logid id, const char *text) {
 static void nothing_older_than_the_subscription(void) {
   struct wwr_conn *conn;
   fix.opts.io_threads = 1;
-  start();
+  start_on_bus();
   struct peer *early = connect_to("room");
   (void)publish("room", "1");
   struct wwr_channel_id second = publish("room", "2").id;
@@ -330,7 +313,7 @@ static void bad_messages_are_verdicts(void) {
   static char bytes[9000];
   verdicts = 0;
   fix.opts.hooks.on_verdict = on_verdict;
-  start();
+  start_on_bus();
   struct peer *peer = connect_to("room");
   struct wwri_bus_message bad = message((struct wwri_logid){7, 1}, "x");
   bad.name = wwr_view_str("new\nline");
@@ -361,7 +344,7 @@ static void verdicts_are_told_once(void) {
   verdicts = 0;
   fix.opts.hooks.on_verdict = on_verdict;
   fix.opts.hooks.on_channel = want_gaps;
-  start();
+  start_on_bus();
   struct peer *peers[4];
   for (int i = 0; i < 4; i++) peers[i] = connect_to("room");
   struct peer *quiet = connect_to("quiet");
@@ -411,7 +394,7 @@ static void publish_request(struct wwr_conn *conn, struct wwr_request *request,
 static struct peer *publish_early(void) {
   replied = 0;
   fix.override.on_request = publish_request;
-  start();
+  start_on_bus();
   struct peer *peer = connect_to("room");
   struct wwr_channel_id last = publish("room", "1").id;
   expect_message(peer, "1");
@@ -469,7 +452,7 @@ static void on_health(struct wwr_server *server, enum wwr_health health,
 static void health_is_told(void) {
   health_calls = 0;
   fix.opts.hooks.on_health = on_health;
-  start();
+  start_on_bus();
   test_bus_health(WWRI_BUS_HOLDING, "redis is away");
   WAIT(health_calls == 1 && felt == WWR_HEALTH_HOLDING);
   struct wwr_cluster_state state;
@@ -511,7 +494,7 @@ static void send_big(uint64_t from, uint64_t to) {
 
 static struct peer *fill_queue(void) {
   fix.opts.max_queued_bytes = QUEUE;
-  start();
+  start_on_bus();
   struct peer *slow = connect_to("room");
   peer_pause(slow, true);
   send_big(1, 12);
@@ -532,7 +515,7 @@ static void a_repair_waits_for_queues(void) {
 /* A client that does not read holds nobody for long. */
 static void a_stuck_client_no_longer_counts(void) {
   fix.opts.max_queued_bytes = QUEUE;
-  start();
+  start_on_bus();
   fix.server->channels.stuck_ms = 50;
   struct peer *slow = connect_to("room");
   peer_pause(slow, true);
@@ -565,7 +548,7 @@ static void a_stuck_loop(void) {
   struct wwri_mail mail = {.fn = block};
   verdicts = blocking = 0;
   fix.opts.hooks.on_verdict = on_verdict;
-  start();
+  start_on_bus();
   fix.server->channels.items_max = 100 * BIG;
   struct peer *peer = peer_connect_conn(&conn);
   (void)subscribe(conn, "room", 0);
@@ -606,7 +589,7 @@ static void no_word_while_a_loop_hangs(void) {
   struct wwri_mail mail = {.fn = block};
   blocking = 0;
   fix.opts.io_threads = 2;
-  start();
+  start_on_bus();
   wwri_loop_post(fix.server->loops[0], &hurrying);
   WAIT(fix.bus->loads >= 5);
   atomic_store(&blocked, true);
@@ -626,13 +609,13 @@ static void shutdown_with_everything_open(void) {
   struct wwr_conn *conn;
   struct answer answers[7] = {{0}};
   struct wwr_server *server;
-  start();
+  start_on_bus();
   server = fix.server;
   struct peer *peer = peer_connect_conn(&conn);
   (void)subscribe(conn, "other", 0);
   test_bus_hold(~0u & ~ON(PRESENCE_SET));
-  begin(conn, &answers[0]);
-  begin(conn, &answers[1]);
+  begin_subscribe(conn, &answers[0]);
+  begin_subscribe(conn, &answers[1]);
   CU_ASSERT_EQUAL(wwr_conn_subscribe(conn, wwr_view_str("other"), 0,
                                      on_subscribed, &answers[2]),
                   WWR_OK);
@@ -659,7 +642,7 @@ static void shutdown_with_everything_open(void) {
 static void shutdown_cut_short(void) {
   struct answer answer = {0};
   fix.opts.shutdown_timeout_ms = 1;
-  start();
+  start_on_bus();
   struct peer *peer = connect_to("room");
   peer_request(peer, 1, "hold", NULL);
   struct wwr_request *request = next_held();

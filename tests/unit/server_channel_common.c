@@ -171,3 +171,17 @@ struct peer *connect_to(const char *channel) {
   CU_ASSERT_EQUAL(subscribe(conn, channel, 0).err, WWR_OK);
   return peer;
 }
+
+void start_on_bus(void) {
+  test_bus_use();
+  fixture_start();
+}
+
+struct wwr_view room(void) {
+  return wwr_view_str("room");
+}
+
+void begin_subscribe(struct wwr_conn *conn, struct answer *answer) {
+  CU_ASSERT_EQUAL_FATAL(
+      wwr_conn_subscribe(conn, room(), 0, on_subscribed, answer), WWR_OK);
+}

@@ -8,6 +8,9 @@
 
 enum { TEXTS_MAX = 1024 };
 
+/** For test_bus_hold(). */
+#define ON(kind) (1u << TEST_##kind)
+
 /** What a callback said. Zero it before; under fix.lock. */
 struct answer {
   int calls;
@@ -26,6 +29,9 @@ int channel_main(int argc, char **argv, CU_TestInfo *tests);
 
 /** Start the server on the bus of the running suite. */
 void channel_start(void);
+
+/** Start it on the bus with a thread, whatever the suite. */
+void start_on_bus(void);
 
 /** True on the bus with a thread. */
 bool is_threaded(void);
@@ -52,6 +58,12 @@ struct answer publish_except(const char *channel, const char *text,
 struct answer ask_history(const char *channel, uint32_t count);
 struct answer ask_members(const char *channel);
 uint64_t ask_subscribers(const char *channel);
+
+/** The name of the usual channel. */
+struct wwr_view room(void);
+
+/** Begin to subscribe to it; the answer is the test's. */
+void begin_subscribe(struct wwr_conn *conn, struct answer *answer);
 
 /** Wait until that many are subscribed. */
 void wait_subscribers(const char *channel, uint64_t count);

@@ -2,26 +2,9 @@
  * to leave them, and what comes in between. */
 #include "server_channel_common.h"
 
-#define ON(kind) (1u << TEST_##kind)
-
-static void start(void) {
-  test_bus_use();
-  fixture_start();
-}
-
-static struct wwr_view room(void) {
-  return wwr_view_str("room");
-}
-
-/* Begin; the answer is the test's. */
-static void begin(struct wwr_conn *conn, struct answer *answer) {
-  CU_ASSERT_EQUAL_FATAL(
-      wwr_conn_subscribe(conn, room(), 0, on_subscribed, answer), WWR_OK);
-}
-
 static void flapping_costs_the_bus_little(void) {
   struct wwr_conn *conn;
-  start();
+  start_on_bus();
   struct peer *peer = peer_connect_conn(&conn);
   for (int i = 0; i < 50; i++) {
     CU_ASSERT_EQUAL(subscribe(conn, "room", 0).err, WWR_OK);
@@ -33,17 +16,22 @@ static void flapping_costs_the_bus_little(void) {
   peer_expect_nothing(peer);
 }
 
-static void a_quiet_channel_is_left(void) {
-  struct wwr_conn *conn;
-  struct answer answer = {0};
-  start();
-  fix.server->channels.linger_ms = 1;
-  struct peer *peer = peer_connect_conn(&conn);
+/* The bus is told that nobody reads the room any more, and does not answer. */
+static void leave_and_hold(struct wwr_conn *conn) {
   test_bus_hold(ON(UNSUBSCRIBE));
   (void)subscribe(conn, "room", 0);
   CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
   WAIT(fix.bus->calls[TEST_UNSUBSCRIBE] == 1);
-  begin(conn, &answer); /* it must come back first */
+}
+
+static void a_quiet_channel_is_left(void) {
+  struct wwr_conn *conn;
+  struct answer answer = {0};
+  start_on_bus();
+  fix.server->channels.linger_ms = 1;
+  struct peer *peer = peer_connect_conn(&conn);
+  leave_and_hold(conn);
+  begin_subscribe(conn, &answer); /* it must come back first */
   settle();
   CU_ASSERT_EQUAL(LOCKED(answer.calls), 0);
   test_bus_hold(0);
@@ -62,14 +50,11 @@ static void a_quiet_channel_is_left(void) {
 static void nobody_wants_it_back(void) {
   struct wwr_conn *conn;
   struct answer answer = {0};
-  start();
+  start_on_bus();
   fix.server->channels.linger_ms = 1;
   (void)peer_connect_conn(&conn);
-  test_bus_hold(ON(UNSUBSCRIBE));
-  (void)subscribe(conn, "room", 0);
-  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  WAIT(fix.bus->calls[TEST_UNSUBSCRIBE] == 1);
-  begin(conn, &answer);
+  leave_and_hold(conn);
+  begin_subscribe(conn, &answer);
   CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
   settle();
   test_bus_hold(0);
@@ -81,14 +66,11 @@ static void nobody_wants_it_back(void) {
 static void it_can_not_come_back(void) {
   struct wwr_conn *conn;
   struct answer answer = {0};
-  start();
+  start_on_bus();
   fix.server->channels.linger_ms = 1;
   (void)peer_connect_conn(&conn);
-  test_bus_hold(ON(UNSUBSCRIBE));
-  (void)subscribe(conn, "room", 0);
-  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  WAIT(fix.bus->calls[TEST_UNSUBSCRIBE] == 1);
-  begin(conn, &answer);
+  leave_and_hold(conn);
+  begin_subscribe(conn, &answer);
   settle();
   test_bus_refuse(TEST_SUBSCRIBE, WWR_E_LIMIT);
   test_bus_hold(0);
@@ -125,7 +107,7 @@ static void a_done_function_wants_it_back(void) {
   if (is_blocking()) return; /* only the caller's own thread waits */
   back = (struct answer){0};
   fix.override.on_request = publish_request;
-  start();
+  start_on_bus();
   fix.server->channels.linger_ms = 1;
   struct peer *peer = peer_connect_conn(&conn);
   (void)subscribe(conn, "room", 0);
@@ -171,20 +153,17 @@ static bool is_pacing(struct wwr_conn *conn) {
 static void pressed_while_it_is_left(void) {
   struct wwr_conn *conn;
   struct answer answer = {0};
-  start();
+  start_on_bus();
   fix.server->channels.linger_ms = 1;
   fix.server->channels.press_bytes = 0;
   struct peer *peer = peer_connect_conn(&conn);
-  test_bus_hold(ON(UNSUBSCRIBE));
-  (void)subscribe(conn, "room", 0);
-  CU_ASSERT_EQUAL(wwr_conn_unsubscribe(conn, room()), WWR_OK);
-  WAIT(fix.bus->calls[TEST_UNSUBSCRIBE] == 1);
+  leave_and_hold(conn);
   struct wwri_bus_message message = {.name = wwr_view_str("m"),
                                      .payload = wwr_payload_text("x")};
   test_bus_message("room", &message);
   CU_ASSERT_EQUAL(LOCKED(fix.bus->pressed), 1);
   while (is_pacing(conn)) settle();
-  begin(conn, &answer);
+  begin_subscribe(conn, &answer);
   test_bus_hold(0);
   expect_answer(&answer, WWR_OK);
   test_bus_message("room", &message);

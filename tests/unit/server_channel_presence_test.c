@@ -6,10 +6,6 @@
 
 #include "server_channel_common.h"
 
-static struct wwr_view room(void) {
-  return wwr_view_str("room");
-}
-
 static atomic_int asked;
 static struct wwr_channel_opts chosen;
 

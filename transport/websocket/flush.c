@@ -40,12 +40,6 @@ static void wait_writable(struct wwri_ws_pipe *pipe) {
   wwri_ws_stall_watch(pipe);
 }
 
-static void wrote(struct wwri_ws_pipe *pipe, size_t bytes) {
-  wwri_outq_written(&pipe->out, bytes);
-  pipe->base.queued_bytes = pipe->out.bytes;
-  pipe->last_tx_ms = pipe->progress_ms = wwri_loop_now_ms(pipe->base.loop);
-}
-
 /* TLS */
 
 static bool need_scratch(struct wwri_ws_pipe *pipe, size_t len) {
@@ -98,7 +92,7 @@ static void write_tls(struct wwri_ws_pipe *pipe) {
       wwri_ws_pipe_broken(pipe);
       return;
     }
-    wrote(pipe, len); /* or copied by lws */
+    wwri_ws_wrote(pipe, len); /* or copied by lws */
     if (lws_partial_buffered(pipe->wsi)) {
       wait_writable(pipe);
       return;
@@ -122,7 +116,7 @@ static void write_one(struct wwri_ws_pipe *pipe) {
   if (n < 0) {
     wwri_ws_pipe_broken(pipe);
   } else {
-    wrote(pipe, wwri_frame_wire_len(frame));
+    wwri_ws_wrote(pipe, wwri_frame_wire_len(frame));
   }
   trim_scratch(pipe->shard);
 }

@@ -99,7 +99,7 @@ void wwri_ws_native_farewell(struct wwri_ws_pipe *pipe) {
   native->farewell = false;
 }
 
-static void queue_close(struct wwri_ws_pipe *pipe, uint16_t code) {
+void wwri_ws_native_close(struct wwri_ws_pipe *pipe, uint16_t code) {
   struct wwri_frame *frame = close_frame(code);
   if (!frame || wwri_outq_push(&pipe->out, frame, UINT32_MAX)) {
     wwri_frame_unref(frame);
@@ -111,17 +111,7 @@ static void queue_close(struct wwri_ws_pipe *pipe, uint16_t code) {
   wwri_ws_mark_dirty(pipe);
 }
 
-void wwri_ws_native_close(struct wwri_ws_pipe *pipe, uint16_t code) {
-  queue_close(pipe, code);
-}
-
 /* Sending */
-
-static void wrote(struct wwri_ws_pipe *pipe, size_t bytes) {
-  wwri_outq_written(&pipe->out, bytes);
-  pipe->base.queued_bytes = pipe->out.bytes;
-  pipe->last_tx_ms = pipe->progress_ms = wwri_loop_now_ms(pipe->base.loop);
-}
 
 /* Small frames together: the copy costs less than the kernel's work per piece.
  * 0: the first one is not small. */
@@ -178,7 +168,7 @@ static void write_queue(struct wwri_ws_pipe *pipe) {
       wwri_ws_pipe_broken(pipe);
       return;
     }
-    if (n > 0) wrote(pipe, (size_t)n);
+    if (n > 0) wwri_ws_wrote(pipe, (size_t)n);
     if (n < 0 || (size_t)n < want) {
       pipe->waiting = true;
       wwri_ws_stall_watch(pipe);
@@ -247,7 +237,7 @@ static void on_close(struct wwri_ws_pipe *pipe,
     pipe->native.farewell_code = code;
     wwri_ws_pipe_gone(pipe, WWR_OK);
   } else {
-    queue_close(pipe, code);
+    wwri_ws_native_close(pipe, code);
   }
 }
 

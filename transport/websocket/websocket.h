@@ -357,6 +357,13 @@ static inline bool wwri_ws_attached(const struct wwri_ws_pipe *pipe) {
   return pipe->wsi || pipe->native.attached;
 }
 
+/** So many bytes of the queue are out. */
+static inline void wwri_ws_wrote(struct wwri_ws_pipe *pipe, size_t bytes) {
+  wwri_outq_written(&pipe->out, bytes);
+  pipe->base.queued_bytes = pipe->out.bytes;
+  pipe->last_tx_ms = pipe->progress_ms = wwri_loop_now_ms(pipe->base.loop);
+}
+
 /** The descriptor of an attached pipe. */
 static inline int wwri_ws_fd(const struct wwri_ws_pipe *pipe) {
   return pipe->wsi ? lws_get_socket_fd(pipe->wsi) : pipe->native.fd;
