@@ -263,50 +263,22 @@ bring_up_node() {
   await "$1" 30 node_listens "$1"
 }
 
-# Half of what webwire needs of a balancer: connections may be idle between two
-# pings of the server (25 s), so the tunnel's time-out is longer; a node that
-# has just gone away, or is going (503), is passed over.
+# deploy/haproxy/haproxy.cfg, with these nodes.
 write_haproxy_config() {
   local name
-  cat <<END
-global
-  maxconn 2000
-defaults
-  mode http
-  timeout connect 2s
-  timeout http-request 10s
-  timeout client 30s
-  timeout server 30s
-  timeout tunnel 75s
-  timeout check 2s
-  retries 5
-  option redispatch 1
-  retry-on conn-failure empty-response 503
-frontend chat
-  bind 127.0.0.1:${ports[haproxy]}
-  default_backend nodes
-backend nodes
-  balance leastconn
-  option httpchk OPTIONS /
-  default-server check inter 500 fall 2 rise 1
-END
+  grep -v '^  server ' "$root/deploy/haproxy/haproxy.cfg"
   for name in "${names[@]}"; do
     echo "  server $name 127.0.0.1:${ports[$name]}"
   done
-  cat <<END
-frontend page
-  bind 127.0.0.1:${ports[page]}
-  stats enable
-  stats uri /
-  stats refresh 1s
-END
 }
 
 start_haproxy() {
   find_port
   ports[page]=$found
   write_haproxy_config >"$work/haproxy.cfg"
-  launch haproxy haproxy -db -f "$work/haproxy.cfg"
+  launch haproxy env WEBWIRE_LISTEN="127.0.0.1:${ports[haproxy]}" \
+    WEBWIRE_STATS="127.0.0.1:${ports[page]}" WEBWIRE_CHECK=500ms \
+    haproxy -db -f "$work/haproxy.cfg"
   await haproxy 30 haproxy_answers
 }
 

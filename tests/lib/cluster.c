@@ -68,30 +68,27 @@ static void write_server_lines(const struct cluster *cluster, FILE *file) {
   }
 }
 
-/* As deploy/demo.sh has it, with a livelier health check. */
+/* The one that is deployed, with these nodes. */
+static bool copy_haproxy_config(const struct cluster *cluster, FILE *from,
+                                FILE *to) {
+  char *line = NULL;
+  size_t cap = 0;
+  while (getline(&line, &cap, from) >= 0) {
+    if (strncmp(line, "  server ", 9) != 0) fputs(line, to);
+  }
+  free(line);
+  write_server_lines(cluster, to);
+  return !ferror(from);
+}
+
 static bool write_haproxy_config(const struct cluster *cluster) {
   char path[128];
-  const char *balance = cluster->opts.balance;
   snprintf(path, sizeof path, "%s/haproxy.cfg", cluster->dir);
-  FILE *file = fopen(path, "we");
-  if (!file) return false;
-  fprintf(file,
-          "global\n  log stderr format raw local0 notice\n"
-          "  stats socket %s/haproxy.sock mode 600 level admin\n"
-          "  nbthread 1\n  maxconn 8000\n"
-          "defaults\n  mode http\n  log global\n"
-          "  timeout connect 2s\n  timeout http-request 10s\n"
-          "  timeout client 30s\n  timeout server 30s\n"
-          "  timeout tunnel 75s\n  timeout check 1s\n"
-          "  retries 5\n  option redispatch 1\n  retry-on conn-failure "
-          "empty-response 503\n"
-          "frontend clients\n  bind 127.0.0.1:%u\n  default_backend nodes\n"
-          "backend nodes\n  balance %s\n  option httpchk OPTIONS /\n"
-          "  default-server check inter 100 fall 2 rise 1\n",
-          cluster->dir, cluster->members[CLUSTER_HAPROXY].port,
-          balance ? balance : "roundrobin");
-  write_server_lines(cluster, file);
-  return fclose(file) == 0;
+  FILE *from = fopen(HAPROXY_CONFIG, "re");
+  FILE *to = fopen(path, "we");
+  bool good = from && to && copy_haproxy_config(cluster, from, to);
+  if (from) fclose(from);
+  return to && fclose(to) == 0 && good;
 }
 
 static bool is_member(const struct cluster *cluster, int who) {
@@ -152,17 +149,30 @@ static void add_all(struct args *args, const char *const *more) {
   for (; more && *more; more++) add(args, *more);
 }
 
+static void add_made_up(struct args *args, const char *format, va_list values) {
+  char *text = args->texts[args->text_count++];
+  vsnprintf(text, TEXT_MAX, format, values);
+  add(args, text);
+}
+
+__attribute__((format(printf, 2, 3))) static void add_text(struct args *args,
+                                                           const char *format,
+                                                           ...) {
+  va_list values;
+  va_start(values, format);
+  add_made_up(args, format, values);
+  va_end(values);
+}
+
 __attribute__((format(printf, 3, 4))) static void add_option(struct args *args,
                                                              const char *name,
                                                              const char *format,
                                                              ...) {
-  char *text = args->texts[args->text_count++];
   va_list values;
-  va_start(values, format);
-  vsnprintf(text, TEXT_MAX, format, values);
-  va_end(values);
   add(args, name);
-  add(args, text);
+  va_start(values, format);
+  add_made_up(args, format, values);
+  va_end(values);
 }
 
 static void redis_args(const struct cluster *cluster, struct args *args) {
@@ -176,6 +186,15 @@ static void redis_args(const struct cluster *cluster, struct args *args) {
 }
 
 static void haproxy_args(const struct cluster *cluster, struct args *args) {
+  const char *balance = cluster->opts.balance;
+  add(args, "env");
+  add_text(args, "WEBWIRE_LISTEN=127.0.0.1:%u",
+           cluster->members[CLUSTER_HAPROXY].port);
+  add_text(args, "WEBWIRE_ADMIN_SOCKET=%s/haproxy.sock", cluster->dir);
+  add_text(args, "WEBWIRE_STATS=%s/haproxy-status.sock", cluster->dir);
+  add_text(args, "WEBWIRE_BALANCE=%s", balance ? balance : "roundrobin");
+  add(args, "WEBWIRE_CHECK=100ms");
+  add(args, "WEBWIRE_THREADS=1");
   add(args, haproxy_program());
   add(args, "-db");
   add_option(args, "-f", "%s/haproxy.cfg", cluster->dir);

@@ -1,14 +1,18 @@
 /** A cluster of real processes: one redis-server, nodes of a server program on
  * it, HAProxy in front of them. Each can be killed and started again on its
  * port and with its data. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { binDir, launch, run } from "./programs.mjs";
 
 const HAPROXY = "/usr/sbin/haproxy"; // where Debian has it and not everyone looks
+const HAPROXY_CONFIG = fileURLToPath(
+  new URL("../../../deploy/haproxy/haproxy.cfg", import.meta.url),
+);
 const PORT_TRIES = 50;
 const DEFAULTS = {
   nodes: 2,
@@ -132,33 +136,12 @@ function makeNode(t, name, port, redis, { program, args, dir }) {
   return new Node(t, name, port, [...command, ...args], answersReady);
 }
 
-/** As deploy/demo.sh has it, with a livelier health check. */
-function haproxyConfig(dir, port, nodes) {
+/** The one that is deployed, with these nodes. */
+async function haproxyConfig(nodes) {
+  const lines = (await readFile(HAPROXY_CONFIG, "utf8")).trimEnd().split("\n");
+  const kept = lines.filter((line) => !line.startsWith("  server "));
   const servers = nodes.map((node) => `  server ${node.name} 127.0.0.1:${node.port}`);
-  return `global
-  stats socket ${dir}/haproxy.sock mode 600 level admin
-  nbthread 1
-  maxconn 2000
-defaults
-  mode http
-  timeout connect 2s
-  timeout http-request 10s
-  timeout client 30s
-  timeout server 30s
-  timeout tunnel 75s
-  timeout check 1s
-  retries 5
-  option redispatch 1
-  retry-on conn-failure empty-response 503
-frontend clients
-  bind 127.0.0.1:${port}
-  default_backend nodes
-backend nodes
-  balance leastconn
-  option httpchk OPTIONS /
-  default-server check inter 100 fall 2 rise 1
-${servers.join("\n")}
-`;
+  return [...kept, ...servers, ""].join("\n");
 }
 
 /** The rows of HAProxy's table, as objects by column. */
@@ -174,12 +157,20 @@ async function haproxyTable(dir) {
 
 async function makeHaproxy(t, dir, port, nodes) {
   const file = join(dir, "haproxy.cfg");
-  await writeFile(file, haproxyConfig(dir, port, nodes));
+  await writeFile(file, await haproxyConfig(nodes));
+  const variables = [
+    `WEBWIRE_LISTEN=127.0.0.1:${port}`,
+    `WEBWIRE_ADMIN_SOCKET=${dir}/haproxy.sock`,
+    `WEBWIRE_STATS=${dir}/haproxy-status.sock`,
+    "WEBWIRE_CHECK=100ms",
+    "WEBWIRE_THREADS=1",
+  ];
   const isUp = async () => {
     const rows = await haproxyTable(dir);
     return nodes.every((node) => rows.some((row) => row.svname === node.name && row.status === "UP"));
   };
-  return new Member(t, "haproxy", port, [HAPROXY, "-db", "-f", file], isUp);
+  const command = ["/usr/bin/env", ...variables, HAPROXY, "-db", "-f", file];
+  return new Member(t, "haproxy", port, command, isUp);
 }
 
 class Cluster {
