@@ -36,7 +36,8 @@ enum {
   WWRI_BUS_MEMBER_MAX = 255,
   WWRI_BUS_INFO_MAX = 1024,
   WWRI_BUS_ROOM = 1024, /* send, control: bytes over max_payload_bytes */
-  WWRI_BUS_ENTRIES_MAX = 1000000
+  WWRI_BUS_ENTRIES_MAX = 1000000,
+  WWRI_LAG_BUCKETS = 13 /* the last one: without bound */
 };
 
 #define WWRI_BUS_AGE_MIN_MS UINT32_C(1000)
@@ -125,6 +126,10 @@ enum wwri_bus_health {
   WWRI_BUS_REFUSED  /* our settings disagree with the cluster's */
 };
 
+/** Upper bounds of the buckets of wwri_bus_state.lag but the last, in ms. */
+#define WWRI_LAG_BOUNDS \
+  { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000 }
+
 struct wwri_bus_state {
   enum wwri_bus_health health;
   char reason[128]; /* one line for people; "" when ready */
@@ -132,6 +137,11 @@ struct wwri_bus_state {
   uint64_t published, delivered, repaired, duplicates;
   uint64_t verdicts[4]; /* by enum wwri_verdict_kind */
   uint64_t queued_bytes;
+  uint64_t beat_age_ms; /* since a beat came back; 0: there are none */
+  /** From publish to delivery, of this node's own messages: how many took up to
+   * WWRI_LAG_BOUNDS ms (and more than the bound before), how long all. */
+  uint64_t lag[WWRI_LAG_BUCKETS];
+  uint64_t lag_sum_ms;
 };
 
 struct wwri_bus_events {

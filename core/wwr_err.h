@@ -44,7 +44,8 @@
   X(REFUSED, 37, "refused", "the server refused the connection")         \
   X(SLOW_CONSUMER, 38, "slow-consumer", "the peer reads too slowly")     \
   X(TLS, 39, "tls", "the TLS handshake or certificate check failed")     \
-  X(UNAVAILABLE, 40, "unavailable", "the cluster can't be reached now")
+  X(UNAVAILABLE, 40, "unavailable", "the cluster can't be reached now")  \
+  X(NOT_FOUND, 41, "not-found", "there is no such thing")
 
 /** Result of most calls. WWR_OK is zero and the only success. */
 typedef enum wwr_err {

@@ -392,6 +392,11 @@ wwr_err wwri_redis_new(struct wwri_redis **out, struct wwri_loop *loop,
   return WWR_OK;
 }
 
+void wwri_redis_set_log_level(struct wwri_redis *link,
+                              enum wwr_log_level level) {
+  wwri_log_set_level(&link->log, level);
+}
+
 int wwri_redis_script(struct wwri_redis *link, const char *text) {
   assert(link->script_count < WWRI_REDIS_MAX_SCRIPTS);
   link->scripts[link->script_count].text = text;

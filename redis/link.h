@@ -64,6 +64,10 @@ WWR_MUST_CHECK wwr_err wwri_redis_new(struct wwri_redis **out,
 
 enum { WWRI_REDIS_MAX_SCRIPTS = 32, WWRI_REDIS_MAX_ARGS = 24 };
 
+/** Change what its log gets. Any thread. */
+void wwri_redis_set_log_level(struct wwri_redis *link,
+                              enum wwr_log_level level);
+
 /** Register a Lua script (static text, borrowed); its number for
  * wwri_redis_eval(). It is loaded on every connect before the first call. At
  * most WWRI_REDIS_MAX_SCRIPTS - 1; more is our own mistake and asserts. */

@@ -118,10 +118,11 @@ static void hand_out(struct wwri_feed *feed, struct wwri_frame *frame,
                      struct wwri_logid id, uint64_t except) {
   struct wwri_shard *shard = feed->shard;
   size_t count = feed->count;
-  struct walk walk = {.frame = frame,
-                      .id = id,
-                      .except = except,
-                      .half = shard->server->opts.max_queued_bytes / 2};
+  struct walk walk = {
+      .frame = frame,
+      .id = id,
+      .except = except,
+      .half = wwri_limit(&shard->server->limits.queued_bytes) / 2};
   if (!wwri_logid_none(id)) {
     walk.compare = wwri_logid_compare(id, feed->newest) <= 0;
     if (wwri_logid_compare(id, feed->last) > 0) feed->last = id;

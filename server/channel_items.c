@@ -16,7 +16,8 @@ static struct wwri_shard *shard_of(struct wwri_flusher *flusher) {
 }
 
 static int64_t full_credit(const struct wwri_shard *shard) {
-  int64_t bytes = shard->server->opts.max_queued_bytes / FLUSHES_TO_FILL;
+  int64_t bytes =
+      wwri_limit(&shard->server->limits.queued_bytes) / FLUSHES_TO_FILL;
   return bytes / (1 + (int64_t)shard->own.conn_count / CONNS_PER_FLUSH) + 1;
 }
 

@@ -70,7 +70,7 @@ struct queues {
 static struct queues look_at(const struct wwri_feed *feed) {
   const struct wwr_server *server = feed->shard->server;
   uint64_t now = wwri_loop_now_ms(feed->shard->loop);
-  uint32_t half = server->opts.max_queued_bytes / 2;
+  uint32_t half = wwri_limit(&server->limits.queued_bytes) / 2;
   struct queues queues = {0, 0};
   for (size_t i = 0; i < feed->count; i++) {
     int64_t stuck = stuck_for(feed->slots[i].conn, half, now);

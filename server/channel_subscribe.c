@@ -244,7 +244,8 @@ static wwr_err find_place(struct wwri_subscription *sub) {
   sub->reader = sub->feed ? wwri_reader_find(conn, sub->feed) : NULL;
   sub->again = sub->reader != NULL;
   if (!sub->again) {
-    if (wwr_conn_channels(conn) >= conn->server->opts.max_conn_channels) {
+    if (wwr_conn_channels(conn) >=
+        wwri_limit(&conn->server->limits.conn_channels)) {
       return WWR_E_LIMIT;
     }
     if (!sub->feed) {
@@ -310,7 +311,7 @@ static struct wwri_subscription *sub_new(struct wwr_conn *conn,
 
 /* As many calls as channels may be under way. */
 static bool take_call(struct wwr_conn *conn) {
-  unsigned max = conn->server->opts.max_conn_channels;
+  unsigned max = wwri_limit(&conn->server->limits.conn_channels);
   if (atomic_fetch_add(&conn->channels.calls, 1) < max) return true;
   atomic_fetch_sub(&conn->channels.calls, 1);
   return false;

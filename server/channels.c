@@ -174,6 +174,11 @@ void wwr_server_cluster(const struct wwr_server *server,
                                     .delivered = state.delivered,
                                     .repaired = state.repaired,
                                     .duplicates = state.duplicates};
+  out->beat_age_ms = state.beat_age_ms;
+  out->queued_bytes = state.queued_bytes;
+  out->lag_sum_ms = state.lag_sum_ms;
+  _Static_assert(sizeof out->lag == sizeof state.lag, "the same buckets");
+  memcpy(out->lag, state.lag, sizeof out->lag);
   memcpy(out->reason, state.reason, sizeof out->reason);
   memcpy(out->verdicts, state.verdicts, sizeof out->verdicts);
   out->verdicts[WWR_VERDICT_LOST] += atomic_load(&server->channels.lost);
@@ -200,7 +205,6 @@ wwr_err wwri_channels_init(struct wwr_server *server) {
   channels->crowd_ms = WWRI_CROWD_MS;
   channels->items_soft = WWRI_ITEMS_SOFT;
   channels->items_max = WWRI_ITEMS_MAX;
-  channels->press_bytes = server->opts.max_queued_bytes / 4;
   channels->run.mail.fn = run_arrived;
   channels->health_mail.fn = health_arrived;
   wwri_timer_init(&channels->run.beat, beat_fired);

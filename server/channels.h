@@ -172,11 +172,11 @@ struct wwri_channels {
   uint32_t crowd_ms;
   uint64_t items_soft;
   uint64_t items_max;
-  uint32_t press_bytes; /* of a shard's items: then repairs wait */
-  atomic_bool open;     /* calls of the bus may succeed */
-  atomic_ulong calls;   /* promised callbacks that are not done yet */
-  pthread_mutex_t lock; /* pressure, lost messages */
-  atomic_ullong lost;   /* verdicts of our own */
+  atomic_uint press_bytes; /* of a shard's items: then repairs wait */
+  atomic_bool open;        /* calls of the bus may succeed */
+  atomic_ulong calls;      /* promised callbacks that are not done yet */
+  pthread_mutex_t lock;    /* pressure, lost messages */
+  atomic_ullong lost;      /* verdicts of our own */
   struct wwri_channel_cache cache;
   struct wwri_presence presence;
 

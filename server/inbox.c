@@ -97,9 +97,13 @@ static void refuse(struct wwr_conn *conn, enum wwri_work work,
   }
 }
 
+static uint32_t max_pending(const struct wwr_conn *conn) {
+  return wwri_limit(&conn->server->limits.pending_bytes);
+}
+
 static void resume(struct wwr_conn *conn) {
   if (!conn->paused || !conn->pipe) return;
-  if (conn->inbox_bytes > conn->server->opts.max_pending_bytes / 2) return;
+  if (conn->inbox_bytes > max_pending(conn) / 2) return;
   conn->paused = false;
   conn->pipe->last_rx_ms = wwri_loop_now_ms(conn->shard->loop);
   conn->pipe->ops->pause(conn->pipe, false);
@@ -133,8 +137,7 @@ static void enqueue(struct wwr_conn *conn, enum wwri_work work,
     return;
   }
   push(conn, request);
-  if (!conn->paused &&
-      conn->inbox_bytes > conn->server->opts.max_pending_bytes) {
+  if (!conn->paused && conn->inbox_bytes > max_pending(conn)) {
     conn->paused = true;
     conn->pipe->ops->pause(conn->pipe, true);
   }

@@ -49,10 +49,32 @@ static inline void wwri_count(atomic_ullong *counter, uint64_t n) {
                         memory_order_relaxed);
 }
 
+/* Limits that may change while the server runs: any thread. */
+struct wwri_limits {
+  atomic_uint connections; /* 0: none */
+  atomic_uint queued_bytes;
+  atomic_uint pending_bytes;
+  atomic_uint conn_channels;
+};
+
+static inline uint32_t wwri_limit(const atomic_uint *limit) {
+  return atomic_load_explicit(limit, memory_order_relaxed);
+}
+
+/* Says that its loop turns, and how late; see pulse.c. */
+struct wwri_pulse {
+  struct wwri_mail start;
+  struct wwri_timer timer; /* loop thread only, as `due_us` */
+  uint64_t due_us;         /* CLOCK_MONOTONIC */
+  atomic_ullong turned_us; /* likewise; 0: not begun */
+  atomic_ullong lag_us;    /* the largest since it was asked for */
+};
+
 struct wwri_shard {
   struct wwr_server *server;
   struct wwri_loop *loop;
   struct wwri_counters counters;
+  struct wwri_pulse pulse;
   struct {                   /* loop thread only */
     struct wwr_conn **conns; /* dense: order changes, a slot is conn->slot */
     size_t conn_count;
@@ -83,7 +105,9 @@ enum wwri_server_state {
 };
 
 struct wwr_server {
-  struct wwr_server_opts opts; /* immutable; strings are ours */
+  struct wwr_server_opts opts; /* immutable, but for log.level; strings are
+                                  ours. Of what is in `limits` the beginning */
+  struct wwri_limits limits;
   struct wwr_transport *transport;
   struct wwr_sessionstore *store; /* NULL: sessions are disabled */
   struct wwri_shard *shards;
@@ -507,6 +531,19 @@ bool wwri_on_io_thread(const struct wwr_server *server);
 /** Run `fn` for every connection of every shard, on its thread, and wait until
  * all have. Not on an I/O thread. */
 void wwri_each_conn(struct wwr_server *server, void (*fn)(struct wwr_conn *));
+
+/* --- limits.c ------------------------------------------------------------- */
+
+/** Take the options' limits. */
+void wwri_limits_init(struct wwr_server *server);
+
+/** Tell the transport, which has just started. */
+void wwri_limits_apply(struct wwr_server *server);
+
+/* --- pulse.c -------------------------------------------------------------- */
+
+/** Begin to look whether the loops turn; they run. */
+void wwri_pulse_begin(struct wwr_server *server);
 
 /* --- shutdown.c ----------------------------------------------------------- */
 

@@ -51,6 +51,20 @@ static const char *bad_subprotocol(const struct wwr_server_opts *opts) {
   return NULL;
 }
 
+const char *wwri_limits_check(const struct wwr_server_limits *limits,
+                              uint32_t message_buffer_bytes) {
+  if (limits->max_queued_bytes < message_buffer_bytes + QUEUE_SPARE_BYTES) {
+    return "max_queued_bytes";
+  }
+  if (!limits->max_pending_bytes) return "max_pending_bytes";
+  if (!limits->max_conn_channels ||
+      limits->max_conn_channels > MAX_CONN_CHANNELS) {
+    return "max_conn_channels";
+  }
+  if ((unsigned)limits->log_level > WWR_LOG_OFF) return "log_level";
+  return NULL;
+}
+
 static const char *bad_field(const struct wwr_server_opts *opts) {
   if (!opts->transport) return "transport";
   if (opts->store && opts->store->ops->blocking &&
@@ -69,13 +83,13 @@ static const char *bad_field(const struct wwr_server_opts *opts) {
   if (!opts->worker_threads || opts->worker_threads > MAX_WORKERS) {
     return "worker_threads";
   }
-  if (opts->max_queued_bytes < opts->message_buffer_bytes + QUEUE_SPARE_BYTES) {
-    return "max_queued_bytes";
-  }
-  if (!opts->max_pending_bytes) return "max_pending_bytes";
-  if (!opts->max_conn_channels || opts->max_conn_channels > MAX_CONN_CHANNELS) {
-    return "max_conn_channels";
-  }
+  const struct wwr_server_limits limits = {
+      .max_queued_bytes = opts->max_queued_bytes,
+      .max_pending_bytes = opts->max_pending_bytes,
+      .max_conn_channels = opts->max_conn_channels,
+      .log_level = opts->log.level};
+  const char *limit = wwri_limits_check(&limits, opts->message_buffer_bytes);
+  if (limit) return limit;
   if (opts->subscribe_wait_ms > MAX_SUBSCRIBE_WAIT_MS) {
     return "subscribe_wait_ms";
   }

@@ -13,4 +13,8 @@ WWR_MUST_CHECK wwr_err wwri_options_copy(struct wwr_server_opts *out,
 /** Free what the copy owns; harmless on a zeroed struct. */
 void wwri_options_deinit(struct wwr_server_opts *opts);
 
+/** The field that is out of its range, or NULL. */
+const char *wwri_limits_check(const struct wwr_server_limits *limits,
+                              uint32_t message_buffer_bytes);
+
 #endif

@@ -110,6 +110,7 @@ wwr_err wwr_server_new(struct wwr_server **out,
   if (err == WWR_OK) err = make_notices(server);
   if (err == WWR_OK) err = make_shards(server);
   if (err == WWR_OK) err = make_pools(server);
+  if (err == WWR_OK) wwri_limits_init(server);
   if (err == WWR_OK) err = wwri_channels_init(server);
   if (err != WWR_OK) {
     destroy(server);
@@ -183,6 +184,8 @@ static wwr_err start_all(struct wwr_server *server) {
   wwr_err err = start_loops(server);
   if (err == WWR_OK) err = start_transport(server);
   if (err != WWR_OK) return err;
+  wwri_limits_apply(server);
+  wwri_pulse_begin(server);
   err = wwri_channels_open(server, wwr_server_address(server));
   if (err == WWR_OK) err = start_control(server);
   if (err != WWR_OK) {
@@ -264,6 +267,8 @@ void wwr_server_stats(const struct wwr_server *server,
   memset(out, 0, sizeof *out);
   server->transport->ops->stats(server->transport, &transport);
   out->connections = transport.connections;
+  out->sessions = wwr_server_sessions(server);
+  out->queued_bytes = transport.queued_bytes;
   out->refused = transport.refused;
   out->slow_consumers = transport.slow_consumers;
   out->open_handlers = atomic_load(&server->open_work);

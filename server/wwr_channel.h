@@ -220,6 +220,11 @@ enum wwr_health {
   WWR_HEALTH_REFUSED  /**< The settings disagree with the cluster's. */
 };
 
+/** Milliseconds up to which a bucket of wwr_cluster_state.lag counts. */
+#define WWR_LAG_BOUNDS \
+  { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000 }
+enum { WWR_LAG_BUCKETS = 13 }; /* the last one: without bound */
+
 struct wwr_cluster_state {
   enum wwr_health health;
   char reason[128]; /**< One line for people; "" when ready. */
@@ -227,11 +232,18 @@ struct wwr_cluster_state {
   uint64_t published;
   uint64_t delivered; /**< Messages, before they are copied to connections. */
   uint64_t repaired;
-  uint64_t duplicates;  /**< Dropped. */
-  uint64_t verdicts[4]; /**< By enum wwr_verdict_kind. */
+  uint64_t duplicates;   /**< Dropped. */
+  uint64_t verdicts[4];  /**< By enum wwr_verdict_kind. */
+  uint64_t beat_age_ms;  /**< Since a beat last came back from Redis; since the
+                              start before the first. 0 without a cluster. */
+  uint64_t queued_bytes; /**< Of calls that wait for the bus. */
+  uint64_t lag[WWR_LAG_BUCKETS]; /**< This node's own messages, from publish to
+                                      delivery here: how many took so long. Each
+                                      is in one bucket. */
+  uint64_t lag_sum_ms;
 };
 
-/** Counters since the start. */
+/** Counters since the start; `beat_age_ms` and `queued_bytes` are gauges. */
 WWR_API void wwr_server_cluster(const struct wwr_server *server,
                                 struct wwr_cluster_state *out);
 

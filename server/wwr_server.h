@@ -8,6 +8,7 @@
 #ifndef WWR_SERVER_H
 #define WWR_SERVER_H
 
+#include "wwr_admin.h"
 #include "wwr_channel.h"
 #include "wwr_conn.h"
 #include "wwr_log.h"
@@ -75,6 +76,11 @@ struct wwr_server_hooks {
    * not block. */
   void (*on_health)(struct wwr_server *server, enum wwr_health health,
                     void *user_data);
+
+  /** A command of a node, by wwr_server_command(): true when it was understood
+   * and is being carried out. On an I/O thread: must not block. */
+  bool (*on_command)(struct wwr_server *server, struct wwr_view text,
+                     void *user_data);
 };
 
 /** Where on_connected, on_disconnected, on_signal and on_request run. */
@@ -233,10 +239,11 @@ WWR_API WWR_MUST_CHECK wwr_err
 wwr_server_close_session(struct wwr_server *server, struct wwr_view key,
                          wwr_close_done done, void *user_data);
 
-/** Counters since the start; `connections` and `open_handlers` are gauges. The
- * latter counts handlers, restores, closes, and operations of the store. */
+/** Counters since the start; `connections`, `sessions`, `open_handlers` and
+ * `queued_bytes` are gauges. */
 struct wwr_server_stats {
   uint64_t connections;
+  uint64_t sessions; /**< That have connections to this server. */
   uint64_t accepted;
   uint64_t refused;
   uint64_t slow_consumers;
@@ -244,8 +251,11 @@ struct wwr_server_stats {
   uint64_t violations;
   uint64_t requests;
   uint64_t signals_in;
-  uint64_t signals_out; /**< Counted per receiving connection. */
-  uint64_t open_handlers;
+  uint64_t signals_out;   /**< Counted per receiving connection. */
+  uint64_t open_handlers; /**< Handlers, restores, closes, and operations of the
+                               store. */
+  uint64_t queued_bytes;  /**< For clients, that the kernel has not taken at
+                               once. */
 };
 WWR_API void wwr_server_stats(const struct wwr_server *server,
                               struct wwr_server_stats *out);

@@ -128,7 +128,9 @@ struct wwri_transport_stats {
   uint64_t accepted;
   uint64_t refused;
   uint64_t slow_consumers;
-  uint64_t connections; /* open now */
+  uint64_t connections;  /* open now */
+  uint64_t queued_bytes; /* that the peer has not made room for; a WebSocket's
+                            were counted within the last second */
 };
 
 struct wwri_transport_ops {
@@ -137,6 +139,12 @@ struct wwri_transport_ops {
    * Errors: WWR_E_IO, WWR_E_INVALID, WWR_E_TLS, WWR_E_NOMEM. */
   wwr_err (*start)(struct wwr_transport *transport,
                    const struct wwri_transport_config *config);
+
+  /** Other limits than those of the config, from now on: connections that stand
+   * stay, a queue is looked at when it next gets something. Any thread, from
+   * start until stop; harmless at other times. */
+  void (*limit)(struct wwr_transport *transport, uint32_t max_connections,
+                uint32_t max_queued_bytes);
 
   /** From now on every new connection is answered with 503. Any thread. */
   void (*refuse)(struct wwr_transport *transport);

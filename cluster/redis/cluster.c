@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "member_impl.h"
 #include "redis_bus.h"
 
@@ -120,6 +121,12 @@ wwr_err wwr_cluster_new(struct wwr_cluster **out,
 
 struct wwr_bus *wwr_cluster_bus(struct wwr_cluster *cluster) {
   return cluster->bus;
+}
+
+void wwr_cluster_set_log_level(struct wwr_cluster *cluster,
+                               enum wwr_log_level level) {
+  wwri_log_set_level(&cluster->member->opts.log, level);
+  wwri_redis_set_log_level(cluster->member->link, level);
 }
 
 struct wwri_member *wwri_member_of(struct wwr_cluster *cluster) {

@@ -349,6 +349,7 @@ wwr_err wwri_member_start(struct wwri_member *member, const char *address,
   }
   *start = (struct start){.mail = {.fn = do_start}, .member = member};
   member->started_ms = wwri_member_unix_now();
+  atomic_store(&member->beat_ms, wwri_member_now());
   wwri_loop_post(member->loop, &start->mail);
   return WWR_OK;
 }

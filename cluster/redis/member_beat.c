@@ -151,9 +151,10 @@ static wwr_err on_beat_reply(const struct wwri_redis_reply *reply, void *user) {
 static wwr_err on_beat_back(struct wwr_view rest, void *user) {
   struct wwri_member *member = user;
   uint64_t generation;
-  wwri_member_enter(member);
+  uint64_t now = wwri_member_enter(member);
   if (!wwri_read_number(rest, &generation)) return WWR_E_PROTOCOL;
   if (!wwri_node_beat_back(&member->node, generation)) return WWR_E_REFUSED;
+  atomic_store(&member->beat_ms, now);
   return WWR_OK;
 }
 

@@ -96,6 +96,8 @@ struct wwri_member {
   bool stop_begun;                            /* the owner's */
   atomic_uint_least64_t load;                 /* connections x 2 + draining */
   atomic_uint_least64_t repaired, duplicates; /* the core's, for any thread */
+  atomic_uint_least64_t beat_ms; /* wwri_member_now() when a beat came back, or
+                                    of the start */
 
   /* Member thread: */
   struct wwri_node node;

@@ -395,6 +395,13 @@ static void do_state(struct wwr_bus *base, struct wwri_bus_state *out) {
   for (unsigned i = 0; i < 4; i++) {
     out->verdicts[i] = atomic_load(&bus->counts.verdicts[i]);
   }
+  for (unsigned i = 0; i < WWRI_LAG_BUCKETS; i++) {
+    out->lag[i] = atomic_load(&bus->counts.lag[i]);
+  }
+  out->lag_sum_ms = atomic_load(&bus->counts.lag_sum_ms);
+  uint64_t beat = atomic_load(&bus->member->beat_ms);
+  uint64_t now = wwri_member_now();
+  out->beat_age_ms = beat && now > beat ? now - beat : 0;
   out->health =
       wwri_member_health(bus->member, out->reason, sizeof out->reason);
 }

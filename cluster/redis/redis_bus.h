@@ -98,7 +98,7 @@ struct redis_bus {
   struct wwri_mail mail;
   struct {
     atomic_uint_least64_t queued_bytes, channels, published, delivered,
-        verdicts[4];
+        verdicts[4], lag[WWRI_LAG_BUCKETS], lag_sum_ms;
   } counts;
 
   /* Member thread: */

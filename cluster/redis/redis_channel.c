@@ -50,11 +50,30 @@ static struct redis_bus *bus_of(const struct bus_receiver *receiver) {
   return receiver->bus;
 }
 
+static bool is_first(const struct bus_receiver *receiver) {
+  return receiver->channel->receivers.next == &receiver->node;
+}
+
+/* Only of our own: the clock is the same. */
+static void note_lag(struct redis_bus *bus, const struct wwri_entry *entry) {
+  static const uint32_t bounds[] = WWRI_LAG_BOUNDS;
+  struct wwri_envelope envelope;
+  if (!wwri_boot_equal(entry->pos.boot, bus->member->node.boot)) return;
+  if (wwri_envelope_decode(entry->data, &envelope)) return;
+  uint64_t now = wwri_member_unix_now();
+  uint64_t lag = now > envelope.time_ms ? now - envelope.time_ms : 0;
+  size_t bucket = 0;
+  while (bucket < WWRI_LAG_BUCKETS - 1 && lag > bounds[bucket]) bucket++;
+  atomic_fetch_add_explicit(&bus->counts.lag[bucket], 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&bus->counts.lag_sum_ms, lag, memory_order_relaxed);
+}
+
 static void deliver(struct member_sub *base, const struct wwri_entry *entry) {
   struct bus_receiver *receiver = receiver_of(base);
   struct redis_bus *bus = bus_of(receiver);
   struct wwri_bus_message message;
   if (!wwri_rbus_read_message(bus, entry, &message)) return;
+  if (is_first(receiver)) note_lag(bus, entry);
   atomic_fetch_add_explicit(&bus->counts.delivered, 1, memory_order_relaxed);
   receiver->sub->deliver(receiver->sub, &message);
 }
@@ -63,7 +82,7 @@ static void verdict(struct member_sub *base, const struct wwri_verdict *what) {
   struct bus_receiver *receiver = receiver_of(base);
   struct redis_bus *bus = bus_of(receiver);
   if (!base->base.joined) return; /* it has missed nothing */
-  if (receiver->channel->receivers.next == &receiver->node) {
+  if (is_first(receiver)) {
     atomic_fetch_add(&bus->counts.verdicts[what->kind], 1);
   }
   receiver->sub->verdict(receiver->sub, what);

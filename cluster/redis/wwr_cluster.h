@@ -54,6 +54,10 @@ wwr_cluster_new(struct wwr_cluster **out, const struct wwr_cluster_opts *opts,
 /** Its bus, for wwr_server_opts.bus. Belongs to the cluster; for one server. */
 WWR_API struct wwr_bus *wwr_cluster_bus(struct wwr_cluster *cluster);
 
+/** Change what its log gets from now on. Any thread. */
+WWR_API void wwr_cluster_set_log_level(struct wwr_cluster *cluster,
+                                       enum wwr_log_level level);
+
 /** Free, after the server that got the bus and the stores made of it. NULL does
  * nothing. */
 WWR_API void wwr_cluster_free(struct wwr_cluster *cluster);

@@ -31,6 +31,9 @@ struct wwri_mem_server {
   atomic_ullong refused;
   atomic_ullong slow_consumers;
   atomic_ullong connections;
+  atomic_ullong queued_bytes;
+  atomic_uint max_connections; /* 0: no limit */
+  atomic_uint max_queued_bytes;
 };
 
 static struct wwri_mem_server *from_base(const struct wwr_transport *base) {
@@ -73,7 +76,7 @@ static void refuse_dial(struct wwri_mem_pair *pair, int status) {
 
 static bool count_connection(struct wwri_mem_server *server) {
   unsigned long long before = atomic_fetch_add(&server->connections, 1);
-  uint32_t max = server->config.max_connections;
+  uint32_t max = atomic_load(&server->max_connections);
   if (max == 0 || before < max) return true;
   atomic_fetch_sub(&server->connections, 1);
   return false;
@@ -86,7 +89,8 @@ static void open_pipe(struct wwri_mem_pair *pair, void *token) {
       .loop = shard->loop,
       .owner = &server->owner,
       .max_message_bytes = server->config.max_message_bytes,
-      .max_queued_bytes = server->config.max_queued_bytes,
+      .max_queued_bytes = &server->max_queued_bytes,
+      .queued_total = &server->queued_bytes,
       .close_linger_ms = server->config.close_linger_ms,
   };
   wwri_mem_pipe_init(&pair->server, pair, &pair->client, &config);
@@ -164,6 +168,8 @@ static wwr_err server_start(struct wwr_transport *base,
   struct wwri_mem_server *server = from_base(base);
   if (server->shards || config->loop_count == 0) return WWR_E_INVALID;
   server->config = *config;
+  atomic_store(&server->max_connections, config->max_connections);
+  atomic_store(&server->max_queued_bytes, config->max_queued_bytes);
   server->shards = calloc(config->loop_count, sizeof(*server->shards));
   if (!server->shards) return WWR_E_NOMEM;
   for (size_t i = 0; i < config->loop_count; i++) {
@@ -181,6 +187,14 @@ static wwr_err server_start(struct wwr_transport *base,
   }
   atomic_store(&server->started, true);
   return WWR_OK;
+}
+
+static void server_limit(struct wwr_transport *base, uint32_t max_connections,
+                         uint32_t max_queued_bytes) {
+  struct wwri_mem_server *server = from_base(base);
+  if (!atomic_load(&server->started)) return;
+  atomic_store(&server->max_connections, max_connections);
+  atomic_store(&server->max_queued_bytes, max_queued_bytes);
 }
 
 static void server_refuse(struct wwr_transport *base) {
@@ -211,6 +225,7 @@ static void server_stats(const struct wwr_transport *base,
   out->refused = atomic_load(&server->refused);
   out->slow_consumers = atomic_load(&server->slow_consumers);
   out->connections = atomic_load(&server->connections);
+  out->queued_bytes = atomic_load(&server->queued_bytes);
 }
 
 static void server_free(struct wwr_transport *base) {
@@ -223,6 +238,7 @@ static void server_free(struct wwr_transport *base) {
 
 static const struct wwri_transport_ops server_ops = {
     .start = server_start,
+    .limit = server_limit,
     .refuse = server_refuse,
     .stop = server_stop,
     .address = server_address,

@@ -13,6 +13,7 @@ struct dialer {
   struct wwri_mem_owner owner;
   struct wwr_memory_hub *hub;
   struct wwri_dialer_config config;
+  atomic_uint max_queued_bytes;
   bool started;
   bool stopping;
   bool busy;                  /* a dial has not fired its event yet */
@@ -98,7 +99,7 @@ static struct wwri_mem_pair *new_pair(struct dialer *dialer) {
       .loop = dialer->config.loop,
       .owner = &dialer->owner,
       .max_message_bytes = dialer->config.max_message_bytes,
-      .max_queued_bytes = dialer->config.max_queued_bytes,
+      .max_queued_bytes = &dialer->max_queued_bytes,
       .close_linger_ms = dialer->config.close_linger_ms,
   };
   wwri_mem_pipe_init(&pair->client, pair, &pair->server, &config);
@@ -145,6 +146,7 @@ static wwr_err dialer_start(struct wwr_dialer *base,
                             const struct wwri_dialer_config *config) {
   struct dialer *dialer = from_base(base);
   dialer->config = *config;
+  atomic_init(&dialer->max_queued_bytes, config->max_queued_bytes);
   dialer->started = true;
   return WWR_OK;
 }

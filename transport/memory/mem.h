@@ -66,7 +66,8 @@ struct wwri_mem_pipe {
   struct wwri_mem_pair *pair;
   struct wwri_mem_owner *owner;
   struct wwri_list link; /* in its owner's list of pipes on this loop */
-  uint32_t max_queued_bytes;
+  const atomic_uint *max_queued_bytes;
+  atomic_ullong *queued_total; /* of all pipes of its side; may be NULL */
   uint32_t close_linger_ms;
 
   struct wwri_outq queue;
@@ -115,7 +116,8 @@ struct wwri_mem_pipe_config {
   struct wwri_loop *loop;
   struct wwri_mem_owner *owner;
   uint32_t max_message_bytes;
-  uint32_t max_queued_bytes;
+  const atomic_uint *max_queued_bytes; /* the owner's */
+  atomic_ullong *queued_total;         /* the owner's; may be NULL */
   uint32_t close_linger_ms;
 };
 

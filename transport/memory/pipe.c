@@ -36,6 +36,14 @@ static void detach_if_over(struct wwri_mem_pipe *pipe) {
   wwri_mem_owner_drop(owner);
 }
 
+static void set_queued(struct wwri_mem_pipe *pipe, uint32_t bytes) {
+  uint32_t before = pipe->base.queued_bytes;
+  pipe->base.queued_bytes = bytes;
+  if (pipe->queued_total) {
+    atomic_fetch_add(pipe->queued_total, (unsigned long long)bytes - before);
+  }
+}
+
 static void drop_frames(struct wwri_mem_lane *lane) {
   while (lane->next < lane->count) {
     wwri_frame_unref(lane->frames[lane->next++]);
@@ -48,7 +56,7 @@ void wwri_mem_pipe_finish(struct wwri_mem_pipe *pipe, wwr_err reason) {
   wwri_loop_timer_cancel(pipe->base.loop, &pipe->linger);
   wwri_flusher_cancel(&pipe->flusher);
   wwri_outq_deinit(&pipe->queue);
-  pipe->base.queued_bytes = 0;
+  set_queued(pipe, 0);
   if (pipe->in) drop_frames(pipe->in); /* the peer can spare its lane now */
   pipe->in = NULL;
   wwri_list_remove(&pipe->link);
@@ -79,7 +87,7 @@ static void cut(struct wwri_mem_pipe *pipe, wwr_err reason) {
 /* Out */
 
 static void count_queued(struct wwri_mem_pipe *pipe) {
-  pipe->base.queued_bytes = pipe->queue.bytes + pipe->away_bytes;
+  set_queued(pipe, pipe->queue.bytes + pipe->away_bytes);
 }
 
 static void on_lane(struct wwri_mail *mail);
@@ -201,8 +209,8 @@ static void on_kick(struct wwri_mail *mail) {
 
 static wwr_err enqueue(struct wwri_mem_pipe *pipe, struct wwri_frame *frame) {
   uint64_t queued = pipe->base.queued_bytes;
-  if (queued > 0 &&
-      queued + wwri_frame_wire_len(frame) > pipe->max_queued_bytes) {
+  if (queued > 0 && queued + wwri_frame_wire_len(frame) >
+                        atomic_load(pipe->max_queued_bytes)) {
     return WWR_E_SLOW_CONSUMER;
   }
   return wwri_outq_push(&pipe->queue, frame, UINT32_MAX);
@@ -286,6 +294,7 @@ void wwri_mem_pipe_init(struct wwri_mem_pipe *pipe, struct wwri_mem_pair *pair,
   pipe->pair = pair;
   pipe->owner = config->owner;
   pipe->max_queued_bytes = config->max_queued_bytes;
+  pipe->queued_total = config->queued_total;
   pipe->close_linger_ms = config->close_linger_ms;
   pipe->held = true;
   wwri_list_init(&pipe->link);

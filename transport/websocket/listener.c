@@ -140,7 +140,7 @@ static void enter_by_mail(struct wwri_mail *mail) {
 }
 
 static bool is_full(struct wwri_ws_server *server) {
-  uint32_t max = server->config.max_connections;
+  uint32_t max = atomic_load(&server->max_connections);
   return max && server->connections >= max;
 }
 

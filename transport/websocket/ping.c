@@ -86,7 +86,8 @@ void wwri_ws_ping_add(struct wwri_ws_pipe *pipe) {
 
 /* Stalls */
 
-static void check_stall(struct wwri_ws_pipe *pipe, uint64_t now) {
+/* What it has queued; 0 when it was cut off. */
+static uint32_t check_stall(struct wwri_ws_pipe *pipe, uint64_t now) {
   uint64_t acked = wwri_ws_socket_acked(wwri_ws_fd(pipe));
   if (acked != pipe->acked_bytes) {
     pipe->acked_bytes = acked;
@@ -95,9 +96,10 @@ static void check_stall(struct wwri_ws_pipe *pipe, uint64_t now) {
   if (now - pipe->progress_ms >= STALL_MAX_MS) {
     pipe->shard->slow_consumers++;
     wwri_ws_pipe_kill(pipe, WWR_E_SLOW_CONSUMER);
-    return;
+    return 0;
   }
   wwri_list_append(&pipe->shard->stalled, &pipe->stall_link);
+  return pipe->out.bytes;
 }
 
 static void on_stall_check(struct wwri_timer *timer) {
@@ -106,11 +108,14 @@ static void on_stall_check(struct wwri_timer *timer) {
   uint64_t now = wwri_loop_now_ms(shard->loop);
   struct wwri_list batch;
   struct wwri_list *node;
+  uint64_t bytes = 0;
   wwri_list_init(&batch);
   wwri_list_splice(&batch, &shard->stalled);
   while ((node = wwri_list_pop(&batch))) {
-    check_stall(WWRI_CONTAINER(node, struct wwri_ws_pipe, stall_link), now);
+    bytes +=
+        check_stall(WWRI_CONTAINER(node, struct wwri_ws_pipe, stall_link), now);
   }
+  atomic_store_explicit(&shard->stalled_bytes, bytes, memory_order_relaxed);
   if (!wwri_list_empty(&shard->stalled)) {
     wwri_loop_timer_set(shard->loop, timer, STALL_CHECK_MS);
   }

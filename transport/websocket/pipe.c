@@ -174,7 +174,9 @@ static wwr_err pipe_send(struct wwri_pipe *base, struct wwri_frame *frame) {
     return WWR_E_DISCONNECTED;
   }
   wwr_err err =
-      wwri_outq_push(&pipe->out, frame, pipe->shard->max_queued_bytes);
+      wwri_outq_push(&pipe->out, frame,
+                     atomic_load_explicit(&pipe->shard->max_queued_bytes,
+                                          memory_order_relaxed));
   if (err) {
     wwri_frame_unref(frame);
     if (err == WWR_E_SLOW_CONSUMER) pipe->shard->slow_consumers++;

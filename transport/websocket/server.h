@@ -91,6 +91,7 @@ struct wwri_ws_server {
   atomic_uint_fast64_t open;
   atomic_uint_fast64_t accepted;
   atomic_uint_fast64_t refused;
+  atomic_uint max_connections;             /* 0: no limit */
   atomic_uint_fast64_t old_slow_consumers; /* of shards that are gone */
   char address[80];
 

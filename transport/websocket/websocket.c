@@ -155,6 +155,7 @@ static wwr_err transport_start(struct wwr_transport *base,
                                const struct wwri_transport_config *config) {
   struct wwri_ws_server *server = from_base(base);
   server->config = *config;
+  atomic_store(&server->max_connections, config->max_connections);
   check_descriptors(config->log);
   wwr_err err = WWR_OK;
   if (server->tls.cert_file) err = wwri_ws_tls_check(&server->tls, config->log);
@@ -175,6 +176,20 @@ static wwr_err transport_start(struct wwr_transport *base,
   set_running(server, true);
   if (err) base->ops->stop(base);
   return err;
+}
+
+static void transport_limit(struct wwr_transport *base,
+                            uint32_t max_connections,
+                            uint32_t max_queued_bytes) {
+  struct wwri_ws_server *server = from_base(base);
+  pthread_mutex_lock(&server->reload_lock);
+  if (server->running) {
+    atomic_store(&server->max_connections, max_connections);
+    for (size_t i = 0; i < server->shard_count; i++) {
+      atomic_store(&server->shards[i].base.max_queued_bytes, max_queued_bytes);
+    }
+  }
+  pthread_mutex_unlock(&server->reload_lock);
 }
 
 static void transport_refuse(struct wwr_transport *base) {
@@ -204,6 +219,7 @@ static void transport_stats(const struct wwr_transport *base,
   pthread_mutex_lock(&server->reload_lock);
   for (size_t i = 0; server->running && i < server->shard_count; i++) {
     out->slow_consumers += server->shards[i].base.slow_consumers;
+    out->queued_bytes += server->shards[i].base.stalled_bytes;
   }
   pthread_mutex_unlock(&server->reload_lock);
 }
@@ -215,6 +231,7 @@ static void transport_free(struct wwr_transport *base) {
 
 const struct wwri_transport_ops wwri_ws_transport_ops = {
     .start = transport_start,
+    .limit = transport_limit,
     .refuse = transport_refuse,
     .stop = transport_stop,
     .address = transport_address,

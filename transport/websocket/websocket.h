@@ -54,7 +54,7 @@ struct wwri_ws_shard {
   struct lws_context *context; /* lws sets it to NULL when it is freed */
   struct lws_vhost *vhost;
   void *owner;
-  uint32_t max_queued_bytes;
+  atomic_uint max_queued_bytes;
   uint32_t close_linger_ms;
 
   struct wwri_ws_native_set *native_set; /* NULL: lws has every connection */
@@ -90,6 +90,8 @@ struct wwri_ws_shard {
 
   atomic_uint_fast64_t *open; /* counts open pipes; may be NULL */
   atomic_uint_fast64_t slow_consumers;
+  atomic_uint_fast64_t
+      stalled_bytes; /* of stalled pipes, when last looked at */
 };
 
 /** Of a connection that lws does not know (native.c). */
