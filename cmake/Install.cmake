@@ -16,7 +16,7 @@ endforeach()
 configure_file(cmake/webwire.h.in ${PROJECT_BINARY_DIR}/include/webwire/webwire.h
                @ONLY)
 install(FILES ${WWR_HEADERS} ${PROJECT_BINARY_DIR}/include/webwire/webwire.h
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/webwire)
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/webwire COMPONENT dev)
 
 # What a static link needs besides, by the names pkg-config knows.
 set(pc_OpenSSL::SSL openssl)
@@ -47,7 +47,7 @@ file(RELATIVE_PATH WWR_PC_UP ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
 string(REGEX REPLACE "/$" "" WWR_PC_UP "${WWR_PC_UP}")
 configure_file(cmake/webwire.pc.in ${PROJECT_BINARY_DIR}/webwire.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/webwire.pc
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/webwire)
 configure_package_config_file(cmake/webwireConfig.cmake.in
@@ -57,21 +57,51 @@ write_basic_package_version_file(
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/webwireConfig.cmake
               ${PROJECT_BINARY_DIR}/webwireConfigVersion.cmake
-        DESTINATION ${package_dir})
+        DESTINATION ${package_dir} COMPONENT dev)
 
 set_target_properties(webwire_shared PROPERTIES EXPORT_NAME webwire)
-install(TARGETS webwire_shared EXPORT webwireTargets)
-install(TARGETS webwire_static EXPORT webwireStaticTargets)
-install(EXPORT webwireTargets NAMESPACE webwire:: DESTINATION ${package_dir})
+install(TARGETS webwire_shared EXPORT webwireTargets
+        LIBRARY COMPONENT library NAMELINK_COMPONENT dev)
+install(TARGETS webwire_static EXPORT webwireStaticTargets
+        ARCHIVE COMPONENT dev)
+install(EXPORT webwireTargets NAMESPACE webwire:: DESTINATION ${package_dir}
+        COMPONENT dev)
 install(EXPORT webwireStaticTargets NAMESPACE webwire::
-        DESTINATION ${package_dir})
-
-foreach(program IN ITEMS webwired echo-server echo-client pubsub-server
-    pubsub-client chatroom-server chatroom-client webwire-bench)
-  if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME)
-  endif()
-endforeach()
+        DESTINATION ${package_dir} COMPONENT dev)
 
 # The JavaScript client, as npm would ship it.
-install(DIRECTORY client/js/ DESTINATION ${CMAKE_INSTALL_DATADIR}/webwire/js)
+install(DIRECTORY client/js/ DESTINATION ${CMAKE_INSTALL_DATADIR}/webwire/js
+        COMPONENT dev)
+
+# The programs, each with its manual: COMPONENT PROGRAM...
+function(wwr_install_programs component)
+  foreach(program IN LISTS ARGN)
+    if(TARGET ${program})
+      install(TARGETS ${program} RUNTIME COMPONENT ${component})
+      wwr_install_manuals(${component} ${program})
+    endif()
+  endforeach()
+endfunction()
+
+function(wwr_install_manuals component)
+  foreach(name IN LISTS ARGN)
+    file(GLOB pages ${PROJECT_SOURCE_DIR}/docs/man/${name}.[1-8])
+    foreach(page IN LISTS pages)
+      string(REGEX REPLACE ".*\\." "" section ${page})
+      install(FILES ${page} COMPONENT ${component}
+              DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+    endforeach()
+  endforeach()
+endfunction()
+
+wwr_install_programs(server webwired)
+wwr_install_programs(tools webwire webwire-bench echo-server echo-client
+                     pubsub-server pubsub-client chatroom-server
+                     chatroom-client)
+if(TARGET webwired)
+  wwr_install_manuals(server webwired.conf)
+  # The commented sample; what must not be overwritten is copied from it.
+  install(FILES deploy/webwired.conf COMPONENT server
+          DESTINATION ${CMAKE_INSTALL_DOCDIR})
+endif()
+include(cmake/Package.cmake)

@@ -13,6 +13,9 @@ WWR_CLUSTER_PACKAGES=(redis-server haproxy)
 # Without these some checks are skipped.
 WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind
   iptables iproute2 "${WWR_CLUSTER_PACKAGES[@]}")
+# And without these the tests of packages, images and manuals: 60 MB.
+WWR_DEPLOY_PACKAGES=(debootstrap dpkg-dev file mandoc systemd nginx buildah
+  podman runc netavark aardvark-dns podman-compose)
 # And without these the tests of the JavaScript client and of the chat page.
 # Asked for by their programs: Node.js often comes from elsewhere.
 # shellcheck disable=SC2034
@@ -94,7 +97,8 @@ wwr_missing_js_packages() {
 wwr_prepare_optional() {
   local missing=() js=()
   wwr_is_debian && [ "$(id -u)" -eq 0 ] || return 0
-  mapfile -t missing < <(wwr_missing_packages "${WWR_OPTIONAL_PACKAGES[@]}")
+  mapfile -t missing < <(wwr_missing_packages "${WWR_OPTIONAL_PACKAGES[@]}" \
+    "${WWR_DEPLOY_PACKAGES[@]}")
   mapfile -t js < <(wwr_missing_js_packages)
   [ ${#missing[@]} -eq 0 ] || wwr_apt_install 1 "${missing[@]}" || true
   [ ${#js[@]} -eq 0 ] || wwr_apt_install 1 "${js[@]}" || true
