@@ -160,10 +160,16 @@ int main(int argc, char **argv) {
   struct chat chat = {
       .common = {.name = "chatroom-client", .url = "ws://127.0.0.1:9090"}};
   struct wwr_option rows[EXAMPLE_CLIENT_OPTIONS + 2] = {
-      {"name", "NAME", "log in with this name", WWR_OPTION_TEXT, &chat.name, 0,
-       0},
-      {"pass", "PASSWORD", "and this password", WWR_OPTION_TEXT, &chat.pass, 0,
-       0}};
+      {.name = "name",
+       .value = "NAME",
+       .help = "log in with this name",
+       .kind = WWR_OPTION_TEXT,
+       .target = &chat.name},
+      {.name = "pass",
+       .value = "PASSWORD",
+       .help = "and this password",
+       .kind = WWR_OPTION_TEXT,
+       .target = &chat.pass}};
   example_client_options(rows + 2, &chat.common);
   const struct wwr_command command = {
       .name = chat.common.name,

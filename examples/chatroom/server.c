@@ -112,8 +112,11 @@ int main(int argc, char **argv) {
   struct room room = {.server = NULL};
   const char *file = NULL;
   const struct wwr_option own[] = {
-      {"accounts", "FILE", "a name:password per line [a demonstration]",
-       WWR_OPTION_TEXT, &file, 0, 0}};
+      {.name = "accounts",
+       .value = "FILE",
+       .help = "a name:password per line [a demonstration]",
+       .kind = WWR_OPTION_TEXT,
+       .target = &file}};
   const struct wwr_node_program program = {
       .name = "chatroom-server",
       .summary =

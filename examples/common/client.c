@@ -14,27 +14,24 @@ enum {
 void example_client_options(struct wwr_option *rows,
                             struct example_client *client) {
   client->timeout_ms = DEFAULT_TIMEOUT_MS;
-  rows[0] = (struct wwr_option){"ca-file",
-                                "FILE",
-                                "wss: trust the issuers in this PEM file",
-                                WWR_OPTION_TEXT,
-                                &client->ca_file,
-                                0,
-                                0};
-  rows[1] = (struct wwr_option){"insecure",
-                                NULL,
-                                "wss: don't check the certificate (for tests)",
-                                WWR_OPTION_FLAG,
-                                &client->insecure,
-                                0,
-                                0};
-  rows[2] = (struct wwr_option){"timeout",
-                                "SECONDS",
-                                "how long to wait for the server",
-                                WWR_OPTION_SECONDS,
-                                &client->timeout_ms,
-                                MIN_TIMEOUT_MS,
-                                MAX_TIMEOUT_MS};
+  rows[0] =
+      (struct wwr_option){.name = "ca-file",
+                          .value = "FILE",
+                          .help = "wss: trust the issuers in this PEM file",
+                          .kind = WWR_OPTION_TEXT,
+                          .target = &client->ca_file};
+  rows[1] = (struct wwr_option){
+      .name = "insecure",
+      .help = "wss: don't check the certificate (for tests)",
+      .kind = WWR_OPTION_FLAG,
+      .target = &client->insecure};
+  rows[2] = (struct wwr_option){.name = "timeout",
+                                .value = "SECONDS",
+                                .help = "how long to wait for the server",
+                                .kind = WWR_OPTION_SECONDS,
+                                .target = &client->timeout_ms,
+                                .min = MIN_TIMEOUT_MS,
+                                .max = MAX_TIMEOUT_MS};
 }
 
 char **example_client_url(struct example_client *client, char **args) {

@@ -52,8 +52,13 @@ int main(int argc, char **argv) {
   struct example_client common = {.name = "pubsub-client",
                                   .url = "ws://127.0.0.1:8082"};
   struct wwr_option rows[EXAMPLE_CLIENT_OPTIONS + 1] = {
-      {"count", "N", "exit after so many signals", WWR_OPTION_NUMBER,
-       &subscriber.left, 1, UINT32_MAX}};
+      {.name = "count",
+       .value = "N",
+       .help = "exit after so many signals",
+       .kind = WWR_OPTION_NUMBER,
+       .target = &subscriber.left,
+       .min = 1,
+       .max = UINT32_MAX}};
   example_client_options(rows + 1, &common);
   const struct wwr_command command = {
       .name = common.name,

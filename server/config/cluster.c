@@ -5,61 +5,190 @@
  * membership goes on trying. The URL may hold a password and is never shown. */
 #include <webwire/wwr_redisstore.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "node_impl.h"
+
+/* 45 days, in milliseconds of 32 bits. */
+#define MAX_TTL_MS 3888000000U
 
 enum {
   MIN_HOLD_MS = 100,
   MAX_HOLD_MS = 60000,
   MIN_LEASE_MS = 200,
-  MAX_LEASE_MS = 600000
+  MAX_LEASE_MS = 600000,
+  MIN_TTL_MS = 60000,
 };
 
 void wwri_cluster_options(struct wwr_node *node, struct wwr_option *rows) {
   struct wwr_cluster_opts *opts = &node->cluster_opts;
   wwr_cluster_opts_default(opts);
   const struct wwr_option shared[WWRI_CLUSTER_OPTIONS] = {
-      {"redis", "URL",
-       "be one of many nodes on this Redis: redis://, rediss://,\n"
-       "                          unix://, redis+sentinel://",
-       WWR_OPTION_SECRET, &opts->url, 0, 0},
-      {"prefix", "NAME", "the cluster's name in that Redis", WWR_OPTION_TEXT,
-       &opts->prefix, 0, 0},
-      {"node-name", "NAME", "this node's name [host name and process id]",
-       WWR_OPTION_TEXT, &opts->name, 0, 0},
-      {"hold", "SECONDS", "how long to wait while Redis is away",
-       WWR_OPTION_SECONDS, &opts->hold_ms, MIN_HOLD_MS, MAX_HOLD_MS},
-      {"lease", "SECONDS", "silence that makes a node dead for others",
-       WWR_OPTION_SECONDS, &opts->lease_ms, MIN_LEASE_MS, MAX_LEASE_MS},
+      {.name = "redis",
+       .value = "URL",
+       .help = "be one of many nodes on this Redis: redis://, rediss://,\n"
+               "                          unix://, redis+sentinel://",
+       .kind = WWR_OPTION_SECRET,
+       .target = &node->redis_url,
+       .key = "cluster.redis",
+       .detail = "Without it the node is alone."},
+      {.value = "FILE",
+       .help = "a file that holds the URL",
+       .kind = WWR_OPTION_SECRET_FILE,
+       .target = &node->redis_url,
+       .key = "cluster.redis-file"},
+      {.value = "PASSWORD",
+       .help = "the password, when it is not in the URL",
+       .kind = WWR_OPTION_SECRET,
+       .target = &node->redis_password,
+       .key = "cluster.password"},
+      {.value = "FILE",
+       .help = "a file that holds the password",
+       .kind = WWR_OPTION_SECRET_FILE,
+       .target = &node->redis_password,
+       .key = "cluster.password-file"},
+      {.name = "prefix",
+       .value = "NAME",
+       .help = "the cluster's name in that Redis",
+       .kind = WWR_OPTION_TEXT,
+       .target = &opts->prefix,
+       .key = "cluster.prefix"},
+      {.name = "node-name",
+       .value = "NAME",
+       .help = "this node's name [host name and process id]",
+       .kind = WWR_OPTION_TEXT,
+       .target = &opts->name,
+       .key = "server.node-name"},
+      {.name = "hold",
+       .value = "SECONDS",
+       .help = "how long to wait while Redis is away",
+       .kind = WWR_OPTION_SECONDS,
+       .target = &opts->hold_ms,
+       .min = MIN_HOLD_MS,
+       .max = MAX_HOLD_MS,
+       .key = "cluster.hold-time"},
+      {.name = "lease",
+       .value = "SECONDS",
+       .help = "silence that makes a node dead for others",
+       .kind = WWR_OPTION_SECONDS,
+       .target = &opts->lease_ms,
+       .min = MIN_LEASE_MS,
+       .max = MAX_LEASE_MS,
+       .key = "cluster.lease-time",
+       .detail = "The same on all nodes, at least twice hold-time."},
+      {.value = "N",
+       .help = "restores of sessions that wait at a time while Redis is away",
+       .kind = WWR_OPTION_NUMBER,
+       .target = &opts->max_held,
+       .min = 1,
+       .max = 1000000,
+       .key = "cluster.max-held"},
+      {.value = "SECONDS",
+       .help = "how long a session nobody is connected with is kept in Redis",
+       .kind = WWR_OPTION_SECONDS,
+       .target = &opts->session_ttl_ms,
+       .min = MIN_TTL_MS,
+       .max = MAX_TTL_MS,
+       .key = "sessions.expiry"},
   };
   memcpy(rows, shared, sizeof shared);
 }
 
+/* --- What is wrong -------------------------------------------------------- */
+
 /* The options that mean nothing without a cluster. */
-static int check_alone(const struct wwr_node *node) {
-  static const char *const names[] = {"prefix", "node-name", "hold", "lease"};
+static void check_alone(const struct wwr_node *node) {
+  static const char *const names[] = {
+      "cluster.password", "cluster.password-file", "prefix", "hold", "lease",
+      "cluster.max-held", "sessions.expiry"};
+  const char *message =
+      node->program->sections ? "needs cluster.redis" : "needs --redis";
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (wwri_option_given(node->options, names[i]))
-      return wwr_options_reject(node->options, names[i], "needs --redis");
+    if (wwr_option_given(node->options, names[i]))
+      wwr_options_reject(node->options, names[i], message);
   }
-  return WWR_GO_ON;
+  /* A node's name is also for people, in a group of others that are not. */
+  if (!node->program->sections && wwr_option_given(node->options, "node-name"))
+    wwr_options_reject(node->options, "node-name", message);
 }
 
-int wwri_cluster_settle(struct wwr_node *node) {
-  struct wwr_cluster_opts *opts = &node->cluster_opts;
-  if (!opts->url) return check_alone(node);
-  if (node->sessions) {
-    return wwr_options_reject(node->options, "sessions",
-                              "not with --redis, which keeps them");
+/* Characters that stand for themselves in a URL. */
+static bool is_plain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= '0' && c <= '9') || strchr("-._~", c);
+}
+
+static char *put_encoded(char *at, const char *text) {
+  for (; *text; text++) {
+    if (is_plain(*text)) {
+      *at++ = *text;
+    } else {
+      at += snprintf(at, 4, "%%%02X", (unsigned char)*text);
+    }
   }
-  if (opts->lease_ms >= 2 * opts->hold_ms) return WWR_GO_ON;
-  if (wwri_option_given(node->options, "lease")) {
-    return wwr_options_reject(node->options, "lease",
-                              "must be at least twice --hold");
+  return at;
+}
+
+/* SCHEME://[USER@]REST with the password in its place; NULL: no memory, or
+ * `why` says what is wrong. */
+static char *with_password(const char *url, const char *password,
+                           const char **why) {
+  const char *rest = strstr(url, "://");
+  *why = "has a password already, in the URL";
+  if (!rest) rest = url; /* whatever that is, it is said later */
+  if (rest != url) rest += 3;
+  size_t user = strcspn(rest, "@/?");
+  if (rest[user] != '@') user = 0;
+  if (memchr(rest, ':', user)) return NULL;
+  *why = NULL;
+  char *text = malloc(strlen(url) + 3 * strlen(password) + 3);
+  if (!text) return NULL;
+  size_t head = (size_t)(rest - url) + user;
+  memcpy(text, url, head);
+  char *at = text + head;
+  *at++ = ':';
+  at = put_encoded(at, password);
+  *at++ = '@';
+  rest += user + (user > 0);
+  memcpy(at, rest, strlen(rest) + 1);
+  return text;
+}
+
+static void settle_url(struct wwr_node *node) {
+  const char *why = NULL;
+  node->cluster_opts.url = node->redis_url;
+  if (!node->redis_password) return;
+  char *url = with_password(node->redis_url, node->redis_password, &why);
+  node->cluster_opts.url = url ? wwri_options_keep(node->options, url) : NULL;
+  if (node->cluster_opts.url) return;
+  bool file = wwr_option_given(node->options, "cluster.password-file");
+  wwr_options_reject(node->options,
+                     file ? "cluster.password-file" : "cluster.password",
+                     why ? why : "out of memory");
+}
+
+void wwri_cluster_settle(struct wwr_node *node) {
+  struct wwr_cluster_opts *opts = &node->cluster_opts;
+  if (!node->redis_url) {
+    check_alone(node);
+    return;
+  }
+  settle_url(node);
+  if (node->sessions) {
+    wwr_options_reject(node->options, "sessions",
+                       node->program->sections
+                           ? "not with cluster.redis, which keeps them"
+                           : "not with --redis, which keeps them");
+  }
+  if (opts->lease_ms >= 2 * opts->hold_ms) return;
+  if (wwr_option_given(node->options, "lease")) {
+    wwr_options_reject(node->options, "lease",
+                       node->program->sections
+                           ? "must be at least twice cluster.hold-time"
+                           : "must be at least twice --hold");
   }
   opts->lease_ms = 2 * opts->hold_ms;
-  return WWR_GO_ON;
 }
 
 /* --- Joining -------------------------------------------------------------- */
@@ -78,15 +207,25 @@ static const char *option_of(const char *why) {
   return "redis";
 }
 
-int wwri_cluster_open(struct wwr_node *node) {
+int wwri_cluster_new(struct wwr_node *node) {
   const char *why = NULL;
   node->cluster_opts.log = node->opts->log;
   wwr_err err = wwr_cluster_new(&node->cluster, &node->cluster_opts, &why);
-  if (why && (err == WWR_E_INVALID || err == WWR_E_TLS))
-    return wwr_options_reject(node->options, option_of(why), why);
-  if (err == WWR_OK) {
-    err = wwr_redisstore_new(&node->opts->store, node->cluster);
+  if (why && (err == WWR_E_INVALID || err == WWR_E_TLS)) {
+    const char *option = option_of(why);
+    if (strcmp(option, "redis") == 0 &&
+        wwr_option_given(node->options, "cluster.redis-file"))
+      option = "cluster.redis-file";
+    return wwr_options_reject(node->options, option, why);
   }
+  if (err == WWR_OK) return WWR_GO_ON;
+  return wwri_node_failed(node, "could not start", err);
+}
+
+int wwri_cluster_open(struct wwr_node *node) {
+  int status = wwri_cluster_new(node);
+  if (status != WWR_GO_ON) return status;
+  wwr_err err = wwr_redisstore_new(&node->opts->store, node->cluster);
   if (err != WWR_OK) return wwri_node_failed(node, "could not start", err);
   node->opts->bus = wwr_cluster_bus(node->cluster);
   return WWR_GO_ON;

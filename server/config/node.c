@@ -14,117 +14,64 @@
 
 #include "node_impl.h"
 
-enum {
-  OWN_OPTIONS = 14,
-  SHARED_OPTIONS = OWN_OPTIONS + WWRI_CLUSTER_OPTIONS,
-  MAX_SECONDS_MS = 86400000, /* a day */
-  MAX_CONNECTIONS = 10000000,
-  QUEUE_SPARE_BYTES = 65536,
-  MIN_READ_TIMEOUT_MS = 1000,
-  WANTED_DESCRIPTORS = 65536,
-  SPARE_DESCRIPTORS = 256
-};
+enum { WANTED_DESCRIPTORS = 65536, SPARE_DESCRIPTORS = 256 };
 
 /* --- Options ------------------------------------------------------------ */
 
-static void fill_table(struct wwr_node *node, struct wwr_option *table) {
-  struct wwr_server_opts *opts = node->opts;
-  const struct wwr_option shared[OWN_OPTIONS] = {
-      {"listen", "HOST:PORT", "port 0 picks a free one", WWR_OPTION_TEXT,
-       &node->listen, 0, 0},
-      {"tls-cert", "FILE", "PEM certificate chain; makes it wss",
-       WWR_OPTION_TEXT, &node->tls.cert_file, 0, 0},
-      {"tls-key", "FILE", "its private key", WWR_OPTION_TEXT,
-       &node->tls.key_file, 0, 0},
-      {"tls-min-version", "1.2|1.3", "refuse older TLS", WWR_OPTION_TEXT,
-       &node->tls.min_version, 0, 0},
-      {"sessions", "DIR", "keep sessions here [wwrsess beside the program]",
-       WWR_OPTION_TEXT, &node->sessions, 0, 0},
-      {"threads", "N", "I/O threads; 0: cores - 1", WWR_OPTION_NUMBER,
-       &opts->io_threads, 0, 64},
-      {"read-timeout", "SECONDS", "silence that ends a connection",
-       WWR_OPTION_SECONDS, &opts->read_timeout_ms, 0, MAX_SECONDS_MS},
-      {"message-buffer", "BYTES", "largest message", WWR_OPTION_NUMBER,
-       &opts->message_buffer_bytes, 32, 64 << 20},
-      {"max-connections", "N", "0: as many as descriptors allow",
-       WWR_OPTION_NUMBER, &opts->max_connections, 0, MAX_CONNECTIONS},
-      {"max-session-connections", "N", "of one session; 0: no limit",
-       WWR_OPTION_NUMBER, &opts->max_session_conns, 0, MAX_CONNECTIONS},
-      {"origin", "ORIGIN", "let its pages connect, \"*\": any; repeatable",
-       WWR_OPTION_LIST, &node->origins, 0, 0},
-      {"log-level", "debug|info|warn|error|off", "how much to log on stderr",
-       WWR_OPTION_LOG_LEVEL, &node->log_level, 0, 0},
-      {"log-format", "logfmt|json", "how to log it [logfmt]",
-       WWR_OPTION_LOG_FORMAT, &node->log_format, 0, 0},
-      {"config", "FILE", "more options: listen = \"HOST:PORT\";",
-       WWR_OPTION_FILE, &node->config, 0, 0},
-  };
-  memcpy(table, shared, sizeof shared);
-  wwri_cluster_options(node, table + OWN_OPTIONS);
-}
-
-static int parse(struct wwr_node *node, int argc, char **argv) {
+static int parse(struct wwr_node *node) {
   const struct wwr_node_program *program = node->program;
-  size_t count = SHARED_OPTIONS + program->option_count;
+  size_t shared = WWRI_OWN_OPTIONS + WWRI_CLUSTER_OPTIONS;
+  size_t count = shared + program->option_count;
   node->table = calloc(count + 1, sizeof *node->table);
   if (!node->table) return WWR_EXIT_FAILED;
-  fill_table(node, node->table);
+  wwri_node_options(node, node->table);
+  wwri_cluster_options(node, node->table + WWRI_OWN_OPTIONS);
   if (program->option_count > 0) {
-    memcpy(node->table + SHARED_OPTIONS, program->options,
+    memcpy(node->table + shared, program->options,
            program->option_count * sizeof *node->table);
   }
   node->command = (struct wwr_command){.name = program->name,
                                        .usage = "[OPTION...]",
                                        .summary = program->summary,
                                        .options = node->table,
-                                       .option_count = count};
-  return wwr_options_parse(&node->options, &node->command, argc, argv);
+                                       .option_count = count,
+                                       .sections = program->sections,
+                                       .section_count = program->section_count,
+                                       .env = program->env,
+                                       .complain = program->complain,
+                                       .user_data = program->user_data};
+  return wwri_options_read(&node->options, &node->command, node->argc,
+                           node->argv);
 }
 
-static int check_readable(const struct wwr_node *node, const char *option,
-                          const char *file) {
-  char reason[WWRI_REASON_MAX];
-  if (access(file, R_OK) == 0) return WWR_GO_ON;
-  snprintf(reason, sizeof reason, "%.128s: %s", file, strerror(errno));
-  return wwr_options_reject(node->options, option, reason);
+/* What only whoever uses an option can say of it. */
+static int try_out(struct wwr_node *node) {
+  int status = wwri_node_transport(node);
+  if (status == WWR_GO_ON && node->redis_url) status = wwri_cluster_new(node);
+  wwr_transport_free(node->transport);
+  node->transport = NULL;
+  wwr_cluster_free(node->cluster);
+  node->cluster = NULL;
+  return status;
 }
 
-static int check_tls(struct wwr_node *node) {
-  const struct wwr_tls_server *tls = &node->tls;
-  const char *version = tls->min_version;
-  if (version && strcmp(version, "1.2") != 0 && strcmp(version, "1.3") != 0) {
-    return wwr_options_reject(node->options, "tls-min-version",
-                              "must be 1.2 or 1.3");
-  }
-  if (!tls->cert_file && !tls->key_file) {
-    if (!version) return WWR_GO_ON;
-    return wwr_options_reject(node->options, "tls-min-version",
-                              "needs --tls-cert and --tls-key");
-  }
-  if (!tls->cert_file) {
-    return wwr_options_reject(node->options, "tls-key", "needs --tls-cert");
-  }
-  if (!tls->key_file) {
-    return wwr_options_reject(node->options, "tls-cert", "needs --tls-key");
-  }
-  int status = check_readable(node, "tls-cert", tls->cert_file);
+/* All of it, also when something is wrong already. */
+static int look_over(struct wwr_node *node) {
+  const struct wwr_node_program *program = node->program;
+  enum wwri_ask ask = node->options->ask;
+  wwri_node_settle(node);
+  wwri_cluster_settle(node);
+  if (program->settle) program->settle(node->options, program->user_data);
+  int status = WWR_GO_ON;
+  if (ask != WWRI_ASK_NOTHING) status = try_out(node);
+  if (node->options->mistakes > 0) return WWR_EXIT_USAGE;
   if (status != WWR_GO_ON) return status;
-  return check_readable(node, "tls-key", tls->key_file);
-}
-
-/* What follows from one option for others. */
-static int settle(struct wwr_node *node) {
-  struct wwr_server_opts *opts = node->opts;
-  if (opts->read_timeout_ms < MIN_READ_TIMEOUT_MS) {
-    opts->read_timeout_ms = node->default_read_timeout_ms;
+  if (ask == WWRI_ASK_PRINT) return wwri_report_values(node->options);
+  if (ask == WWRI_ASK_CHECK) {
+    printf("%s: the configuration is good\n", program->name);
+    return WWR_EXIT_OK;
   }
-  uint32_t queue = opts->message_buffer_bytes + QUEUE_SPARE_BYTES;
-  if (opts->max_queued_bytes < queue) opts->max_queued_bytes = queue;
-  if (node->origins.count == 0 && node->origin) {
-    node->origins = (struct wwr_option_list){&node->origin, 1};
-  }
-  int status = wwri_cluster_settle(node);
-  return status == WWR_GO_ON ? check_tls(node) : status;
+  return WWR_GO_ON;
 }
 
 static void block_signals(struct wwr_node *node) {
@@ -137,22 +84,32 @@ static void block_signals(struct wwr_node *node) {
   pthread_sigmask(SIG_BLOCK, &node->signals, NULL);
 }
 
-int wwr_node_new(struct wwr_node **out, const struct wwr_node_program *program,
-                 struct wwr_server_opts *opts, int argc, char **argv) {
-  *out = NULL;
+static struct wwr_node *node_new(const struct wwr_node_program *program,
+                                 struct wwr_server_opts *opts, int argc,
+                                 char **argv) {
   struct wwr_node *node = calloc(1, sizeof *node);
-  if (!node) return WWR_EXIT_FAILED;
+  if (!node) return NULL;
   node->program = program;
   node->opts = opts;
+  node->argc = argc;
+  node->argv = argv;
   node->default_read_timeout_ms = opts->read_timeout_ms;
   node->listen = program->listen;
   node->origin = program->origin;
   node->log_level = WWR_LOG_INFO;
   pthread_mutex_init(&node->reason.mutex, NULL);
-  int status = parse(node, argc, argv);
-  if (status == WWR_GO_ON) status = settle(node);
+  return node;
+}
+
+int wwri_node_read(struct wwr_node **out,
+                   const struct wwr_node_program *program,
+                   struct wwr_server_opts *opts, int argc, char **argv) {
+  *out = NULL;
+  struct wwr_node *node = node_new(program, opts, argc, argv);
+  if (!node) return WWR_EXIT_FAILED;
+  int status = parse(node);
+  if (status == WWR_GO_ON) status = look_over(node);
   if (status == WWR_GO_ON) {
-    block_signals(node);
     *out = node;
   } else {
     wwr_node_free(node);
@@ -160,7 +117,14 @@ int wwr_node_new(struct wwr_node **out, const struct wwr_node_program *program,
   return status;
 }
 
-int wwr_node_reject(const struct wwr_node *node, const char *option,
+int wwr_node_new(struct wwr_node **out, const struct wwr_node_program *program,
+                 struct wwr_server_opts *opts, int argc, char **argv) {
+  int status = wwri_node_read(out, program, opts, argc, argv);
+  if (status == WWR_GO_ON) block_signals(*out);
+  return status;
+}
+
+int wwr_node_reject(struct wwr_node *node, const char *option,
                     const char *message) {
   return wwr_options_reject(node->options, option, message);
 }
@@ -194,16 +158,15 @@ static void keep_reason(struct wwr_node *node,
 static void write_log(const struct wwr_log_record *record, void *user_data) {
   struct wwr_node *node = user_data;
   if (record->level == WWR_LOG_ERROR) keep_reason(node, record);
-  if (record->level >= node->log_level) {
+  if ((int)record->level >= atomic_load(&node->level)) {
     node->log.write(record, node->log.user_data);
   }
 }
 
 /* Errors are asked for in any case, for keep_reason(). */
-static struct wwr_log node_log(struct wwr_node *node) {
+enum wwr_log_level wwri_node_log_level(const struct wwr_node *node) {
   enum wwr_log_level level = node->log_level;
-  if (level > WWR_LOG_ERROR) level = WWR_LOG_ERROR;
-  return (struct wwr_log){write_log, node, level};
+  return level > WWR_LOG_ERROR ? WWR_LOG_ERROR : level;
 }
 
 /* --- The server --------------------------------------------------------- */
@@ -229,7 +192,7 @@ static void raise_descriptor_limit(const struct wwr_node *node) {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int new_transport(struct wwr_node *node) {
+int wwri_node_transport(struct wwr_node *node) {
   struct wwr_websocket_opts opts;
   wwr_websocket_opts_default(&opts);
   opts.listen = node->listen;
@@ -275,11 +238,13 @@ int wwr_node_open(struct wwr_node *node, struct wwr_server **server) {
   wwr_err err =
       wwr_log_writer_new(&node->writer, STDERR_FILENO, node->log_format);
   if (err != WWR_OK) return wwri_node_failed(node, "could not start", err);
-  node->log = wwr_log_writer_sink(node->writer, node->log_level);
-  node->opts->log = node_log(node);
-  int status = new_transport(node);
+  node->log = wwr_log_writer_sink(node->writer, WWR_LOG_DEBUG);
+  atomic_store(&node->level, (int)node->log_level);
+  node->opts->log =
+      (struct wwr_log){write_log, node, wwri_node_log_level(node)};
+  int status = wwri_node_transport(node);
   if (status == WWR_GO_ON) {
-    status = node->cluster_opts.url ? wwri_cluster_open(node)
+    status = node->redis_url ? wwri_cluster_open(node)
                                     : new_store(node, &node->opts->log);
   }
   if (status == WWR_GO_ON) status = new_server(node);

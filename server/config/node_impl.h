@@ -7,12 +7,15 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "config.h"
 #include "node.h"
 
 struct wwr_node {
   const struct wwr_node_program *program;
+  int argc;
+  char **argv;
   struct wwr_server_opts *opts;
   uint32_t default_read_timeout_ms;
 
@@ -25,8 +28,11 @@ struct wwr_node {
   const char *origin; /* the item of `origins` by default */
   struct wwr_option_list origins;
   struct wwr_tls_server tls;
-  struct wwr_cluster_opts cluster_opts; /* url NULL: no cluster */
+  const char *redis_url;                /* NULL: no cluster */
+  const char *redis_password;
+  struct wwr_cluster_opts cluster_opts;
   enum wwr_log_level log_level;
+  atomic_int level; /* the same, for all threads */
   enum wwr_log_format log_format;
 
   struct wwr_log_writer *writer;
@@ -43,13 +49,38 @@ struct wwr_node {
   } reason;
 };
 
-enum { WWRI_CLUSTER_OPTIONS = 5 };
+enum { WWRI_CLUSTER_OPTIONS = 10 };
+
+/** wwr_node_new() without an effect on the process. */
+int wwri_node_read(struct wwr_node **out,
+                   const struct wwr_node_program *program,
+                   struct wwr_server_opts *opts, int argc, char **argv);
+
+/** What the server's log is asked for. */
+enum wwr_log_level wwri_node_log_level(const struct wwr_node *node);
+
+enum { WWRI_OWN_OPTIONS = 19 };
+
+/** Fill the options of every server; sets their defaults. */
+void wwri_node_options(struct wwr_node *node, struct wwr_option *rows);
+
+/** What follows from one option for others, and what is wrong with them
+ * together. */
+void wwri_node_settle(struct wwr_node *node);
+
+/** Make the transport. WWR_GO_ON or the exit status; then a line was printed.
+ */
+int wwri_node_transport(struct wwr_node *node);
 
 /** Fill the options of the cluster; sets their defaults. */
 void wwri_cluster_options(struct wwr_node *node, struct wwr_option *rows);
 
-/** What is wrong with them together. WWR_GO_ON or the exit status. */
-int wwri_cluster_settle(struct wwr_node *node);
+/** Say what is wrong with them together. */
+void wwri_cluster_settle(struct wwr_node *node);
+
+/** Make the membership, to see whether its options are right. WWR_GO_ON or the
+ * exit status; then a line was printed. */
+int wwri_cluster_new(struct wwr_node *node);
 
 /** Join the cluster that the options name: bus and store go to node->opts.
  * WWR_GO_ON or the exit status; then a line was printed. */

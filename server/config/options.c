@@ -1,128 +1,55 @@
 /* Happy path: getopt_long() over a table made from ours -> every value is text
- * and goes through wwri_option_set() -> the file's values, as text too, go the
- * same way, except where the command line has spoken.
+ * and goes through wwri_value_set() -> the environment's and the file's values,
+ * as text too, go the same way, except where somebody above has spoken.
  *
- * Failure modes: whatever is wrong ends in one line and status 2; only memory
- * that runs out is status 1. */
-#include "config.h"
-
+ * Failure modes: whatever is wrong is one line, and in the end status 2; only
+ * memory that runs out is status 1. */
 #include <errno.h>
 #include <getopt.h>
-#include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELP_COLUMN = 26, MAX_LIST_ITEMS = 1024 };
+#include "config.h"
 
-/* --- Setting one option ------------------------------------------------- */
-
-static bool only_of(const char *text, const char *characters) {
-  return *text && text[strspn(text, characters)] == '\0';
-}
-
-static bool set_number(const struct wwr_option *option, const char *text,
-                       char reason[WWRI_REASON_MAX]) {
-  errno = 0;
-  unsigned long long number = strtoull(text, NULL, 10);
-  if (!only_of(text, "0123456789") || errno || number < option->min ||
-      number > option->max) {
-    snprintf(reason, WWRI_REASON_MAX,
-             "'%.64s' is no whole number from %u to %u", text, option->min,
-             option->max);
-    return false;
-  }
-  *(uint32_t *)option->target = (uint32_t)number;
-  return true;
-}
-
-static bool set_seconds(const struct wwr_option *option, const char *text,
-                        char reason[WWRI_REASON_MAX]) {
-  char *end = NULL;
-  double seconds = strtod(text, &end);
-  double ms = seconds * 1000.0 + 0.5;
-  if (!only_of(text, "0123456789.") || *end || ms < option->min ||
-      ms >= option->max + 1.0) {
-    snprintf(reason, WWRI_REASON_MAX,
-             "'%.64s' is no number of seconds from %g to %g", text,
-             option->min / 1000.0, option->max / 1000.0);
-    return false;
-  }
-  *(uint32_t *)option->target = (uint32_t)ms;
-  return true;
-}
-
-static bool set_log_format(const struct wwr_option *option, const char *text) {
-  bool json = strcmp(text, "json") == 0;
-  if (!json && strcmp(text, "logfmt") != 0) return false;
-  *(enum wwr_log_format *)option->target = json ? WWR_LOG_JSON : WWR_LOG_LOGFMT;
-  return true;
-}
-
-static bool append(struct wwr_option_list *list, const char *text,
-                   char reason[WWRI_REASON_MAX]) {
-  if (list->count >= MAX_LIST_ITEMS) {
-    snprintf(reason, WWRI_REASON_MAX, "more than %d values", MAX_LIST_ITEMS);
-    return false;
-  }
-  const char **old = (const char **)(uintptr_t)list->items;
-  const char **items = realloc(old, (list->count + 1) * sizeof *items);
-  if (!items) {
-    snprintf(reason, WWRI_REASON_MAX, "out of memory");
-    return false;
-  }
-  items[list->count++] = text;
-  list->items = items;
-  return true;
-}
-
-static bool set_list(struct wwr_options *options, size_t index,
-                     const char *text, char reason[WWRI_REASON_MAX]) {
-  struct wwr_option_list *list = &options->given[index].list;
-  if (!append(list, text, reason)) return false;
-  *(struct wwr_option_list *)options->command->options[index].target = *list;
-  return true;
-}
-
-bool wwri_option_set(struct wwr_options *options, size_t index,
-                     const char *text, char reason[WWRI_REASON_MAX]) {
-  const struct wwr_option *option = &options->command->options[index];
-  snprintf(reason, WWRI_REASON_MAX, "'%.64s' is none of %s", text,
-           option->value ? option->value : "");
-  switch (option->kind) {
-    case WWR_OPTION_FILE:
-    case WWR_OPTION_TEXT:
-    case WWR_OPTION_SECRET:
-      snprintf(reason, WWRI_REASON_MAX, "is empty");
-      *(const char **)option->target = text;
-      return *text != '\0';
-    case WWR_OPTION_LIST:
-      return set_list(options, index, text, reason);
-    case WWR_OPTION_NUMBER:
-      return set_number(option, text, reason);
-    case WWR_OPTION_SECONDS:
-      return set_seconds(option, text, reason);
-    case WWR_OPTION_FLAG:
-      *(bool *)option->target = true;
-      return true;
-    case WWR_OPTION_LOG_LEVEL:
-      return wwr_log_level_parse(text, option->target);
-    case WWR_OPTION_LOG_FORMAT:
-      return set_log_format(option, text);
-  }
-  return false;
-}
+enum { HELP_COLUMN = 26 };
 
 long wwri_option_find(const struct wwr_command *command, const char *name) {
   for (size_t i = 0; i < command->option_count; i++) {
-    if (strcmp(command->options[i].name, name) == 0) return (long)i;
+    const struct wwr_option *row = &command->options[i];
+    if ((row->name && strcmp(row->name, name) == 0) ||
+        (row->key && strcmp(row->key, name) == 0))
+      return (long)i;
   }
   return -1;
 }
 
-bool wwri_option_given(const struct wwr_options *options, const char *name) {
-  long index = wwri_option_find(options->command, name);
-  if (index < 0) return false;
-  return options->given[index].given || options->given[index].line > 0;
+bool wwr_option_given(const struct wwr_options *options, const char *option) {
+  long index = wwri_option_find(options->command, option);
+  return index >= 0 && options->given[index].source != WWRI_DEFAULT;
+}
+
+bool wwri_option_taken(const struct wwr_options *options, size_t index,
+                       enum wwri_source source) {
+  const struct wwr_option *rows = options->command->options;
+  for (size_t i = 0; i < options->command->option_count; i++) {
+    if (rows[i].target == rows[index].target &&
+        options->given[i].source > source)
+      return true;
+  }
+  return false;
+}
+
+const char *wwri_options_keep(struct wwr_options *options, char *text) {
+  size_t size = (options->owned_count + 1) * sizeof *options->owned;
+  char **owned = text ? realloc(options->owned, size) : NULL;
+  if (!owned) {
+    free(text);
+    return NULL;
+  }
+  options->owned = owned;
+  owned[options->owned_count++] = text;
+  return text;
 }
 
 /* --- --help ------------------------------------------------------------- */
@@ -147,11 +74,7 @@ static void print_default(const struct wwr_option *option) {
     case WWR_OPTION_LOG_LEVEL:
       text = levels[*(const enum wwr_log_level *)option->target];
       break;
-    case WWR_OPTION_LOG_FORMAT:
-    case WWR_OPTION_SECRET:
-    case WWR_OPTION_LIST:
-    case WWR_OPTION_FLAG:
-    case WWR_OPTION_FILE:
+    default:
       break;
   }
   if (text) printf(" [%s]", text);
@@ -174,7 +97,14 @@ static int print_help(const struct wwr_command *command) {
          command->summary);
   for (size_t i = 0; i < command->option_count; i++) {
     const struct wwr_option *option = &command->options[i];
-    print_option(option->name, option->value, option->help, option);
+    if (option->name)
+      print_option(option->name, option->value, option->help, option);
+  }
+  if (command->sections) {
+    print_option("check-config", NULL, "say what is wrong, and end", NULL);
+    print_option("print-config", NULL,
+                 "show what is in force and where it came from", NULL);
+    print_option("sample-config", NULL, "show a file with every key", NULL);
   }
   print_option("help", NULL, "this text", NULL);
   print_option("version", NULL, "the version", NULL);
@@ -186,67 +116,184 @@ static int print_version(const struct wwr_command *command) {
   return fflush(stdout) == 0 ? WWR_EXIT_OK : WWR_EXIT_FAILED;
 }
 
-/* --- The command line --------------------------------------------------- */
+/* --- Complaints --------------------------------------------------------- */
+
+void wwri_complain(const struct wwr_command *command, const char *format, ...) {
+  char line[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  if (command->complain) {
+    command->complain(line, command->user_data);
+  } else {
+    fprintf(stderr, "%s: %s\n", command->name, line);
+  }
+}
 
 static int reject(const struct wwr_command *command, const char *what,
                   const char *message) {
-  fprintf(stderr, "%s: %s: %s (try --help)\n", command->name, what, message);
+  wwri_complain(command, "%s: %s (try --help)", what, message);
   return WWR_EXIT_USAGE;
 }
 
-int wwr_options_reject(const struct wwr_options *options, const char *option,
-                       const char *message) {
-  long index = wwri_option_find(options->command, option);
-  unsigned line = index < 0 ? 0 : options->given[index].line;
-  if (line == 0) {
-    fprintf(stderr, "%s: --%s: %s (try --help)\n", options->command->name,
-            option, message);
-  } else {
-    fprintf(stderr, "%s: %s:%u: %s: %s\n", options->command->name,
-            options->file, line, option, message);
+/* What nobody has given is said by its key, if files have such. */
+static int reject_as(struct wwr_options *options, size_t index,
+                     const char *option, const char *message) {
+  const struct wwr_command *command = options->command;
+  const struct wwri_given *given = &options->given[index];
+  const struct wwr_option *row = &command->options[index];
+  char variable[WWRI_KEY_MAX];
+  options->mistakes++;
+  switch (given->source) {
+    case WWRI_FILE:
+      wwri_complain(command, "%s:%u: %s: %s", options->file,
+              given->line, option, message);
+      break;
+    case WWRI_ENVIRONMENT:
+      wwri_option_variable(command, row->key, variable);
+      wwri_complain(command, "%s: %s", variable, message);
+      break;
+    case WWRI_DEFAULT:
+      if (command->sections && row->key) {
+        wwri_complain(command, "%s: %s", row->key, message);
+        break;
+      } /* fall through */
+    case WWRI_COMMAND:
+      wwri_complain(command, "--%s: %s (try --help)", row->name,
+              message);
+      break;
   }
   return WWR_EXIT_USAGE;
 }
+
+int wwr_options_reject(struct wwr_options *options, const char *option,
+                       const char *message) {
+  const struct wwr_command *command = options->command;
+  long index = wwri_option_find(command, option);
+  if (index < 0) {
+    wwri_complain(command, "%s: %s", option, message);
+    options->mistakes++;
+    return WWR_EXIT_USAGE;
+  }
+  const struct wwr_option *row = &command->options[index];
+  const char *key = command->sections && row->key ? row->key : option;
+  return reject_as(options, (size_t)index, key, message);
+}
+
+/* The line of an item's row, else of its first, else of the list. */
+static unsigned line_of(const struct wwri_given *given,
+                        const struct wwr_option_groups *groups, size_t item,
+                        const char *name) {
+  struct wwr_option rows[WWRI_MAX_ROWS];
+  unsigned first = 0;
+  if (!given->lines) return given->line;
+  groups->bind(groups->items, rows);
+  for (size_t i = 0; i < groups->row_count; i++) {
+    unsigned line = given->lines[item * groups->row_count + i];
+    if (line > 0 && strcmp(rows[i].key, name) == 0) return line;
+    if (line > 0 && (first == 0 || line < first)) first = line;
+  }
+  return first > 0 ? first : given->line;
+}
+
+int wwr_options_reject_item(struct wwr_options *options,
+                            const char *option, size_t item, const char *row,
+                            const char *message) {
+  size_t index = (size_t)wwri_option_find(options->command, option);
+  const struct wwri_given *given = &options->given[index];
+  char at[WWRI_REASON_MAX] = "";
+  options->mistakes++;
+  if (given->source == WWRI_FILE) {
+    snprintf(at, sizeof at, "%s:%u: ", options->file,
+             line_of(given, options->command->options[index].target, item, row));
+  }
+  wwri_complain(options->command, "%s%s[%zu].%s: %s", at, option,
+          item, row, message);
+  return WWR_EXIT_USAGE;
+}
+
+/* --- The command line --------------------------------------------------- */
 
 /* Values of the table that getopt_long() returns: indexes, moved away from the
  * characters it returns itself. */
-enum { FIRST_INDEX = 256 };
+enum { FIRST_INDEX = 256, OWN_OPTIONS = 5 };
 
 static struct option *long_options(const struct wwr_command *command) {
-  struct option *table = calloc(command->option_count + 3, sizeof *table);
+  static const struct option own[OWN_OPTIONS] = {
+      {"help", no_argument, NULL, 'h'},
+      {"version", no_argument, NULL, 'v'},
+      {"check-config", no_argument, NULL, 'c'},
+      {"print-config", no_argument, NULL, 'p'},
+      {"sample-config", no_argument, NULL, 's'}};
+  size_t count = 0;
+  struct option *table =
+      calloc(command->option_count + OWN_OPTIONS + 1, sizeof *table);
   if (!table) return NULL;
   for (size_t i = 0; i < command->option_count; i++) {
     bool flag = command->options[i].kind == WWR_OPTION_FLAG;
-    table[i] = (struct option){command->options[i].name,
-                               flag ? no_argument : required_argument, NULL,
-                               FIRST_INDEX + (int)i};
+    if (!command->options[i].name) continue;
+    table[count++] = (struct option){
+        command->options[i].name, flag ? no_argument : required_argument, NULL,
+        FIRST_INDEX + (int)i};
   }
-  table[command->option_count] =
-      (struct option){"help", no_argument, NULL, 'h'};
-  table[command->option_count + 1] =
-      (struct option){"version", no_argument, NULL, 'v'};
+  memcpy(table + count, own, (command->sections ? 5 : 2) * sizeof *own);
   return table;
 }
 
 /* getopt_long() tells in `optopt` what it found: 0 an unknown long option, the
  * value of one that was given a value it does not take, or a short option. */
 static int reject_unknown(const struct wwr_command *command, const char *arg) {
-  char name[] = {'-', (char)optopt, '\0'};
-  if (optopt == 0) return reject(command, arg, "unknown option");
+  char name[] = {'-', (char)optopt, '\0'}, reason[WWRI_REASON_MAX];
+  if (optopt == 0) {
+    const char *hint = wwri_hint(command, arg + strspn(arg, "-"), false);
+    snprintf(reason, sizeof reason, "unknown option%s%s%s",
+             hint ? ", did you mean --" : "", hint ? hint : "",
+             hint ? "?" : "");
+    return reject(command, arg, reason);
+  }
   if (strncmp(arg, "--", 2) == 0 && strchr(arg, '=')) {
     return reject(command, arg, "takes no value");
   }
   return reject(command, name, "unknown option");
 }
 
-static int take(struct wwr_options *options, size_t index, const char *value) {
-  const struct wwr_option *option = &options->command->options[index];
+static void take(struct wwr_options *options, size_t index, const char *value) {
+  const struct wwr_option *row = &options->command->options[index];
+  struct wwri_given *given = &options->given[index];
   char reason[WWRI_REASON_MAX];
-  if (!wwri_option_set(options, index, value ? value : "", reason)) {
-    return wwr_options_reject(options, option->name, reason);
+  given->source = WWRI_COMMAND;
+  if (row->kind == WWR_OPTION_FLAG) {
+    *(bool *)row->target = true;
+  } else if (!wwri_value_set(options, row, &given->list, value, reason)) {
+    reject_as(options, index, row->name, reason);
   }
-  options->given[index].given = true;
-  if (option->kind == WWR_OPTION_FILE) options->file = value;
+  if (row->kind == WWR_OPTION_FILE) options->file = value;
+}
+
+/* One option; WWR_GO_ON or the exit status. */
+static int take_option(struct wwr_options *options, int found, char **argv) {
+  const struct wwr_command *command = options->command;
+  switch (found) {
+    case 'h':
+      return print_help(command);
+    case 'v':
+      return print_version(command);
+    case 's':
+      return wwri_report_sample(command);
+    case 'c':
+      options->ask = WWRI_ASK_CHECK;
+      break;
+    case 'p':
+      options->ask = WWRI_ASK_PRINT;
+      break;
+    case ':':
+      return reject(command, argv[optind - 1], "needs a value");
+    case '?':
+      return reject_unknown(command, argv[optind - 1]);
+    default:
+      take(options, (size_t)(found - FIRST_INDEX), optarg);
+  }
   return WWR_GO_ON;
 }
 
@@ -257,11 +304,7 @@ static int parse_argv(struct wwr_options *options, const struct option *table,
   optind = 1;
   while (status == WWR_GO_ON &&
          (found = getopt_long(argc, argv, ":", table, NULL)) != -1) {
-    if (found == 'h') return print_help(command);
-    if (found == 'v') return print_version(command);
-    if (found == ':') return reject(command, argv[optind - 1], "needs a value");
-    if (found == '?') return reject_unknown(command, argv[optind - 1]);
-    status = take(options, (size_t)(found - FIRST_INDEX), optarg);
+    status = take_option(options, found, argv);
   }
   options->args = argv + optind;
   if (status == WWR_GO_ON && argc - optind > command->max_args) {
@@ -271,16 +314,38 @@ static int parse_argv(struct wwr_options *options, const struct option *table,
   return status;
 }
 
+/* A secret and the file that holds it, both from the same place. */
+static void check_secrets(struct wwr_options *options) {
+  const struct wwr_option *rows = options->command->options;
+  for (size_t i = 0; i < options->command->option_count; i++) {
+    if (rows[i].kind != WWR_OPTION_SECRET_FILE) continue;
+    enum wwri_source source = options->given[i].source;
+    for (size_t j = 0; j < options->command->option_count; j++) {
+      if (j == i || rows[j].target != rows[i].target ||
+          source == WWRI_DEFAULT || options->given[j].source != source)
+        continue;
+      char reason[WWRI_REASON_MAX];
+      snprintf(reason, sizeof reason, "not together with %s", rows[j].key);
+      reject_as(options, i, rows[i].key, reason);
+    }
+  }
+}
+
 static int parse(struct wwr_options *options, int argc, char **argv) {
   struct option *table = long_options(options->command);
   if (!table) return WWR_EXIT_FAILED;
   int status = parse_argv(options, table, argc, argv);
   free(table);
-  if (status == WWR_GO_ON && options->file) status = wwri_file_read(options);
+  if (status != WWR_GO_ON) return status;
+  wwri_env_read(options);
+  if (options->file) status = wwri_file_read(options);
+  if (status != WWR_GO_ON) return status;
+  wwri_env_read_groups(options);
+  check_secrets(options);
   return status;
 }
 
-int wwr_options_parse(struct wwr_options **out,
+int wwri_options_read(struct wwr_options **out,
                       const struct wwr_command *command, int argc,
                       char **argv) {
   int status = WWR_EXIT_FAILED;
@@ -296,23 +361,47 @@ int wwr_options_parse(struct wwr_options **out,
     return status;
   }
   if (status == WWR_EXIT_FAILED) {
-    fprintf(stderr, "%s: could not start\n", command->name);
+    wwri_complain(command, "could not start");
   }
   wwr_options_free(options);
   return status;
+}
+
+int wwr_options_parse(struct wwr_options **out,
+                      const struct wwr_command *command, int argc,
+                      char **argv) {
+  int status = wwri_options_read(out, command, argc, argv);
+  if (status != WWR_GO_ON || (*out)->mistakes == 0) return status;
+  wwr_options_free(*out);
+  *out = NULL;
+  return WWR_EXIT_USAGE;
 }
 
 char **wwr_options_args(const struct wwr_options *options) {
   return options->args;
 }
 
-void wwr_options_free(struct wwr_options *options) {
-  if (!options) return;
+static void free_given(struct wwr_options *options) {
   for (size_t i = 0; options->given && i < options->command->option_count;
        i++) {
+    const struct wwr_option *row = &options->command->options[i];
     free((void *)(uintptr_t)options->given[i].list.items);
+    free(options->given[i].lines);
+    if (row->kind == WWR_OPTION_GROUPS) {
+      struct wwr_option_groups *groups = row->target;
+      free(groups->items);
+      groups->items = NULL;
+      groups->count = 0;
+    }
   }
   free(options->given);
+}
+
+void wwr_options_free(struct wwr_options *options) {
+  if (!options) return;
+  free_given(options);
+  for (size_t i = 0; i < options->owned_count; i++) free(options->owned[i]);
+  free(options->owned);
   wwri_file_free(options);
   free(options);
 }

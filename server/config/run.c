@@ -16,20 +16,9 @@
 #include <unistd.h>
 
 #include "node_impl.h"
+#include "notify.h"
 
-enum { ABORT_MS = 1000, TWIN_MS = 50, SIGNAL_STATUS = 128 };
-
-static void say(const struct wwr_node *node, enum wwr_log_level level,
-                const char *message) {
-  struct timespec now;
-  if (level < node->log_level) return;
-  clock_gettime(CLOCK_REALTIME, &now);
-  const struct wwr_log_record record = {
-      .level = level,
-      .time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
-      .message = message};
-  node->log.write(&record, node->log.user_data);
-}
+enum { ABORT_MS = 1000, TWIN_MS = 50, SIGNAL_STATUS = 128, ALIVE_MS = 5000 };
 
 /* --- Starting ----------------------------------------------------------- */
 
@@ -46,14 +35,16 @@ static int start(struct wwr_node *node) {
     wwr_server_shutdown(node->server);
     return WWR_EXIT_FAILED;
   }
+  wwri_notify("READY=1");
   return WWR_GO_ON;
 }
 
 /* --- Signals ------------------------------------------------------------ */
 
 struct watch {
-  const struct wwr_node *node;
+  struct wwr_node *node;
   pthread_t main_thread;
+  uint32_t watchdog_ms; /* 0: none */
   atomic_bool stopped; /* tells our signal from a stranger's */
 };
 
@@ -65,14 +56,29 @@ static void *watch_server(void *arg) {
   return NULL;
 }
 
-static void reload(const struct wwr_node *node) {
+static void reload_certificate(const struct wwr_node *node) {
   if (!node->tls.cert_file) return;
   wwr_err err = wwr_websocket_reload_certificate(node->transport);
   if (err == WWR_OK) {
-    say(node, WWR_LOG_INFO, "certificate read again");
+    wwr_node_say(node, WWR_LOG_INFO, "certificate read again");
   } else {
-    say(node, WWR_LOG_ERROR, "certificate not read again, the old one stays");
+    wwr_node_say(node, WWR_LOG_ERROR, "certificate not read again, the old one stays");
   }
+}
+
+static void reload(struct wwr_node *node) {
+  const struct wwr_node_program *program = node->program;
+  wwri_notify_reloading();
+  reload_certificate(node);
+  if (program->on_reload) program->on_reload(node, program->user_data);
+  wwri_notify("READY=1");
+}
+
+/* Without a turning loop no connection is served: then better a new process. */
+static void tell_alive(const struct wwr_node *node) {
+  struct wwr_loops_state loops;
+  wwr_server_loops(node->server, &loops);
+  if (loops.silent_ms < ALIVE_MS) wwri_notify("WATCHDOG=1");
 }
 
 static int64_t now_ms(void) {
@@ -81,11 +87,22 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* The next signal; 0: it is time to tell that we are alive. */
+static int wait_signal(const struct watch *watch) {
+  uint32_t ms = watch->watchdog_ms;
+  const struct timespec step = {ms / 1000, (long)(ms % 1000) * 1000000};
+  int signal = sigtimedwait(&watch->node->signals, NULL, ms ? &step : NULL);
+  return signal < 0 ? 0 : signal;
+}
+
 /* The next SIGTERM or SIGINT, or 0 when the server has stopped. */
 static int next_signal(const struct watch *watch) {
   for (;;) {
-    int signal = 0;
-    if (sigwait(&watch->node->signals, &signal) != 0) continue;
+    int signal = wait_signal(watch);
+    if (signal == 0) {
+      if (watch->watchdog_ms) tell_alive(watch->node);
+      continue;
+    }
     if (atomic_load(&watch->stopped)) return 0;
     if (signal == SIGHUP) reload(watch->node);
     if (signal == SIGTERM || signal == SIGINT) return signal;
@@ -103,9 +120,9 @@ static bool stops_soon(const struct watch *watch) {
 
 /* Handlers may hang for ever, so nothing is freed: the process just ends. */
 static _Noreturn void abort_now(const struct watch *watch, int signal) {
-  say(watch->node, WWR_LOG_WARN, "second signal: not waiting any longer");
+  wwr_node_say(watch->node, WWR_LOG_WARN, "second signal: not waiting any longer");
   wwr_server_abort(watch->node->server);
-  if (!stops_soon(watch)) say(watch->node, WWR_LOG_WARN, "cut off");
+  if (!stops_soon(watch)) wwr_node_say(watch->node, WWR_LOG_WARN, "cut off");
   fflush(stdout);
   _exit(SIGNAL_STATUS + signal);
 }
@@ -113,7 +130,8 @@ static _Noreturn void abort_now(const struct watch *watch, int signal) {
 static void serve(const struct watch *watch) {
   int first = next_signal(watch);
   if (first == 0) return;
-  say(watch->node, WWR_LOG_INFO, "shutting down");
+  wwri_notify("STOPPING=1");
+  wwr_node_say(watch->node, WWR_LOG_INFO, "shutting down");
   wwr_server_shutdown_async(watch->node->server);
   int64_t twins_until = now_ms() + TWIN_MS;
   int second;
@@ -128,7 +146,9 @@ int wwr_node_run(struct wwr_node *node) {
   int status = node->server ? WWR_GO_ON : wwr_node_open(node, &server);
   if (status == WWR_GO_ON) status = start(node);
   if (status != WWR_GO_ON) return status;
-  struct watch watch = {.node = node, .main_thread = pthread_self()};
+  struct watch watch = {.node = node,
+                        .main_thread = pthread_self(),
+                        .watchdog_ms = wwri_notify_watchdog_ms()};
   pthread_t watcher;
   if (pthread_create(&watcher, NULL, watch_server, &watch) != 0) {
     fprintf(stderr, "%s: no thread\n", node->program->name);
