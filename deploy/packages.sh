@@ -15,7 +15,7 @@ WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind
   iptables iproute2 "${WWR_CLUSTER_PACKAGES[@]}")
 # And without these the tests of packages, images and manuals: 60 MB.
 WWR_DEPLOY_PACKAGES=(debootstrap dpkg-dev file mandoc systemd nginx buildah
-  podman runc netavark aardvark-dns podman-compose)
+  podman runc netavark aardvark-dns podman-compose prometheus)
 # And without these the tests of the JavaScript client and of the chat page.
 # Asked for by their programs: Node.js often comes from elsewhere.
 # shellcheck disable=SC2034

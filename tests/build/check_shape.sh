@@ -11,7 +11,7 @@ trap 'rm -f "$found"' EXIT
 files=$(find . -path './build*' -prune -o -path './.git' -prune -o \
   -path './client/js' -prune -o \( -name '*.c' -o -name '*.h' \) -print | sort)
 
-scripts=$(find client/js examples tests/js -name node_modules -prune -o \
+scripts=$(find client/js examples tests/js tests/kubernetes -name node_modules -prune -o \
   \( -name '*.js' -o -name '*.mjs' -o -name '*.css' \) -print | sort)
 
 for file in $files $scripts; do

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# run.sh packages DIR      install what the tests need into DIR (npm ci)
-# run.sh test DIR FILE     run a test file with that
+# run.sh packages DIR [FROM]  install what the tests need into DIR (npm ci), as
+#                             the folder FROM says, else this one
+# run.sh test DIR FILE        run a test file with that
 #
 # Exit 77: not possible here, with the reason as the last line. Where the
-# system's own Node.js is too old, DIR gets a newer one.
+# system's own Node.js is too old, DIR gets a newer one, or one beside DIR, in
+# js-modules, is used.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,7 +29,8 @@ node_is_good() {
 # Sets `node`, or skips.
 find_node() {
   local candidate
-  for candidate in node "$modules"/node/node_modules/node-linux-*/bin/node; do
+  for candidate in node \
+    {"$modules","${modules%/*}/js-modules"}/node/node_modules/node-linux-*/bin/node; do
     node=$(command -v "$candidate") || continue
     ! node_is_good "$node" || return 0
   done
@@ -60,8 +63,8 @@ case $what in
   packages)
     command -v npm >/dev/null 2>&1 || skip "no npm"
     command -v node >/dev/null 2>&1 || skip "no Node.js"
-    install "$here" "$modules"
-    node_is_good node || install "$here/node" "$modules/node"
+    install "${3:-$here}" "$modules"
+    (find_node) >/dev/null || install "$here/node" "$modules/node"
     find_node
     ;;
   test)
