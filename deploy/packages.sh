@@ -13,7 +13,7 @@ WWR_CLUSTER_PACKAGES=(redis-server haproxy)
 # Without these some checks are skipped.
 WWR_OPTIONAL_PACKAGES=(clang clang-format shellcheck universal-ctags valgrind
   iptables iproute2 "${WWR_CLUSTER_PACKAGES[@]}")
-# And without these the tests of packages, images and manuals: 60 MB.
+# And without these the tests of packages, images and manuals: 47 MB to fetch.
 WWR_DEPLOY_PACKAGES=(debootstrap dpkg-dev file mandoc systemd nginx buildah
   podman runc netavark aardvark-dns podman-compose prometheus)
 # And without these the tests of the JavaScript client and of the chat page.

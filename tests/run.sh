@@ -140,7 +140,8 @@ passed=$(results | grep -c '^pass ' || true)
 failed=$(results | grep -c '^fail ' || true)
 skipped=$(results | sed -n 's/^skip //p' | paste -sd' ' -)
 if [ -n "$skipped" ]; then
-  wanted="${WWR_OPTIONAL_PACKAGES[*]} ${WWR_JS_PACKAGES[*]}"
+  wanted="${WWR_OPTIONAL_PACKAGES[*]} ${WWR_DEPLOY_PACKAGES[*]}"
+  wanted+=" ${WWR_JS_PACKAGES[*]}"
   echo "skipped: $skipped (install $wanted for all)"
 fi
 if [ "$ctest_status" -ne 0 ] && [ "$failed" -eq 0 ]; then

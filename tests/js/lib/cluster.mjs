@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { binDir, launch, run } from "./programs.mjs";
 
-const HAPROXY = "/usr/sbin/haproxy"; // where Debian has it and not everyone looks
+export const HAPROXY = "/usr/sbin/haproxy"; // where Debian has it and not everyone looks
 const HAPROXY_CONFIG = fileURLToPath(
   new URL("../../../deploy/haproxy/haproxy.cfg", import.meta.url),
 );
@@ -44,7 +44,7 @@ function listens(port) {
 
 /** Ports nobody listens on, below those of the kernel's choice, so that each is
  * still free when its member comes back to it. */
-async function freePorts(count) {
+export async function freePorts(count) {
   const ports = new Set();
   for (let tries = 0; ports.size < count; tries++) {
     if (tries > PORT_TRIES * count) throw new Error("no free ports");
@@ -137,7 +137,7 @@ function makeNode(t, name, port, redis, { program, args, dir }) {
 }
 
 /** The one that is deployed, with these nodes. */
-async function haproxyConfig(nodes) {
+export async function haproxyConfig(nodes) {
   const lines = (await readFile(HAPROXY_CONFIG, "utf8")).trimEnd().split("\n");
   const kept = lines.filter((line) => !line.startsWith("  server "));
   const servers = nodes.map((node) => `  server ${node.name} 127.0.0.1:${node.port}`);

@@ -1,0 +1,3 @@
+import { testBalancer } from "./kit.mjs";
+
+await testBalancer("nginx", "nginx/nginx.conf", /proxy_read_timeout (\d+)s/);
