@@ -1,13 +1,22 @@
 /** The manifests as `kubectl apply` would get them: strictly valid, and fitting
  * together. And that the judges of this find what is wrong. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { knownMetrics } from "./lib/metrics.mjs";
-import { check } from "./lib/rules.mjs";
+import { check, configOf, nodesOf } from "./lib/rules.mjs";
 import { strictProblems } from "./lib/strict.mjs";
-import { deploy, helmTemplate, join, kustomize, nameOf, parseObjects, root } from "./lib/tools.mjs";
+import {
+  YAML,
+  deploy,
+  helmTemplate,
+  join,
+  kustomize,
+  nameOf,
+  parseObjects,
+  root,
+} from "./lib/tools.mjs";
 import { VALUES } from "./lib/values.mjs";
 
 const metrics = knownMetrics();
@@ -20,6 +29,7 @@ const FOLDERS = {
   base: {},
   "overlays/dev": {},
   "overlays/prod": PROD,
+  "overlays/chatroom": {},
   "overlays/monitoring": {},
 };
 
@@ -27,6 +37,19 @@ const rendered = new Map();
 for (const [folder, external] of Object.entries(FOLDERS)) {
   const objects = kustomize(join(deploy, "kubernetes", folder));
   rendered.set(folder, { objects, options: { external, metrics } });
+}
+// As docs/kubernetes.md says: a component added to prod.
+const watched = mkdtempSync(join(deploy, "kubernetes/overlays/.test-"));
+try {
+  const components = ["../../components/monitoring", "../../components/scale-by-connections"];
+  const file = { namespace: "webwire", resources: ["../prod"], components };
+  writeFileSync(join(watched, "kustomization.yaml"), YAML.stringify(file));
+  rendered.set("prod, watched", {
+    objects: kustomize(watched),
+    options: { external: PROD, metrics },
+  });
+} finally {
+  rmSync(watched, { recursive: true });
 }
 for (const { title, values, external } of VALUES) {
   const { objects, output } = helmTemplate(values);
@@ -103,8 +126,8 @@ test("base has what the issue asks for", () => {
   ]) {
     assert.ok(kinds.includes(kind), kind);
   }
-  const watched = rendered.get("overlays/monitoring").objects.map(({ kind }) => kind);
-  assert.ok(watched.includes("ServiceMonitor") && watched.includes("PrometheusRule"));
+  const seen = rendered.get("overlays/monitoring").objects.map(({ kind }) => kind);
+  assert.ok(seen.includes("ServiceMonitor") && seen.includes("PrometheusRule"));
 });
 
 test("prod has no secret of ours and no Redis", () => {
@@ -115,11 +138,56 @@ test("prod has no secret of ours and no Redis", () => {
   );
 });
 
+test("the chat room has the password of the Redis that it uses", () => {
+  const { objects } = rendered.get("overlays/chatroom");
+  const secret = objects.find(({ metadata }) => /^webwire-secrets/.test(metadata.name));
+  const password = Buffer.from(secret.data["redis-password"], "base64").toString();
+  const { config } = configOf(objects, nodesOf(objects)[0]);
+  assert.equal(new URL(config.cluster.redis).password, password);
+});
+
 test("docs/kubernetes.md makes every key that prod needs", () => {
   for (const [secret, keys] of Object.entries(PROD)) {
     assert.ok(guide.includes(secret.split("/")[1]));
     for (const key of keys.filter((name) => !name.startsWith("tls."))) {
       assert.ok(new RegExp(`--from-(file|literal)=${key.replace(".", "\\.")}=`).test(guide), key);
+    }
+  }
+});
+
+// --- What the image has ---------------------------------------------------------
+
+const dockerfile = readFileSync(join(deploy, "Dockerfile"), "utf8");
+
+/** {NAME: {user, ports, program}} of the stages that are images of ours. */
+function stages() {
+  const parts = dockerfile.split(/^FROM .* AS (\w+)$/m).slice(1);
+  const found = {};
+  for (let i = 0; i < parts.length; i += 2) {
+    const read = (pattern) => pattern.exec(parts[i + 1])?.[1];
+    found[parts[i]] = {
+      user: read(/^USER (\S+)$/m),
+      ports: (read(/^EXPOSE (.*)$/m) ?? "").split(" ").map(Number),
+      program: read(/^ENTRYPOINT \["([^"]*)"\]$/m),
+    };
+  }
+  return found;
+}
+
+test("images, users and programs are those of the Dockerfile", () => {
+  const known = stages();
+  for (const [title, { objects }] of rendered) {
+    for (const { spec } of objects.filter(({ kind }) => kind === "Deployment")) {
+      const { securityContext, containers } = spec.template.spec;
+      const [, image] = /^webwire\/(\w+):/.exec(containers[0].image) ?? [];
+      if (image === "webwired" && !known.webwired) continue;
+      assert.ok(known[image], `${title}: no stage for ${containers[0].image}`);
+      assert.match(dockerfile, new RegExp(`-t webwire/${image}\\b`));
+      const { runAsUser, runAsGroup } = securityContext;
+      assert.equal(`${runAsUser}:${runAsGroup}`, known[image].user, title);
+      // A command would go around the image's own program.
+      assert.equal(containers[0].command, undefined);
+      assert.ok(known[image].program);
     }
   }
 });

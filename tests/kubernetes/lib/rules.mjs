@@ -326,19 +326,47 @@ function bytes(quantity) {
 
 // --- The nodes' own rules -----------------------------------------------------
 
-/** What webwired works with: its file, and the environment above it. */
+// Options of the examples, which have no groups, as webwired calls them.
+const FLAT = {
+  listen: "server.listen",
+  "max-connections": "server.max-connections",
+  admin: "admin.listen",
+  redis: "cluster.redis",
+  prefix: "cluster.prefix",
+  "drain-time": "drain.time",
+  "tls-cert": "tls.cert",
+  "tls-key": "tls.key",
+};
+const FLAT_GRACE_S = 30; // wwr_server_opts_default()'s shutdown_timeout_ms
+
+function grouped(flat) {
+  const config = { drain: { grace: FLAT_GRACE_S } };
+  for (const [key, value] of Object.entries(flat)) {
+    const [section, name] = (FLAT[key] ?? `other.${key}`).split(".");
+    (config[section] ??= {})[name] = value;
+  }
+  return config;
+}
+
+// The text of a file that a volume brings.
+function fileOf(objects, volume, name) {
+  const [kind, source] = volume ? sourceOf(volume) : [];
+  const object = objects.find((it) => it.kind === kind && it.metadata.name === source);
+  const text = object?.data?.[name];
+  return text && kind === "Secret" ? Buffer.from(text, "base64").toString() : text;
+}
+
+/** What a node works with: its file, and the environment above it. */
 export function configOf(objects, object) {
   const { pod } = templateOf(object);
   const [container] = pod.containers;
   const path = container.args[container.args.indexOf("--config") + 1];
   const mount = container.volumeMounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
   const volume = pod.volumes.find(({ name }) => name === mount?.name);
-  const map = objects.find(
-    ({ kind, metadata }) => kind === "ConfigMap" && metadata.name === volume?.configMap?.name,
-  );
-  const text = map?.data[path.slice(path.lastIndexOf("/") + 1)];
+  const text = fileOf(objects, volume, path.slice(path.lastIndexOf("/") + 1));
   if (text === undefined) throw new Error(`no file ${path}`);
-  const config = parseConfig(text);
+  const read = parseConfig(text);
+  const config = typeof read.listen === "string" ? grouped(read) : read;
   const prefix = /^WEBWIRED_([A-Z]+)_/;
   for (const { name, value } of container.env ?? []) {
     const section = prefix.exec(name)?.[1].toLowerCase();
@@ -371,7 +399,7 @@ function nodes(m) {
     timing(m, object, found);
     liveness(m, object, found);
     files(m, object, found);
-    rolls(m, object);
+    rolls(m, object, found);
     cluster(m, object, found);
   }
 }
@@ -455,12 +483,14 @@ export function pathsOf(value) {
 }
 
 // A changed file must make new pods.
-function rolls(m, object) {
-  const { template, pod } = templateOf(object);
+function rolls(m, object, { container, pod }) {
+  const { template } = templateOf(object);
   const hashed = (name) => /-[0-9a-z]{10}$/.test(name);
-  const names = (pod.volumes ?? []).filter((it) => it.configMap).map((it) => it.configMap.name);
+  const path = container.args[container.args.indexOf("--config") + 1];
+  const mount = container.volumeMounts.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
+  const names = pod.volumes.filter(({ name }) => name === mount.name).map((it) => sourceOf(it)[1]);
   if (!template.metadata.annotations?.["checksum/config"] && !names.every(hashed)) {
-    m.wrong(object, "a changed ConfigMap would not roll it");
+    m.wrong(object, "a changed configuration would not roll it");
   }
 }
 

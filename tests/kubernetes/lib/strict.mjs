@@ -14,6 +14,13 @@ function moduleOf({ apiVersion, kind }) {
   return [name, group, version, kind].filter(Boolean).join("/");
 }
 
+// kustomize folds long base64, which Go reads and the schema does not know.
+function unfolded(object) {
+  if (object.kind !== "Secret" || !object.data) return object;
+  const data = Object.entries(object.data).map(([key, text]) => [key, text.replaceAll("\n", "")]);
+  return { ...object, data: Object.fromEntries(data) };
+}
+
 async function schemaProblems(object) {
   const module = moduleOf(object);
   if (!existsSync(join(FOLDER, `${module}.js`))) {
@@ -21,7 +28,7 @@ async function schemaProblems(object) {
   }
   const { [object.kind]: Model } = await load(`${module}.js`);
   try {
-    new Model(object).validate();
+    new Model(unfolded(object)).validate();
     return [];
   } catch (error) {
     return [`schema: ${error.message}`];
