@@ -1,7 +1,8 @@
 /** The manifests as `kubectl apply` would get them: strictly valid, and fitting
  * together. And that the judges of this find what is wrong. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { relative } from "node:path";
 import { test } from "node:test";
 
 import { knownMetrics } from "./lib/metrics.mjs";
@@ -16,6 +17,7 @@ import {
   nameOf,
   parseObjects,
   root,
+  scratchDir,
 } from "./lib/tools.mjs";
 import { VALUES } from "./lib/values.mjs";
 
@@ -39,18 +41,15 @@ for (const [folder, external] of Object.entries(FOLDERS)) {
   rendered.set(folder, { objects, options: { external, metrics } });
 }
 // As docs/kubernetes.md says: a component added to prod.
-const watched = mkdtempSync(join(deploy, "kubernetes/overlays/.test-"));
-try {
-  const components = ["../../components/monitoring", "../../components/scale-by-connections"];
-  const file = { namespace: "webwire", resources: ["../prod"], components };
-  writeFileSync(join(watched, "kustomization.yaml"), YAML.stringify(file));
-  rendered.set("prod, watched", {
-    objects: kustomize(watched),
-    options: { external: PROD, metrics },
-  });
-} finally {
-  rmSync(watched, { recursive: true });
-}
+const watched = scratchDir();
+const kubernetes = relative(realpathSync(watched), realpathSync(join(deploy, "kubernetes")));
+const composed = {
+  namespace: "webwire",
+  resources: [`${kubernetes}/overlays/prod`],
+  components: ["monitoring", "scale-by-connections"].map((it) => `${kubernetes}/components/${it}`),
+};
+writeFileSync(join(watched, "kustomization.yaml"), YAML.stringify(composed));
+rendered.set("prod, watched", { objects: kustomize(watched), options: { external: PROD, metrics } });
 for (const { title, values, external } of VALUES) {
   const { objects, output } = helmTemplate(values);
   assert.ok(objects.length, output);
