@@ -342,6 +342,21 @@ wwr_err wwr_conn_subscribe(struct wwr_conn *conn, struct wwr_view channel,
   return err;
 }
 
+bool wwr_conn_channel_place(const struct wwr_conn *conn,
+                            struct wwr_view channel,
+                            struct wwr_channel_id *out) {
+  *out = (struct wwr_channel_id){0, 0};
+  if (!wwri_loop_is_current(conn->shard->loop)) return false;
+  struct wwri_feed *feed = wwri_feed_find(conn->shard, channel);
+  const struct wwri_reader *reader = feed ? wwri_reader_find(conn, feed) : NULL;
+  if (!reader || !reader->live) return false;
+  /* Who came while messages waited here gets those from its own place on. */
+  bool ahead = wwri_logid_compare(reader->from, feed->last) > 0;
+  const struct wwri_logid *last = ahead ? &reader->from : &feed->last;
+  *out = (struct wwr_channel_id){last->epoch, last->offset};
+  return true;
+}
+
 /* --- The end -------------------------------------------------------------- */
 
 struct parting {

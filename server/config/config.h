@@ -30,10 +30,10 @@ enum wwri_ask { WWRI_ASK_NOTHING, WWRI_ASK_CHECK, WWRI_ASK_PRINT };
 
 struct wwr_options {
   const struct wwr_command *command;
-  struct wwri_given *given; /* one per option */
-  const char *file;         /* the configuration file, or NULL */
+  struct wwri_given *given;   /* one per option */
+  const char *file;           /* the configuration file, or NULL */
   struct document *documents; /* of libconfig: texts live in them */
-  char **owned;             /* texts that nothing else keeps */
+  char **owned;               /* texts that nothing else keeps */
   size_t owned_count;
   char **args;
   enum wwri_ask ask;

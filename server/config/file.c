@@ -105,9 +105,9 @@ static bool set_scalar(struct wwr_options *options, const struct place *place,
 static void set_value(struct wwr_options *options, const struct place *place,
                       const config_setting_t *setting) {
   char reason[WWRI_REASON_MAX];
-  bool many = place->row->kind == WWR_OPTION_LIST &&
-              (config_setting_is_array(setting) ||
-               config_setting_is_list(setting));
+  bool many =
+      place->row->kind == WWR_OPTION_LIST &&
+      (config_setting_is_array(setting) || config_setting_is_list(setting));
   int count = many ? config_setting_length(setting) : 1;
   for (int i = 0; i < count; i++) {
     const config_setting_t *one =
@@ -168,7 +168,8 @@ static void set_item(const struct items *items, size_t item,
   }
   int count = config_setting_length(setting);
   for (int i = 0; i < count; i++)
-    set_member(items, item, rows, config_setting_get_elem(setting, (unsigned)i));
+    set_member(items, item, rows,
+               config_setting_get_elem(setting, (unsigned)i));
 }
 
 static bool make_room(const struct items *items, size_t count,

@@ -245,7 +245,7 @@ int wwr_node_open(struct wwr_node *node, struct wwr_server **server) {
   int status = wwri_node_transport(node);
   if (status == WWR_GO_ON) {
     status = node->redis_url ? wwri_cluster_open(node)
-                                    : new_store(node, &node->opts->log);
+                             : new_store(node, &node->opts->log);
   }
   if (status == WWR_GO_ON) status = new_server(node);
   *server = node->server;

@@ -10,8 +10,8 @@
  * 128 + the signal after a second one cut that short, 1 when it can't start, 2
  * when an option is wrong. SIGHUP reads the certificate again, and the options
  * when the program has on_reload; SIGPIPE is ignored. systemd hears when the
- * server is ready, reloads and stops, and that it is alive (notify.h). All of it
- * is for the main thread. */
+ * server is ready, reloads and stops, and that it is alive (notify.h). All of
+ * it is for the main thread. */
 #ifndef WWR_NODE_H
 #define WWR_NODE_H
 

@@ -28,7 +28,7 @@ struct wwr_node {
   const char *origin; /* the item of `origins` by default */
   struct wwr_option_list origins;
   struct wwr_tls_server tls;
-  const char *redis_url;                /* NULL: no cluster */
+  const char *redis_url; /* NULL: no cluster */
   const char *redis_password;
   struct wwr_cluster_opts cluster_opts;
   enum wwr_log_level log_level;

@@ -199,9 +199,9 @@ static void check_tls(const struct wwr_node *node) {
   if (version && strcmp(version, "1.2") != 0 && strcmp(version, "1.3") != 0) {
     wwr_options_reject(node->options, "tls-min-version", "must be 1.2 or 1.3");
   } else if (version && !tls->cert_file && !tls->key_file) {
-    wwr_options_reject(node->options, "tls-min-version",
-                       keys ? "needs tls.cert and tls.key"
-                            : "needs --tls-cert and --tls-key");
+    wwr_options_reject(
+        node->options, "tls-min-version",
+        keys ? "needs tls.cert and tls.key" : "needs --tls-cert and --tls-key");
   }
   if (tls->key_file && !tls->cert_file) {
     wwr_options_reject(node->options, "tls-key",

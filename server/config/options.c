@@ -147,8 +147,8 @@ static int reject_as(struct wwr_options *options, size_t index,
   options->mistakes++;
   switch (given->source) {
     case WWRI_FILE:
-      wwri_complain(command, "%s:%u: %s: %s", options->file,
-              given->line, option, message);
+      wwri_complain(command, "%s:%u: %s: %s", options->file, given->line,
+                    option, message);
       break;
     case WWRI_ENVIRONMENT:
       wwri_option_variable(command, row->key, variable);
@@ -160,8 +160,7 @@ static int reject_as(struct wwr_options *options, size_t index,
         break;
       } /* fall through */
     case WWRI_COMMAND:
-      wwri_complain(command, "--%s: %s (try --help)", row->name,
-              message);
+      wwri_complain(command, "--%s: %s (try --help)", row->name, message);
       break;
   }
   return WWR_EXIT_USAGE;
@@ -197,19 +196,19 @@ static unsigned line_of(const struct wwri_given *given,
   return first > 0 ? first : given->line;
 }
 
-int wwr_options_reject_item(struct wwr_options *options,
-                            const char *option, size_t item, const char *row,
-                            const char *message) {
+int wwr_options_reject_item(struct wwr_options *options, const char *option,
+                            size_t item, const char *row, const char *message) {
   size_t index = (size_t)wwri_option_find(options->command, option);
   const struct wwri_given *given = &options->given[index];
   char at[WWRI_REASON_MAX] = "";
   options->mistakes++;
   if (given->source == WWRI_FILE) {
-    snprintf(at, sizeof at, "%s:%u: ", options->file,
-             line_of(given, options->command->options[index].target, item, row));
+    snprintf(
+        at, sizeof at, "%s:%u: ", options->file,
+        line_of(given, options->command->options[index].target, item, row));
   }
-  wwri_complain(options->command, "%s%s[%zu].%s: %s", at, option,
-          item, row, message);
+  wwri_complain(options->command, "%s%s[%zu].%s: %s", at, option, item, row,
+                message);
   return WWR_EXIT_USAGE;
 }
 
@@ -233,9 +232,9 @@ static struct option *long_options(const struct wwr_command *command) {
   for (size_t i = 0; i < command->option_count; i++) {
     bool flag = command->options[i].kind == WWR_OPTION_FLAG;
     if (!command->options[i].name) continue;
-    table[count++] = (struct option){
-        command->options[i].name, flag ? no_argument : required_argument, NULL,
-        FIRST_INDEX + (int)i};
+    table[count++] = (struct option){command->options[i].name,
+                                     flag ? no_argument : required_argument,
+                                     NULL, FIRST_INDEX + (int)i};
   }
   memcpy(table + count, own, (command->sections ? 5 : 2) * sizeof *own);
   return table;

@@ -27,7 +27,7 @@ void wwr_node_say(const struct wwr_node *node, enum wwr_log_level level,
 
 static bool differs(const struct wwr_option *a, const struct wwr_option *b) {
   char *old = wwri_value_text(a), *new = wwri_value_text(b);
-  bool same = old && new && strcmp(old, new) == 0;
+  bool same = old && new &&strcmp(old, new) == 0;
   free(old);
   free(new);
   return !same;

@@ -85,7 +85,9 @@ static void print_value(const struct wwr_options *options, size_t index) {
   bool set = groups || (text && *text);
   free(text);
   printf("  %s%s%s", set ? "" : "# ", last_part(row->key),
-         groups ? " = ( # " : set ? " = " : ": not set, ");
+         groups ? " = ( # "
+         : set  ? " = "
+                : ": not set, ");
   if (set && !groups) {
     wwri_value_print(row, stdout);
     printf("; # ");

@@ -45,7 +45,7 @@ struct watch {
   struct wwr_node *node;
   pthread_t main_thread;
   uint32_t watchdog_ms; /* 0: none */
-  atomic_bool stopped; /* tells our signal from a stranger's */
+  atomic_bool stopped;  /* tells our signal from a stranger's */
 };
 
 static void *watch_server(void *arg) {
@@ -62,7 +62,8 @@ static void reload_certificate(const struct wwr_node *node) {
   if (err == WWR_OK) {
     wwr_node_say(node, WWR_LOG_INFO, "certificate read again");
   } else {
-    wwr_node_say(node, WWR_LOG_ERROR, "certificate not read again, the old one stays");
+    wwr_node_say(node, WWR_LOG_ERROR,
+                 "certificate not read again, the old one stays");
   }
 }
 
@@ -120,7 +121,8 @@ static bool stops_soon(const struct watch *watch) {
 
 /* Handlers may hang for ever, so nothing is freed: the process just ends. */
 static _Noreturn void abort_now(const struct watch *watch, int signal) {
-  wwr_node_say(watch->node, WWR_LOG_WARN, "second signal: not waiting any longer");
+  wwr_node_say(watch->node, WWR_LOG_WARN,
+               "second signal: not waiting any longer");
   wwr_server_abort(watch->node->server);
   if (!stops_soon(watch)) wwr_node_say(watch->node, WWR_LOG_WARN, "cut off");
   fflush(stdout);

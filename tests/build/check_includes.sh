@@ -23,7 +23,7 @@ only 'libwebsockets\.h' transport/websocket/
 only 'libwebsockets/.*' transport/websocket/
 only 'hiredis/.*' redis/
 only 'libconfig\.h' 'server/config(\.c|/)' 'examples/common/'
-only 'jansson\.h' session/ examples/chatroom/
+only 'jansson\.h' session/ examples/chatroom/ server/webwired/ server/admin/ tools/
 only 'uv\.h' loop/ transport/websocket/ redis/
 only 'openssl/.*' transport/websocket/ server/keygen.c redis/ bench/tls.c \
   sessionstore/redis/
@@ -39,7 +39,9 @@ arrows() {
   while read -r file header; do
     case $header in webwire/*) continue ;; esac
     # Configuration knows everything, and only the programs know it.
-    case $file in server/config*) continue ;; esac
+    case $folder:$file in
+      *:server/config* | server:server/webwired/* | server:server/admin/*) continue ;;
+    esac
     # What speaks to Redis stands above the folder that it is in.
     case $file in "$folder"/redis/*) continue ;; esac
     case $folder in
@@ -74,6 +76,8 @@ arrows redis loop core
 arrows cluster protocol core
 arrows cluster/redis cluster redis loop protocol core
 arrows sessionstore session core
+# What webwired is made of sees what a user sees, and the configuration.
+arrows server/webwired server/config server/admin
 arrows server transport sessionstore cluster protocol session loop core
 arrows client transport protocol session loop core
 # Examples and the load generator see what a user sees.

@@ -1,0 +1,107 @@
+/* Signing in: the token is looked at -> a session with what it says is created,
+ * of which the client is told -> when it is stored, the reply is its info.
+ *
+ * Signing out closes the session wherever it is, each of its connections is
+ * told, and then the reply is "{}", as it is without a session. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "webwired.h"
+
+/* --- Coming --------------------------------------------------------------- */
+
+static void on_created(struct wwr_conn *conn, wwr_err err, void *user_data) {
+  struct wwr_request *request = user_data;
+  struct wwr_session *session = err ? NULL : wwr_conn_session(conn);
+  if (!session) {
+    wwr_request_fail_internal(request, "the session is gone already");
+    return;
+  }
+  const char *info = wwr_session_info(session);
+  const struct wwr_payload reply = wwr_payload_text(info ? info : "{}");
+  wwr_request_reply(request, &reply);
+  wwr_session_unref(session);
+}
+
+static void create(const struct webwired_call *call, const char *info) {
+  wwr_err err =
+      wwr_conn_create_session(call->conn, info, on_created, call->request);
+  if (err == WWR_OK) return;
+  if (err == WWR_E_SESSION_ACTIVE) {
+    wwr_request_fail(call->request, "BAD_REQUEST",
+                     "signed in already; signout comes first");
+  } else {
+    webwired_fail(call->request, err, true);
+  }
+}
+
+static enum auth_verdict look_at(const struct webwired_call *call,
+                                 struct wwr_view token, char **info,
+                                 const char **why) {
+  struct webwired *webwired = call->webwired;
+  pthread_rwlock_rdlock(&webwired->lock);
+  enum auth_verdict verdict =
+      auth_check(webwired->auth, token, (int64_t)time(NULL), info, why);
+  pthread_rwlock_unlock(&webwired->lock);
+  return verdict;
+}
+
+static void sign_in(const struct webwired_call *call, struct wwr_view token) {
+  static const char *const codes[] = {[AUTH_BAD] = "BAD_TOKEN",
+                                      [AUTH_EXPIRED] = "EXPIRED_TOKEN",
+                                      [AUTH_OFF] = "NO_SUCH_REQUEST"};
+  char *info = NULL;
+  const char *why = NULL;
+  enum auth_verdict verdict = look_at(call, token, &info, &why);
+  if (verdict == AUTH_GOOD) {
+    create(call, info);
+  } else if (verdict == AUTH_FAILED) {
+    webwired_fail(call->request, WWR_E_NOMEM, true);
+  } else {
+    wwr_request_fail(call->request, codes[verdict], why);
+  }
+  free(info);
+}
+
+void webwired_sign_in(const struct webwired_call *call) {
+  char *text;
+  size_t len;
+  wwr_err err = wwr_payload_to_utf8(call->payload, &text, &len);
+  if (err != WWR_OK) {
+    webwired_fail(call->request, err, true);
+    return;
+  }
+  sign_in(call, (struct wwr_view){(const uint8_t *)text, len});
+  wwr_free(text);
+}
+
+/* --- Going ---------------------------------------------------------------- */
+
+static void on_signed_out(const struct wwr_close_result *results, size_t count,
+                          void *user_data) {
+  struct wwr_request *request = user_data;
+  wwr_err err = count > 0 ? results[count - 1].err : WWR_OK;
+  if (err == WWR_OK) {
+    webwired_done(request);
+  } else if (err == WWR_E_UNAVAILABLE) {
+    wwr_request_fail(
+        request, "UNAVAILABLE",
+        "signed out here; other nodes follow when they can be reached");
+  } else {
+    webwired_fail(request, err, false);
+  }
+}
+
+void webwired_sign_out(const struct webwired_call *call) {
+  struct wwr_session *session = wwr_conn_session(call->conn);
+  if (!session) {
+    webwired_done(call->request);
+    return;
+  }
+  wwr_err err = wwr_server_close_session(call->webwired->server,
+                                         wwr_view_str(wwr_session_key(session)),
+                                         on_signed_out, call->request);
+  wwr_session_unref(session);
+  if (err != WWR_OK) webwired_fail(call->request, err, true);
+}
