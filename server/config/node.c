@@ -212,12 +212,23 @@ int wwri_node_transport(struct wwr_node *node) {
   return wwr_node_reject(node, "listen", reason);
 }
 
+/* Where systemd lets a service write, if it runs by it. */
+static const char *state_dir(struct wwr_node *node) {
+  const char *state = getenv("STATE_DIRECTORY");
+  if (node->sessions || !state || *state != '/') return node->sessions;
+  size_t size = strlen(state) + sizeof "/sessions";
+  char *path = malloc(size);
+  if (path) snprintf(path, size, "%s/sessions", state);
+  return wwri_options_keep(node->options, path);
+}
+
 static int new_store(struct wwr_node *node, const struct wwr_log *log) {
   char what[WWRI_REASON_MAX];
-  wwr_err err = wwr_filestore_new(&node->opts->store, node->sessions, log);
+  const char *dir = state_dir(node);
+  wwr_err err = wwr_filestore_new(&node->opts->store, dir, log);
   if (err == WWR_OK) return WWR_GO_ON;
   snprintf(what, sizeof what, "can't keep sessions in %.128s",
-           node->sessions ? node->sessions : "wwrsess beside the program");
+           dir ? dir : "wwrsess beside the program");
   return wwri_node_failed(node, what, err);
 }
 

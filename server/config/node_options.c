@@ -52,7 +52,8 @@ static void listening(struct wwr_node *node, struct wwr_option *rows) {
        .kind = WWR_OPTION_TEXT,
        .target = &node->sessions,
        .key = "sessions.dir",
-       .detail = "Of a node without Redis, which else has them."},
+       .detail = "Of a node without Redis, which else has them. A service of "
+                 "systemd keeps them in its StateDirectory."},
       {.name = "threads",
        .value = "N",
        .help = "I/O threads; 0: cores - 1",
