@@ -44,10 +44,15 @@ static int parse(struct wwr_node *node) {
                            node->argv);
 }
 
-/* What only whoever uses an option can say of it. */
+/* What only whoever uses an option can say of it. A URL is not blamed for the
+ * password that it misses. */
 static int try_out(struct wwr_node *node) {
+  bool no_password = !node->redis_password &&
+                     wwr_option_given(node->options, "cluster.password-file");
   int status = wwri_node_transport(node);
-  if (status == WWR_GO_ON && node->redis_url) status = wwri_cluster_new(node);
+  if (status == WWR_EXIT_USAGE) status = WWR_GO_ON; /* said and counted */
+  if (status == WWR_GO_ON && node->redis_url && !no_password)
+    status = wwri_cluster_new(node);
   wwr_transport_free(node->transport);
   node->transport = NULL;
   wwr_cluster_free(node->cluster);
