@@ -128,7 +128,7 @@ enum wwri_bus_health {
 
 /** Upper bounds of the buckets of wwri_bus_state.lag but the last, in ms. */
 #define WWRI_LAG_BOUNDS \
-  { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000 }
+  { 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000 }
 
 struct wwri_bus_state {
   enum wwri_bus_health health;

@@ -91,17 +91,23 @@ static bool all_turn(struct wwr_server *server) {
   return all;
 }
 
+static void tell_load(struct wwr_server *server) {
+  struct wwr_bus *bus = server->channels.bus;
+  bus->ops->load(bus, atomic_load(&server->live_pipes),
+                 atomic_load(&server->draining));
+}
+
+void wwri_channels_tell_load(struct wwr_server *server) {
+  if (atomic_load(&server->channels.open)) tell_load(server);
+}
+
 /* Other nodes must not wait for one of which a loop hangs: the bus hears that
  * they turn, or nothing. */
 static void beat_fired(struct wwri_timer *timer) {
   struct wwr_server *server =
       WWRI_CONTAINER(timer, struct wwr_server, channels.run.beat);
   struct wwri_channels *channels = &server->channels;
-  struct wwr_bus *bus = channels->bus;
-  if (channels->own || all_turn(server)) {
-    bus->ops->load(bus, atomic_load(&server->live_pipes),
-                   atomic_load(&server->stopping));
-  }
+  if (channels->own || all_turn(server)) tell_load(server);
   run_bus(server);
   wwri_loop_timer_set(loop_of(server), timer, channels->beat_ms);
 }

@@ -218,6 +218,10 @@ void wwri_channels_deinit(struct wwr_server *server);
 WWR_MUST_CHECK wwr_err wwri_channels_open(struct wwr_server *server,
                                           const char *address);
 
+/** Tell the bus now how many connections there are, and whether this node is
+ * draining. Any thread. */
+void wwri_channels_tell_load(struct wwr_server *server);
+
 /** Send what is not told yet of presence. Any thread. */
 void wwri_channels_settle(struct wwr_server *server);
 

@@ -144,7 +144,9 @@ static void on_opened(void *owner, size_t index, void *token,
 
 static void answer_options(struct wwr_server *server, struct wwr_http *http) {
   char reason[256];
-  if (wwri_channels_ready(server, reason, sizeof reason)) {
+  if (atomic_load(&server->draining)) {
+    respond(http, 503, "draining\n");
+  } else if (wwri_channels_ready(server, reason, sizeof reason)) {
     (void)wwr_http_respond(http, 200, NULL, (struct wwr_view){NULL, 0});
   } else {
     respond(http, 503, reason);
@@ -265,7 +267,9 @@ void wwri_conn_close_if_idle(struct wwr_conn *conn) {
   if (conn->state != WWRI_CONN_OPEN || atomic_load(&conn->open)) return;
   if (conn->own_parcels) return; /* its last answers are still in the mail */
   if (conn->close_asked) {
-    wwri_conn_close_now(conn, WWRI_CLOSE_NORMAL, WWR_OK);
+    uint16_t code =
+        conn->going_away ? WWRI_CLOSE_GOING_AWAY : WWRI_CLOSE_NORMAL;
+    wwri_conn_close_now(conn, code, WWR_OK);
   } else if (conn->ending && !conn->inbox_head) {
     wwri_conn_close_now(conn, conn->ending, conn->ending_reason);
   }
@@ -291,8 +295,9 @@ static void close_arrived(struct wwri_mail *mail) {
   wwr_conn_unref(conn);
 }
 
-void wwr_conn_close(struct wwr_conn *conn) {
+static void ask_to_close(struct wwr_conn *conn, bool going_away) {
   if (atomic_exchange(&conn->closing, true)) return;
+  conn->going_away = going_away;
   wwri_registry_closing(&conn->server->registry, conn);
   struct wwri_loop *loop = conn->shard->loop;
   if (wwri_loop_is_current(loop) && !wwri_loop_has_mail(loop)) {
@@ -301,6 +306,14 @@ void wwr_conn_close(struct wwr_conn *conn) {
   }
   wwr_conn_ref(conn);
   wwri_loop_post(loop, &conn->close_mail);
+}
+
+void wwr_conn_close(struct wwr_conn *conn) {
+  ask_to_close(conn, false);
+}
+
+void wwri_conn_go_away(struct wwr_conn *conn) {
+  ask_to_close(conn, true);
 }
 
 /* What arrived before the pipe died still has its effect (PROTOCOL.md,
@@ -333,7 +346,7 @@ void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason) {
   wwri_log(&conn->server->opts.log, WWR_LOG_DEBUG, conn->id, "disconnected",
            "reason", wwr_err_name(conn->reason), NULL);
   if (atomic_fetch_sub(&conn->server->live_pipes, 1) == 1) {
-    wwri_shutdown_nudge(conn->server);
+    wwri_drain_nudge(conn->server);
   }
   settle(conn);
 }

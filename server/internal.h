@@ -100,6 +100,7 @@ struct wwri_registry {
 enum wwri_server_state {
   WWRI_SERVER_NEW,
   WWRI_SERVER_RUNNING,
+  WWRI_SERVER_DRAINING,
   WWRI_SERVER_STOPPING,
   WWRI_SERVER_STOPPED
 };
@@ -120,6 +121,7 @@ struct wwr_server {
   struct wwri_registry registry;
   pthread_mutex_t broadcast_lock; /* one order of broadcasts on all shards */
   atomic_ullong next_conn_id;
+  atomic_bool draining;         /* not ready; for good */
   atomic_bool stopping;         /* requests get reply-shutdown from here on */
   atomic_bool closing_all;      /* new connections are closed at once */
   atomic_ulong open_work;       /* handlers, restores and closes under way */
@@ -134,6 +136,8 @@ struct wwr_server {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum wwri_server_state state;
+    uint64_t drain_start_ms; /* CLOCK_MONOTONIC */
+    uint64_t drain_end_ms;
     bool abort;
     bool has_thread;
     pthread_t thread; /* runs the shutdown, see shutdown.c */
@@ -219,6 +223,8 @@ struct wwr_conn {
   bool pump_posted;
   bool paused;
   bool doubted;     /* silent for too long, at the first look */
+  bool going_away;  /* close with 1001; set with `closing`, read behind
+                       `close_asked` */
   bool close_asked; /* `closing`, once its mail has arrived: what was sent
                        before the close is out */
   uint16_t ending;  /* close code: nothing the peer sends counts any more,
@@ -257,6 +263,9 @@ void wwri_conn_reply_plain(struct wwr_conn *conn, enum wwri_msg_type type,
 static inline bool wwri_conn_refusing(const struct wwr_conn *conn) {
   return atomic_load(&conn->closing) || atomic_load(&conn->server->stopping);
 }
+
+/** As wwr_conn_close(), but the client is told to come back elsewhere. */
+void wwri_conn_go_away(struct wwr_conn *conn);
 
 /** If accept-conf waits for subscriptions, it waits no more. Loop thread. */
 void wwri_conn_talk(struct wwr_conn *conn);
@@ -530,7 +539,8 @@ bool wwri_on_io_thread(const struct wwr_server *server);
 
 /** Run `fn` for every connection of every shard, on its thread, and wait until
  * all have. Not on an I/O thread. */
-void wwri_each_conn(struct wwr_server *server, void (*fn)(struct wwr_conn *));
+void wwri_each_conn(struct wwr_server *server,
+                    void (*fn)(struct wwr_conn *conn, void *arg), void *arg);
 
 /* --- limits.c ------------------------------------------------------------- */
 
@@ -544,6 +554,14 @@ void wwri_limits_apply(struct wwr_server *server);
 
 /** Begin to look whether the loops turn; they run. */
 void wwri_pulse_begin(struct wwr_server *server);
+
+/* --- drain.c -------------------------------------------------------------- */
+
+/** Drain, on the control thread; returns when the shutdown may begin. */
+void wwri_drain_run(struct wwr_server *server);
+
+/** The last pipe has died. Any thread. */
+void wwri_drain_nudge(struct wwr_server *server);
 
 /* --- shutdown.c ----------------------------------------------------------- */
 

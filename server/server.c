@@ -215,8 +215,8 @@ wwr_err wwr_server_start(struct wwr_server *server) {
 
 bool wwri_server_is_running(struct wwr_server *server) {
   pthread_mutex_lock(&server->control.lock);
-  bool running = server->control.state == WWRI_SERVER_RUNNING ||
-                 server->control.state == WWRI_SERVER_STOPPING;
+  bool running = server->control.state >= WWRI_SERVER_RUNNING &&
+                 server->control.state <= WWRI_SERVER_STOPPING;
   pthread_mutex_unlock(&server->control.lock);
   return running;
 }

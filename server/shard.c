@@ -44,7 +44,8 @@ bool wwri_on_io_thread(const struct wwr_server *server) {
 struct errand {
   struct wwri_mail mail;
   struct wwri_shard *shard;
-  void (*fn)(struct wwr_conn *conn);
+  void (*fn)(struct wwr_conn *conn, void *arg);
+  void *arg;
   struct wwri_waiter waiter;
 };
 
@@ -53,15 +54,18 @@ static void run_errand(struct wwri_mail *mail) {
   struct wwri_shard *shard = errand->shard;
   /* Backwards: `fn` may remove the connection it is given. */
   for (size_t i = shard->own.conn_count; i-- > 0;) {
-    errand->fn(shard->own.conns[i]);
+    errand->fn(shard->own.conns[i], errand->arg);
   }
   wwri_waiter_wake(&errand->waiter, WWR_OK);
 }
 
-void wwri_each_conn(struct wwr_server *server, void (*fn)(struct wwr_conn *)) {
+void wwri_each_conn(struct wwr_server *server,
+                    void (*fn)(struct wwr_conn *conn, void *arg), void *arg) {
   for (size_t i = 0; i < server->shard_count; i++) {
-    struct errand errand = {
-        .mail.fn = run_errand, .shard = &server->shards[i], .fn = fn};
+    struct errand errand = {.mail.fn = run_errand,
+                            .shard = &server->shards[i],
+                            .fn = fn,
+                            .arg = arg};
     wwri_waiter_init(&errand.waiter);
     wwri_loop_post(errand.shard->loop, &errand.mail);
     (void)wwri_waiter_wait(&errand.waiter);

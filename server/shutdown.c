@@ -85,7 +85,13 @@ void wwri_shutdown_wait_late(struct wwr_server *server) {
   wait_until(server, nothing_late);
 }
 
-static void close_conn(struct wwr_conn *conn) {
+static void refuse_inbox(struct wwr_conn *conn, void *arg) {
+  (void)arg;
+  wwri_inbox_refuse(conn);
+}
+
+static void close_conn(struct wwr_conn *conn, void *arg) {
+  (void)arg;
   /* Still in on_connected: it is closed as soon as that has returned. */
   if (conn->state == WWRI_CONN_CONNECTING && !conn->channels.awaiting) return;
   wwri_conn_close_now(conn, WWRI_CLOSE_GOING_AWAY, WWR_OK);
@@ -109,13 +115,13 @@ static void warn(struct wwr_server *server, const char *message) {
 
 static void stop_gracefully(struct wwr_server *server) {
   bool (*closed)(const struct wwr_server *) = no_conns;
-  wwri_each_conn(server, wwri_inbox_refuse);
+  wwri_each_conn(server, refuse_inbox, NULL);
   if (!wait_for(server, no_work, server->opts.shutdown_timeout_ms)) {
     warn(server, "shutdown: open handlers are cut off");
     closed = no_pipes; /* on_disconnected waits for those handlers */
   }
   atomic_store(&server->closing_all, true);
-  wwri_each_conn(server, close_conn);
+  wwri_each_conn(server, close_conn, NULL);
   if (!wait_for(server, closed, CLOSE_WAIT_MS)) {
     warn(server, "shutdown: open connections are cut off");
   }
@@ -131,10 +137,12 @@ static void set_stopped(struct wwr_server *server) {
 void *wwri_shutdown_thread(void *arg) {
   struct wwr_server *server = arg;
   pthread_mutex_lock(&server->control.lock);
-  while (server->control.state != WWRI_SERVER_STOPPING) {
+  while (server->control.state == WWRI_SERVER_RUNNING) {
     pthread_cond_wait(&server->control.changed, &server->control.lock);
   }
   pthread_mutex_unlock(&server->control.lock);
+  wwri_drain_run(server);
+  wwr_server_shutdown_async(server); /* unless it is what ended the drain */
   server->transport->ops->refuse(server->transport);
   stop_gracefully(server);
   pthread_mutex_lock(&server->control.lock);
@@ -147,10 +155,11 @@ void wwr_server_shutdown_async(struct wwr_server *server) {
   pthread_mutex_lock(&server->control.lock);
   if (server->control.state == WWRI_SERVER_NEW) {
     set_stopped(server);
-  } else if (server->control.state == WWRI_SERVER_RUNNING) {
+  } else if (server->control.state < WWRI_SERVER_STOPPING) {
     server->control.state = WWRI_SERVER_STOPPING;
     pthread_cond_broadcast(&server->control.changed);
   }
+  atomic_store(&server->draining, true);
   atomic_store(&server->stopping, true);
   pthread_mutex_unlock(&server->control.lock);
 }

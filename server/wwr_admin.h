@@ -34,7 +34,8 @@ struct wwr_server;
  *   Its session lives on.
  * - When all have gone, or the time is over, wwr_server_shutdown_async().
  * Called again, it ends after the new time if that is earlier: 0 hurries. A
- * shutdown or wwr_server_abort() meanwhile takes over at once. */
+ * shutdown or wwr_server_abort() meanwhile takes over at once. Before the start
+ * it does nothing, but for 0, which is a shutdown at any time. */
 WWR_API void wwr_server_drain(struct wwr_server *server, uint32_t ms);
 
 struct wwr_drain_state {

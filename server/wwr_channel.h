@@ -231,7 +231,7 @@ enum wwr_health {
 
 /** Milliseconds up to which a bucket of wwr_cluster_state.lag counts. */
 #define WWR_LAG_BOUNDS \
-  { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000 }
+  { 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000 }
 enum { WWR_LAG_BUCKETS = 13 }; /* the last one: without bound */
 
 struct wwr_cluster_state {

@@ -101,6 +101,7 @@ static struct wwr_node *node_new(const struct wwr_node_program *program,
   node->default_read_timeout_ms = opts->read_timeout_ms;
   node->listen = program->listen;
   node->origin = program->origin;
+  node->drain_ms = program->drain_ms;
   node->log_level = WWR_LOG_INFO;
   pthread_mutex_init(&node->reason.mutex, NULL);
   return node;

@@ -6,6 +6,8 @@
  *   wwr_node_run()   listen, say so, serve until a signal, stop gracefully
  *   wwr_node_free()
  *
+ * SIGTERM or SIGINT ends gracefully, over the drain time (wwr_server_drain()).
+ *
  * The exit status of a server: 0 after SIGTERM or SIGINT and a graceful stop,
  * 128 + the signal after a second one cut that short, 1 when it can't start, 2
  * when an option is wrong. SIGHUP reads the certificate again, and the options
@@ -28,6 +30,7 @@ struct wwr_node_program {
   const char *listen;  /**< Default address, "127.0.0.1:8081". */
   const char *origin;  /**< Default allowed origin; NULL: the same host, "*":
                             any. */
+  uint32_t drain_ms;   /**< Default time of a drain; 0: all at once. */
   const struct wwr_option *options; /**< Its own, besides the shared ones. */
   size_t option_count;
 

@@ -28,6 +28,7 @@ struct wwr_node {
   const char *origin; /* the item of `origins` by default */
   struct wwr_option_list origins;
   struct wwr_tls_server tls;
+  uint32_t drain_ms;
   const char *redis_url; /* NULL: no cluster */
   const char *redis_password;
   struct wwr_cluster_opts cluster_opts;
@@ -59,7 +60,7 @@ int wwri_node_read(struct wwr_node **out,
 /** What the server's log is asked for. */
 enum wwr_log_level wwri_node_log_level(const struct wwr_node *node);
 
-enum { WWRI_OWN_OPTIONS = 19 };
+enum { WWRI_OWN_OPTIONS = 20 };
 
 /** Fill the options of every server; sets their defaults. */
 void wwri_node_options(struct wwr_node *node, struct wwr_option *rows);

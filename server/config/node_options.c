@@ -16,7 +16,7 @@ enum {
 
 /* --- The table ------------------------------------------------------------ */
 
-enum { LISTENING = 7, LIMITS = 9, LOGGING = 3 };
+enum { LISTENING = 7, LIMITS = 10, LOGGING = 3 };
 
 static void listening(struct wwr_node *node, struct wwr_option *rows) {
   const struct wwr_option shared[LISTENING] = {
@@ -72,7 +72,8 @@ static void listening(struct wwr_node *node, struct wwr_option *rows) {
   memcpy(rows, shared, sizeof shared);
 }
 
-static void limits(struct wwr_server_opts *opts, struct wwr_option *rows) {
+static void limits(struct wwr_node *node, struct wwr_option *rows) {
+  struct wwr_server_opts *opts = node->opts;
   const struct wwr_option shared[LIMITS] = {
       {.name = "read-timeout",
        .value = "SECONDS",
@@ -146,6 +147,15 @@ static void limits(struct wwr_server_opts *opts, struct wwr_option *rows) {
        .target = &opts->shutdown_timeout_ms,
        .max = MAX_SECONDS_MS,
        .key = "drain.grace"},
+      {.name = "drain-time",
+       .value = "SECONDS",
+       .help = "SIGTERM: close connections over so long",
+       .kind = WWR_OPTION_SECONDS,
+       .target = &node->drain_ms,
+       .max = MAX_SECONDS_MS,
+       .key = "drain.time",
+       .detail = "For its first quarter, at most 5, new ones are still taken. "
+                 "0: all are closed at once."},
   };
   memcpy(rows, shared, sizeof shared);
 }
@@ -179,7 +189,7 @@ static void logging(struct wwr_node *node, struct wwr_option *rows) {
 void wwri_node_options(struct wwr_node *node, struct wwr_option *rows) {
   _Static_assert(LISTENING + LIMITS + LOGGING == WWRI_OWN_OPTIONS, "rows");
   listening(node, rows);
-  limits(node->opts, rows + LISTENING);
+  limits(node, rows + LISTENING);
   logging(node, rows + LISTENING + LIMITS);
 }
 

@@ -2,7 +2,8 @@
  *
  * Happy path: listen -> print the address -> the main thread waits for signals
  * while a second one waits for the server's end -> SIGTERM or SIGINT begins the
- * graceful shutdown -> its end is sent to the main thread as a signal too.
+ * drain, which a graceful shutdown follows -> its end is sent to the main
+ * thread as a signal too.
  *
  * A second SIGTERM or SIGINT cuts the shutdown short; what even that does not
  * end within ABORT_MS is left to the kernel. The same signal within TWIN_MS is
@@ -134,7 +135,7 @@ static void serve(const struct watch *watch) {
   if (first == 0) return;
   wwri_notify("STOPPING=1");
   wwr_node_say(watch->node, WWR_LOG_INFO, "shutting down");
-  wwr_server_shutdown_async(watch->node->server);
+  wwr_server_drain(watch->node->server, watch->node->drain_ms);
   int64_t twins_until = now_ms() + TWIN_MS;
   int second;
   do {

@@ -159,6 +159,69 @@ static void visiting_can_stop(void) {
   wwri_map_deinit(&map);
 }
 
+static void note_visit(struct wwr_view key, void *value, void *arg) {
+  unsigned char *visited = arg;
+  (void)key;
+  visited[*(unsigned *)value]++;
+}
+
+/* Half of the entries stay, while so many others come and go that the table
+ * grows and shrinks several times during one scan. */
+static void scans_find_what_stays(void) {
+  static unsigned numbers[KEYS];
+  struct wwri_map map;
+  char text[40];
+  struct wwri_rng rng;
+  wwri_rng_seed(&rng, 7);
+  for (int round = 0; round < 200; round++) {
+    unsigned char visited[KEYS] = {0};
+    unsigned stay = 1 + (unsigned)(wwri_rng_next(&rng) % 200);
+    wwri_map_init(&map);
+    for (unsigned i = 0; i < stay; i++) {
+      numbers[i] = i;
+      CU_ASSERT_EQUAL(wwri_map_insert(&map, key_of(i, text, sizeof text),
+                                      &numbers[i]),
+                      WWR_OK);
+    }
+    size_t cursor = 0;
+    do {
+      unsigned from = stay + (unsigned)(wwri_rng_next(&rng) % (KEYS - stay));
+      unsigned many = (unsigned)(wwri_rng_next(&rng) % 400);
+      cursor = wwri_map_scan(&map, cursor, note_visit, visited);
+      for (unsigned i = from; i < KEYS && i < from + many; i++) {
+        struct wwr_view key = key_of(i, text, sizeof text);
+        numbers[i] = i;
+        if (wwri_map_remove(&map, key)) continue;
+        CU_ASSERT_EQUAL(wwri_map_insert(&map, key, &numbers[i]), WWR_OK);
+      }
+    } while (cursor);
+    for (unsigned i = 0; i < stay; i++) CU_ASSERT_TRUE(visited[i] > 0);
+    wwri_map_deinit(&map);
+  }
+}
+
+/* While nothing changes, each comes once. */
+static void scans_of_a_still_map_repeat_nothing(void) {
+  static unsigned numbers[KEYS];
+  unsigned char visited[KEYS] = {0};
+  struct wwri_map map;
+  char text[40];
+  wwri_map_init(&map);
+  CU_ASSERT_EQUAL(wwri_map_scan(&map, 0, note_visit, visited), 0);
+  for (unsigned i = 0; i < KEYS; i++) {
+    numbers[i] = i;
+    CU_ASSERT_EQUAL(
+        wwri_map_insert(&map, key_of(i, text, sizeof text), &numbers[i]),
+        WWR_OK);
+  }
+  size_t cursor = 0;
+  do {
+    cursor = wwri_map_scan(&map, cursor, note_visit, visited);
+  } while (cursor);
+  for (unsigned i = 0; i < KEYS; i++) CU_ASSERT_EQUAL(visited[i], 1);
+  wwri_map_deinit(&map);
+}
+
 static void seeds_differ(void) {
   struct wwri_map a, b;
   wwri_map_init(&a);
@@ -219,6 +282,9 @@ int main(int argc, char **argv) {
       {"tables shrink", tables_shrink},
       {"empty maps are harmless", empty_maps_are_harmless},
       {"visiting can stop", visiting_can_stop},
+      {"scans find what stays", scans_find_what_stays},
+      {"scans of a still map repeat nothing",
+       scans_of_a_still_map_repeat_nothing},
       {"seeds differ", seeds_differ},
       {"maps work without random bytes", maps_work_without_random_bytes},
       {"every allocation may fail", every_allocation_may_fail},

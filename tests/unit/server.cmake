@@ -1,4 +1,4 @@
-foreach(area IN ITEMS conn request session close options random
+foreach(area IN ITEMS conn request session close drain options random
                       alloc threads)
   wwr_test(server_${area}_test
            SOURCES unit/server_${area}_test.c unit/server_fixture.c
