@@ -200,3 +200,27 @@ void wwri_map_each(const struct wwri_map *map,
     }
   }
 }
+
+static size_t reversed(size_t bits) {
+  size_t out = 0;
+  for (unsigned i = 0; i < sizeof bits * 8; i++, bits >>= 1) {
+    out = out << 1 | (bits & 1);
+  }
+  return out;
+}
+
+/* Counts from the highest bit of a slot's number down: the slots that one was
+ * split into, or merged with, when the table was resized are neighbours, so
+ * none that has not been visited is skipped. */
+size_t wwri_map_scan(const struct wwri_map *map, size_t cursor,
+                     void (*visit)(struct wwr_view key, void *value, void *arg),
+                     void *arg) {
+  if (!map->slots) return 0;
+  size_t mask = map->slot_count - 1;
+  const struct wwri_map_entry *entry = map->slots[cursor & mask];
+  for (; entry; entry = entry->next) {
+    struct wwr_view key = {entry->key, entry->key_len};
+    visit(key, entry->value, arg);
+  }
+  return reversed(reversed(cursor | ~mask) + 1);
+}

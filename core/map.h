@@ -38,4 +38,13 @@ void wwri_map_each(const struct wwri_map *map,
                    bool (*visit)(struct wwr_view key, void *value, void *arg),
                    void *arg);
 
+/** Visit a part of the map, in no particular order: `cursor` is 0 at first,
+ * then what the last call returned, until that is 0. In between the map may
+ * change: an entry that stayed is visited at least once, perhaps twice; others
+ * may be.
+ */
+size_t wwri_map_scan(const struct wwri_map *map, size_t cursor,
+                     void (*visit)(struct wwr_view key, void *value, void *arg),
+                     void *arg);
+
 #endif

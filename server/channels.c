@@ -218,6 +218,7 @@ wwr_err wwri_channels_init(struct wwr_server *server) {
   pthread_mutex_init(&channels->lock, NULL);
   wwri_channel_cache_init(&channels->cache);
   wwri_presence_init(server);
+  wwri_commands_init(server);
   for (size_t i = 0; i < server->shard_count; i++) {
     wwri_shard_channels_init(&server->shards[i]);
     server->shards[i].channels.pulse.fn = pulse_arrived;
@@ -252,8 +253,13 @@ static void start_arrived(struct wwri_mail *mail) {
   beat_fired(&server->channels.run.beat);
 }
 
-static const struct wwri_bus_events bus_events = {.health = on_health,
-                                                  .wake = on_wake};
+static void on_control(void *owner, struct wwr_view topic,
+                       struct wwr_view bytes) {
+  wwri_command_heard(owner, topic, bytes);
+}
+
+static const struct wwri_bus_events bus_events = {
+    .control = on_control, .health = on_health, .wake = on_wake};
 
 /* What makes nodes of one cluster misunderstand each other if it differs. */
 static void fingerprint_of(const struct wwr_server_opts *opts, char *out,
@@ -319,6 +325,7 @@ static void close_here(struct wwri_mail *mail) {
   wwri_loop_timer_cancel(loop, &channels->run.beat);
   wwri_loop_timer_cancel(loop, &channels->run.retry);
   channels->bus->ops->close(channels->bus);
+  wwri_commands_close(closing->server);
   wwri_waiter_wake(&closing->waiter, WWR_OK);
 }
 

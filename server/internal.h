@@ -105,6 +105,15 @@ enum wwri_server_state {
   WWRI_SERVER_STOPPED
 };
 
+/* Commands to other nodes: the first loop's, but for `count`. */
+struct wwri_commands {
+  atomic_uint count;
+  uint32_t wait_ms; /* for an answer; tests are in a hurry */
+  uint64_t last_id;
+  struct wwri_list open;
+  struct wwri_timer timer; /* the earliest deadline */
+};
+
 struct wwr_server {
   struct wwr_server_opts opts; /* immutable, but for log.level; strings are
                                   ours. Of what is in `limits` the beginning */
@@ -131,6 +140,7 @@ struct wwr_server {
   atomic_ulong live_pipes;      /* until the pipe has died */
   atomic_ulong live_conns;      /* until on_disconnected has returned */
   struct wwri_channels channels;
+  struct wwri_commands commands;
 
   struct { /* under `control.lock` */
     pthread_mutex_t lock;
@@ -511,6 +521,13 @@ void wwri_registry_closing(struct wwri_registry *registry,
 
 size_t wwri_registry_count(struct wwri_registry *registry);
 
+/** Visit some of the sessions, as wwri_map_scan(), under the lock; `visit` may
+ * take a reference of the session, and nothing else. Any thread. */
+size_t wwri_registry_scan(struct wwri_registry *registry, size_t cursor,
+                          void (*visit)(struct wwr_session *session,
+                                        size_t connections, void *arg),
+                          void *arg);
+
 /** -1 when unknown. */
 long wwri_registry_conn_count(struct wwri_registry *registry,
                               struct wwr_view key);
@@ -554,6 +571,17 @@ void wwri_limits_apply(struct wwr_server *server);
 
 /** Begin to look whether the loops turn; they run. */
 void wwri_pulse_begin(struct wwr_server *server);
+
+/* --- command.c ------------------------------------------------------------ */
+
+void wwri_commands_init(struct wwr_server *server);
+
+/** A control message of the bus, perhaps about commands. Bus thread. */
+void wwri_command_heard(struct wwr_server *server, struct wwr_view topic,
+                        struct wwr_view bytes);
+
+/** The bus is closed: nobody waits any longer. First loop. */
+void wwri_commands_close(struct wwr_server *server);
 
 /* --- drain.c -------------------------------------------------------------- */
 

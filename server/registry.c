@@ -333,6 +333,29 @@ size_t wwri_registry_count(struct wwri_registry *registry) {
   return count;
 }
 
+struct scan {
+  void (*visit)(struct wwr_session *session, size_t connections, void *arg);
+  void *arg;
+};
+
+static void scan_entry(struct wwr_view key, void *value, void *arg) {
+  const struct entry *entry = value;
+  const struct scan *scan = arg;
+  (void)key;
+  scan->visit(conn_of(entry->conns.next)->session, entry->count, scan->arg);
+}
+
+size_t wwri_registry_scan(struct wwri_registry *registry, size_t cursor,
+                          void (*visit)(struct wwr_session *session,
+                                        size_t connections, void *arg),
+                          void *arg) {
+  struct scan scan = {visit, arg};
+  pthread_mutex_lock(&registry->lock);
+  cursor = wwri_map_scan(&registry->entries, cursor, scan_entry, &scan);
+  pthread_mutex_unlock(&registry->lock);
+  return cursor;
+}
+
 long wwri_registry_conn_count(struct wwri_registry *registry,
                               struct wwr_view key) {
   pthread_mutex_lock(&registry->lock);

@@ -161,7 +161,7 @@ WWR_API void wwr_server_loops(struct wwr_server *server,
 
 /* --- Other nodes -------------------------------------------------------- */
 
-enum { WWR_COMMAND_MAX = 1024 };
+enum { WWR_COMMAND_MAX = 512 };
 
 /** `err`: WWR_OK: that node's on_command hook has returned true.
  * WWR_E_REFUSED: it returned false, or there is none. WWR_E_NOT_FOUND: no such
@@ -172,9 +172,9 @@ typedef void (*wwr_command_done)(wwr_err err, void *user_data);
 /** Give a node of the cluster, this one included, a short text (1 to
  * WWR_COMMAND_MAX bytes) for its on_command hook. `node`: its name, as
  * wwr_server_nodes() tells it; if several have it, the one heard of last.
- * Commands travel by a logged channel that all nodes read, each is carried out
- * at most once, and those of one server to one node in their order: meant for
- * an operator's, not for traffic. `done` may be NULL.
+ * Commands travel by a logged channel that all nodes read, and each is carried
+ * out at most once: meant for an operator's, not for traffic. `done` may be
+ * NULL.
  * Errors: WWR_E_INVALID (node, text), WWR_E_LIMIT (64 are under way),
  * WWR_E_NOMEM, WWR_E_CLOSED (not running). */
 WWR_API WWR_MUST_CHECK wwr_err wwr_server_command(struct wwr_server *server,

@@ -113,6 +113,9 @@ static wwr_err forward(struct test_bus *bus, const struct call *call) {
       return ops->subscribers(bus->local, call->channel, call->op);
     case TEST_NODES:
       return ops->nodes(bus->local, call->op);
+    case TEST_CONTROL:
+      return ops->control(bus->local, call->channel, call->what.payload.data,
+                          call->op);
     case TEST_CALLS:
       break;
   }
@@ -214,9 +217,18 @@ static void on_wake(void *owner) {
   pthread_mutex_unlock(&fix.lock);
 }
 
+static void on_control(void *owner, struct wwr_view topic,
+                       struct wwr_view bytes) {
+  const struct wwri_bus_config *config = &((struct test_bus *)owner)->config;
+  if (config->events->control) {
+    config->events->control(config->owner, topic, bytes);
+  }
+}
+
 static wwr_err bus_open(struct wwr_bus *base,
                         const struct wwri_bus_config *config, uint64_t now) {
-  static const struct wwri_bus_events events = {.wake = on_wake};
+  static const struct wwri_bus_events events = {.control = on_control,
+                                                .wake = on_wake};
   struct test_bus *bus = bus_of(base);
   bus->config = *config;
   snprintf(bus->fingerprint, sizeof bus->fingerprint, "%s",
@@ -355,6 +367,20 @@ static wwr_err bus_nodes(struct wwr_bus *bus, struct wwri_bus_op *op) {
   return enqueue(bus, &call);
 }
 
+static wwr_err bus_control(struct wwr_bus *bus, struct wwr_view topic,
+                           struct wwr_view bytes, struct wwri_bus_op *op) {
+  const struct call call = {.kind = TEST_CONTROL,
+                            .channel = topic,
+                            .what.payload.data = bytes,
+                            .op = op};
+  return enqueue(bus, &call);
+}
+
+static struct wwri_boot bus_boot(struct wwr_bus *base) {
+  struct wwr_bus *local = bus_of(base)->local;
+  return local->ops->boot(local);
+}
+
 static void bus_load(struct wwr_bus *base, uint64_t connections,
                      bool draining) {
   struct test_bus *bus = bus_of(base);
@@ -394,6 +420,8 @@ static const struct wwri_bus_ops ops = {.open = bus_open,
                                         .subscribers = bus_subscribers,
                                         .nodes = bus_nodes,
                                         .load = bus_load,
+                                        .control = bus_control,
+                                        .boot = bus_boot,
                                         .state = bus_state,
                                         .free = bus_free};
 
@@ -405,6 +433,7 @@ void test_bus_use(void) {
   wwri_list_init(&bus->subs);
   CU_ASSERT_EQUAL_FATAL(
       wwri_localbus_new(&bus->local, (struct wwri_boot){1, 2}), WWR_OK);
+  bus->base.name = bus->local->name;
   fix.bus = bus;
   fix.opts.bus = &bus->base;
 }
