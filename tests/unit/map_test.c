@@ -171,22 +171,21 @@ static void scans_find_what_stays(void) {
   static unsigned numbers[KEYS];
   struct wwri_map map;
   char text[40];
-  struct wwri_rng rng;
-  wwri_rng_seed(&rng, 7);
-  for (int round = 0; round < 200; round++) {
+  struct rng rng = {7};
+  for (int round = 0; round < 8; round++) {
     unsigned char visited[KEYS] = {0};
-    unsigned stay = 1 + (unsigned)(wwri_rng_next(&rng) % 200);
+    unsigned stay = 1 + (unsigned)rng_below(&rng, 200);
     wwri_map_init(&map);
     for (unsigned i = 0; i < stay; i++) {
       numbers[i] = i;
-      CU_ASSERT_EQUAL(wwri_map_insert(&map, key_of(i, text, sizeof text),
-                                      &numbers[i]),
-                      WWR_OK);
+      CU_ASSERT_EQUAL(
+          wwri_map_insert(&map, key_of(i, text, sizeof text), &numbers[i]),
+          WWR_OK);
     }
     size_t cursor = 0;
     do {
-      unsigned from = stay + (unsigned)(wwri_rng_next(&rng) % (KEYS - stay));
-      unsigned many = (unsigned)(wwri_rng_next(&rng) % 400);
+      unsigned from = stay + (unsigned)rng_below(&rng, KEYS - stay);
+      unsigned many = (unsigned)rng_below(&rng, 400);
       cursor = wwri_map_scan(&map, cursor, note_visit, visited);
       for (unsigned i = from; i < KEYS && i < from + many; i++) {
         struct wwr_view key = key_of(i, text, sizeof text);
