@@ -16,7 +16,7 @@ enum {
 
 /* --- The table ------------------------------------------------------------ */
 
-enum { LISTENING = 7, LIMITS = 10, LOGGING = 3 };
+enum { LISTENING = 7, LIMITS = 8, ENDING = 2, LOGGING = 3 };
 
 static void listening(struct wwr_node *node, struct wwr_option *rows) {
   const struct wwr_option shared[LISTENING] = {
@@ -72,8 +72,7 @@ static void listening(struct wwr_node *node, struct wwr_option *rows) {
   memcpy(rows, shared, sizeof shared);
 }
 
-static void limits(struct wwr_node *node, struct wwr_option *rows) {
-  struct wwr_server_opts *opts = node->opts;
+static void limits(struct wwr_server_opts *opts, struct wwr_option *rows) {
   const struct wwr_option shared[LIMITS] = {
       {.name = "read-timeout",
        .value = "SECONDS",
@@ -141,10 +140,16 @@ static void limits(struct wwr_node *node, struct wwr_option *rows) {
        .max = 65536,
        .key = "server.max-channels",
        .live = true},
+  };
+  memcpy(rows, shared, sizeof shared);
+}
+
+static void ending(struct wwr_node *node, struct wwr_option *rows) {
+  const struct wwr_option shared[ENDING] = {
       {.value = "SECONDS",
        .help = "how long handlers may take when the server ends; 0: for ever",
        .kind = WWR_OPTION_SECONDS,
-       .target = &opts->shutdown_timeout_ms,
+       .target = &node->opts->shutdown_timeout_ms,
        .max = MAX_SECONDS_MS,
        .key = "drain.grace"},
       {.name = "drain-time",
@@ -187,10 +192,12 @@ static void logging(struct wwr_node *node, struct wwr_option *rows) {
 }
 
 void wwri_node_options(struct wwr_node *node, struct wwr_option *rows) {
-  _Static_assert(LISTENING + LIMITS + LOGGING == WWRI_OWN_OPTIONS, "rows");
+  _Static_assert(LISTENING + LIMITS + ENDING + LOGGING == WWRI_OWN_OPTIONS,
+                 "rows");
   listening(node, rows);
-  limits(node, rows + LISTENING);
-  logging(node, rows + LISTENING + LIMITS);
+  limits(node->opts, rows + LISTENING);
+  ending(node, rows + LISTENING + LIMITS);
+  logging(node, rows + LISTENING + LIMITS + ENDING);
 }
 
 /* --- What is wrong -------------------------------------------------------- */
