@@ -51,6 +51,7 @@ static void prepare(struct daemon *daemon, struct reading *reading) {
           "A node for channels: clients subscribe to them and publish to\n"
           "them, on this node and on all others of its cluster.",
       .listen = "127.0.0.1:8080",
+      .drain_ms = 20000,
       .options = reading->rows,
       .option_count = SETTINGS_ROWS,
       .sections = settings_sections,
