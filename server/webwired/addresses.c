@@ -62,8 +62,9 @@ struct addresses *addresses_new(const struct address_limits *limits) {
   struct addresses *addresses = calloc(1, sizeof *addresses);
   if (!addresses) return NULL;
   addresses->sets = calloc(SETS, sizeof *addresses->sets);
-  if (!addresses->sets || getrandom(addresses->seed, sizeof addresses->seed,
-                                    0) != sizeof addresses->seed ||
+  if (!addresses->sets ||
+      getrandom(addresses->seed, sizeof addresses->seed, 0) !=
+          sizeof addresses->seed ||
       pthread_mutex_init(&addresses->lock, NULL) != 0) {
     free(addresses->sets);
     free(addresses);
@@ -132,16 +133,16 @@ static struct address_entry *set_of(const struct addresses *addresses,
                                     const struct network_address *address) {
   uint64_t halves[2];
   memcpy(halves, address->bytes, sizeof halves);
-  uint64_t hash =
-      mix(mix(halves[0] ^ addresses->seed[0]) + (halves[1] ^ addresses->seed[1]));
+  uint64_t hash = mix(mix(halves[0] ^ addresses->seed[0]) +
+                      (halves[1] ^ addresses->seed[1]));
   return addresses->sets[hash % SETS];
 }
 
 static bool is_idle(const struct addresses *addresses,
                     const struct address_entry *entry, uint64_t now_us) {
-  return !entry->used || (entry->connections == 0 &&
-                          rate_full(&entry->connects, &addresses->connects,
-                                    now_us));
+  return !entry->used ||
+         (entry->connections == 0 &&
+          rate_full(&entry->connects, &addresses->connects, now_us));
 }
 
 /* Its place, or one that nobody needs any more; NULL when there is none. */

@@ -17,9 +17,9 @@
 enum { ADDRESSES_REASON_MAX = 256, ADDRESSES_PROXIES_MAX = 64 };
 
 struct address_limits {
-  uint32_t connections;        /* 0: no limit */
-  struct rate_limit connects;  /* new ones */
-  const char *const *proxies;  /* CIDR: "10.0.0.0/8", "fd00::/8"; borrowed */
+  uint32_t connections;       /* 0: no limit */
+  struct rate_limit connects; /* new ones */
+  const char *const *proxies; /* CIDR: "10.0.0.0/8", "fd00::/8"; borrowed */
   size_t proxy_count;
 };
 

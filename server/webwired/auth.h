@@ -6,31 +6,35 @@
 
 #include <webwire/wwr_base.h>
 
-#include "settings.h"
+#include "access.h"
+
+enum { AUTH_REASON_MAX = TOKEN_REASON_MAX };
 
 /** In the order of the words of "auth.mode". */
-enum auth_mode { AUTH_NONE };
+enum auth_mode { AUTH_NONE, AUTH_JWT };
 
 enum auth_verdict {
   AUTH_GOOD,
   AUTH_BAD,     /* not of ours, or not for us */
-  AUTH_EXPIRED, /* it was good, or will be */
+  AUTH_EXPIRED, /* it was good */
   AUTH_OFF,     /* nobody signs in here */
   AUTH_FAILED   /* out of memory */
 };
 
 struct auth; /* opaque */
 
-/** Make it of settings; copies what it needs. NULL without memory. */
-struct auth *auth_new(const struct settings *settings);
+/** Make it of settings; copies what it needs. NULL without memory, or when a
+ * key file has changed since access_settle() found nothing wrong with it. */
+struct auth *auth_new(const struct access_settings *access);
 
 /** NULL does nothing. */
 void auth_free(struct auth *auth);
 
 /** Look at a token at Unix time `now_s`. AUTH_GOOD: *info_json is the session's
- * info, a JSON object to free(), whose "username" names the member. Else *why
- * is one static line for the client. */
+ * info, a JSON object to free(), whose "username" names the member. Else `why`
+ * is one line for the client. */
 enum auth_verdict auth_check(const struct auth *auth, struct wwr_view token,
-                             int64_t now_s, char **info_json, const char **why);
+                             int64_t now_s, char **info_json,
+                             char why[AUTH_REASON_MAX]);
 
 #endif

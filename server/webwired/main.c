@@ -42,6 +42,7 @@ static void prepare(struct daemon *daemon, struct reading *reading) {
   reading->opts.subprotocol = WEBWIRED_SUBPROTOCOL;
   reading->opts.shutdown_timeout_ms = SHUTDOWN_MS;
   reading->opts.message_buffer_bytes = MESSAGE_BUFFER;
+  reading->opts.hooks.on_upgrade = webwired_on_upgrade;
   reading->opts.hooks.on_request = webwired_on_request;
   reading->opts.hooks.on_signal = webwired_on_signal;
   reading->opts.hooks.on_channel = webwired_on_channel;
@@ -70,8 +71,9 @@ static void keep(void *user_data) {
   struct webwired *webwired = &daemon->webwired;
   const struct settings *settings = &daemon->now->settings;
   struct policy *policy = policy_new(settings);
-  struct auth *auth = auth_new(settings);
-  if (policy && auth) {
+  struct auth *auth = auth_new(&settings->access);
+  const struct guard_limits limits = access_limits(&settings->access);
+  if (policy && auth && guard_set(webwired->guard, &limits)) {
     pthread_rwlock_wrlock(&webwired->lock);
     struct policy *old_policy = webwired->policy;
     struct auth *old_auth = webwired->auth;
@@ -82,7 +84,7 @@ static void keep(void *user_data) {
     auth = old_auth;
   } else {
     wwr_node_say(daemon->node, WWR_LOG_ERROR,
-                 "out of memory: permissions stay as they were");
+                 "out of memory: permissions and keys stay as they were");
   }
   policy_free(policy);
   auth_free(auth);
@@ -112,8 +114,11 @@ static int run(struct daemon *daemon) {
   webwired->message_buffer = daemon->reading.opts.message_buffer_bytes;
   webwired->first_policy = policy_new(settings);
   webwired->policy = policy_new(settings);
-  webwired->auth = auth_new(settings);
-  if (!webwired->first_policy || !webwired->policy || !webwired->auth) {
+  const struct guard_limits limits = access_limits(&settings->access);
+  webwired->auth = auth_new(&settings->access);
+  webwired->guard = guard_new(&limits);
+  if (!webwired->first_policy || !webwired->policy || !webwired->auth ||
+      !webwired->guard) {
     fputs("webwired: out of memory\n", stderr);
     return WWR_EXIT_FAILED;
   }
@@ -135,6 +140,7 @@ int main(int argc, char **argv) {
   policy_free(daemon.webwired.policy);
   policy_free(daemon.webwired.first_policy);
   auth_free(daemon.webwired.auth);
+  guard_free(daemon.webwired.guard);
   pthread_rwlock_destroy(&daemon.webwired.lock);
   return status;
 }

@@ -2,9 +2,9 @@
  * channel's name is looked at -> the verb's function permits, asks the server,
  * and answers when that has answered.
  *
- * Failure modes: NO_SUCH_REQUEST, BAD_CHANNEL, NOT_PERMITTED, SIGN_IN_FIRST,
- * and what the functions say. A signal has no answer: what is wrong with it,
- * and what it is when it is no pub:CHANNEL, is left alone. */
+ * Failure modes: RATE_LIMITED, NO_SUCH_REQUEST, BAD_CHANNEL, NOT_PERMITTED,
+ * SIGN_IN_FIRST, and what the functions say. A signal has no answer: what is
+ * wrong with it, and what it is when it is no pub:CHANNEL, is left alone. */
 #include <string.h>
 
 #include "webwired.h"
@@ -130,6 +130,20 @@ void webwired_on_channel(struct wwr_view channel, struct wwr_channel_opts *opts,
   opts->gap_signals = true;
 }
 
+/* --- Rates ---------------------------------------------------------------- */
+
+bool webwired_on_upgrade(struct wwr_http *http, void *user_data) {
+  const struct webwired *webwired = user_data;
+  return guard_upgrade(webwired->guard, http);
+}
+
+static bool within_rates(const struct webwired *webwired,
+                         const struct wwr_conn *conn,
+                         const struct wwr_message *message) {
+  return guard_admit(webwired->guard, conn,
+                     message->name.len + message->payload.data.len);
+}
+
 /* --- Requests ------------------------------------------------------------- */
 
 struct verb {
@@ -163,6 +177,10 @@ void webwired_on_request(struct wwr_conn *conn, struct wwr_request *request,
   struct webwired *webwired = user_data;
   struct wwr_view name = message->name;
   const struct verb *verb = find_verb(name);
+  if (!within_rates(webwired, conn, message)) {
+    wwr_request_fail(request, "RATE_LIMITED", "too much, too fast");
+    return;
+  }
   if (!verb) {
     wwr_request_fail(request, "NO_SUCH_REQUEST",
                      "sub:, unsub:, pub:, history:, presence: and a channel, "
@@ -189,6 +207,7 @@ void webwired_on_signal(struct wwr_conn *conn,
   struct webwired *webwired = user_data;
   struct wwr_view name = message->name;
   const struct verb *publish = &verbs[0];
+  if (!within_rates(webwired, conn, message)) return;
   if (find_verb(name) != publish) return;
   struct wwr_view channel = {name.data + publish->len, name.len - publish->len};
   if (!name_ok(webwired, channel)) return;

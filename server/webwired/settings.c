@@ -18,6 +18,9 @@ const struct wwr_option_section settings_sections[] = {
     {"cluster", "Many nodes as one server, over Redis."},
     {"sessions", "Where sessions are kept."},
     {"auth", "How clients sign in."},
+    {"limits",
+     "How much a client may ask. What is over a rate is refused, and "
+     "counted."},
     {"channels",
      "What channels keep, and who may use them: everyone, session (whoever has "
      "one), nobody, info:FIELD=VALUE,... (a field of the session's info is one "
@@ -120,14 +123,12 @@ void settings_init(struct settings *settings) {
                      .max = NAMESPACES_MAX,
                      .initial = &settings->channels,
                      .bind = bind_namespace}};
+  access_init(&settings->access);
 }
 
 void settings_rows(struct settings *settings, struct wwr_option *rows) {
-  *rows++ = (struct wwr_option){.value = "none",
-                                .help = "how clients sign in",
-                                .kind = WWR_OPTION_CHOICE,
-                                .target = &settings->auth_mode,
-                                .key = "auth.mode"};
+  access_rows(&settings->access, rows);
+  rows += ACCESS_ROWS;
   *rows++ = (struct wwr_option){.value = "BYTES",
                                 .help = "longest name of a channel",
                                 .kind = WWR_OPTION_NUMBER,
@@ -178,4 +179,5 @@ void settings_settle(const struct settings *settings,
                      struct wwr_options *options) {
   for (size_t i = 0; i < settings->namespaces.count; i++)
     check_namespace(settings, options, i);
+  access_settle(&settings->access, options);
 }

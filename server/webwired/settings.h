@@ -3,9 +3,14 @@
 #ifndef WEBWIRED_SETTINGS_H
 #define WEBWIRED_SETTINGS_H
 
+#include "access.h"
 #include "options.h"
 
-enum { SETTINGS_ROWS = 9, NAMESPACE_ROWS = 7, NAMESPACES_MAX = 256 };
+enum {
+  SETTINGS_ROWS = 8 + ACCESS_ROWS,
+  NAMESPACE_ROWS = 7,
+  NAMESPACES_MAX = 256
+};
 
 /** How the channels of a namespace are. Texts as permit.h has them. */
 struct namespace_settings {
@@ -20,7 +25,7 @@ struct namespace_settings {
 
 /** All of them; filled by wwr_node_new(), by the rows of settings_rows(). */
 struct settings {
-  int auth_mode; /* enum auth_mode */
+  struct access_settings access;
   uint32_t max_name;
   struct namespace_settings channels;
   struct wwr_option_groups namespaces; /* struct namespace_settings */

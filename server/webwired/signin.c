@@ -38,26 +38,28 @@ static void create(const struct webwired_call *call, const char *info) {
 
 static enum auth_verdict look_at(const struct webwired_call *call,
                                  struct wwr_view token, char **info,
-                                 const char **why) {
+                                 char why[AUTH_REASON_MAX]) {
   struct webwired *webwired = call->webwired;
   pthread_rwlock_rdlock(&webwired->lock);
   enum auth_verdict verdict =
       auth_check(webwired->auth, token, (int64_t)time(NULL), info, why);
   pthread_rwlock_unlock(&webwired->lock);
+  atomic_fetch_add(&webwired->sign_ins[verdict], 1);
   return verdict;
 }
 
 static void sign_in(const struct webwired_call *call, struct wwr_view token) {
-  static const char *const codes[] = {[AUTH_BAD] = "BAD_TOKEN",
-                                      [AUTH_EXPIRED] = "EXPIRED_TOKEN",
-                                      [AUTH_OFF] = "NO_SUCH_REQUEST"};
-  char *info = NULL;
-  const char *why = NULL;
-  enum auth_verdict verdict = look_at(call, token, &info, &why);
+  static const char *const codes[] = {
+      [AUTH_BAD] = "BAD_TOKEN", [AUTH_EXPIRED] = "EXPIRED_TOKEN"};
+  char *info = NULL, why[AUTH_REASON_MAX];
+  enum auth_verdict verdict = look_at(call, token, &info, why);
   if (verdict == AUTH_GOOD) {
     create(call, info);
   } else if (verdict == AUTH_FAILED) {
     webwired_fail(call->request, WWR_E_NOMEM, true);
+  } else if (verdict == AUTH_OFF) {
+    wwr_request_fail(call->request, "NO_SUCH_REQUEST",
+                     "nobody signs in on this server");
   } else {
     wwr_request_fail(call->request, codes[verdict], why);
   }

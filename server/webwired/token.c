@@ -211,8 +211,7 @@ static enum token_verdict make_info(const struct tokens *tokens,
     ok = !value || json_object_set(info, tokens->info_claims[i], value) == 0;
   }
   /* Last: no claim may pass for the name. */
-  ok = ok && json_object_set_new(info, "username", json_deep_copy(name)) ==
-                 0;
+  ok = ok && json_object_set_new(info, "username", json_deep_copy(name)) == 0;
   *out = ok ? json_dumps(info, JSON_COMPACT) : NULL;
   json_decref(info);
   return *out ? TOKEN_OK : TOKEN_NO_MEMORY;
@@ -234,9 +233,9 @@ static enum token_verdict check_text(const struct tokens *tokens,
   if (!signed_text) return bad(reason, "not signed by a key that is known");
   json_t *claims = json_loads(signed_text, 0, NULL);
   free(signed_text);
-  enum token_verdict verdict =
-      claims ? check_claims(tokens, claims, now_s, reason)
-             : bad(reason, "claims that can't be read");
+  enum token_verdict verdict = claims
+                                   ? check_claims(tokens, claims, now_s, reason)
+                                   : bad(reason, "claims that can't be read");
   if (verdict == TOKEN_OK) verdict = make_info(tokens, claims, info, reason);
   json_decref(claims);
   return verdict;

@@ -98,8 +98,7 @@ static bool load(struct token_key *key,
     key->id = strdup(settings->id);
     if (!key->id) return fails(reason, "out of memory");
   }
-  if (secret && path)
-    return fails(reason, "public-key-file is not for HS256");
+  if (secret && path) return fails(reason, "public-key-file is not for HS256");
   if (!secret && settings->secret)
     return fails(reason, "secret is for HS256 only");
   if (secret)

@@ -6,8 +6,10 @@
 #include <webwire/wwr_server.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "auth.h"
+#include "guard.h"
 #include "policy.h"
 
 #define WEBWIRED_SUBPROTOCOL "webwire-channels/1"
@@ -24,11 +26,15 @@ struct webwired {
 
   /* As it was at the start: what channels keep does not change after it. */
   struct policy *first_policy;
+
+  struct guard *guard;
+  atomic_ullong sign_ins[AUTH_FAILED + 1]; /* by verdict */
 };
 
 /* --- requests.c ----------------------------------------------------------- */
 
 /** Hooks; user_data is the webwired. */
+bool webwired_on_upgrade(struct wwr_http *http, void *user_data);
 void webwired_on_request(struct wwr_conn *conn, struct wwr_request *request,
                          const struct wwr_message *message, void *user_data);
 void webwired_on_signal(struct wwr_conn *conn,

@@ -24,9 +24,10 @@ only 'libwebsockets/.*' transport/websocket/
 only 'hiredis/.*' redis/
 only 'libconfig\.h' 'server/config(\.c|/)' 'examples/common/'
 only 'jansson\.h' session/ examples/chatroom/ server/webwired/ server/admin/ tools/
+only 'jwt\.h' server/webwired/token
 only 'uv\.h' loop/ transport/websocket/ redis/
 only 'openssl/.*' transport/websocket/ server/keygen.c redis/ bench/tls.c \
-  sessionstore/redis/
+  sessionstore/redis/ server/webwired/token_key.c
 
 # arrows FOLDER ALLOWED...: the folder includes headers of these folders (and
 # its own) only. Headers are ours when a folder has one of that name.

@@ -110,8 +110,8 @@ static void networks(void) {
       {"::/0", "[::1]:", -2},
       {"::/0", "unknown", -2},
       {"::/0", "1.2.3.4.5", -2},
-      {"::/0", "111111111111111111111111111111111111111111111111111111111111111",
-       -2},
+      {"::/0",
+       "111111111111111111111111111111111111111111111111111111111111111", -2},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct network network;
@@ -172,8 +172,8 @@ static bool gets_in(struct addresses *addresses, const char *remote,
 }
 
 static void connects_of_an_address(void) {
-  struct addresses *addresses = make(&(struct address_limits){
-      .connects = {.per_second = 1, .burst = 2}});
+  struct addresses *addresses =
+      make(&(struct address_limits){.connects = {.per_second = 1, .burst = 2}});
   CU_ASSERT_TRUE(gets_in(addresses, "192.0.2.1:1", NULL, SECOND));
   CU_ASSERT_TRUE(gets_in(addresses, "192.0.2.1:2", NULL, SECOND));
   CU_ASSERT_FALSE(gets_in(addresses, "192.0.2.1:3", NULL, SECOND));
@@ -190,8 +190,8 @@ static void connects_of_an_address(void) {
 
 /* IPv6: half an address is one subscriber. */
 static void half_an_address(void) {
-  struct addresses *addresses = make(&(struct address_limits){
-      .connects = {.per_second = 1, .burst = 1}});
+  struct addresses *addresses =
+      make(&(struct address_limits){.connects = {.per_second = 1, .burst = 1}});
   CU_ASSERT_TRUE(gets_in(addresses, "[2001:db8::1]:1", NULL, SECOND));
   CU_ASSERT_FALSE(gets_in(addresses, "[2001:db8::2:3]:1", NULL, SECOND));
   CU_ASSERT_TRUE(gets_in(addresses, "[2001:db8:0:1::1]:1", NULL, SECOND));
@@ -244,9 +244,9 @@ static void many_addresses(void) {
     refused += !gets_in(addresses, remote, NULL, SECOND);
   }
   CU_ASSERT_EQUAL(refused, 0);
-  CU_ASSERT_EQUAL(addresses_enter(addresses, "192.0.2.1:1", NULL, SECOND,
-                                  &claim),
-                  ADDRESS_TOO_MANY);
+  CU_ASSERT_EQUAL(
+      addresses_enter(addresses, "192.0.2.1:1", NULL, SECOND, &claim),
+      ADDRESS_TOO_MANY);
   addresses_leave(addresses, held);
   addresses_free(addresses);
 }

@@ -52,8 +52,7 @@ static bool keep_pair(struct pair *pair, EVP_PKEY *key, const char *name) {
 
 static int begin(void) {
   snprintf(dir, sizeof dir, "/tmp/token.XXXXXX");
-  return mkdtemp(dir) &&
-                 keep_pair(&rsa, EVP_RSA_gen(2048U), "rsa") &&
+  return mkdtemp(dir) && keep_pair(&rsa, EVP_RSA_gen(2048U), "rsa") &&
                  keep_pair(&weak_rsa, EVP_RSA_gen(1024U), "weak") &&
                  keep_pair(&p256, EVP_EC_gen("P-256"), "p256") &&
                  keep_pair(&p384, EVP_EC_gen("P-384"), "p384")
@@ -197,8 +196,7 @@ static void claims(void) {
       {"{\"sub\":\"Frodo\",\"username\":\"Sauron\",\"exp\":1800000001" FRAME,
        TOKEN_OK},
 #undef FRAME
-#define FRAME                                            \
-  "{\"sub\":\"Frodo\",\"exp\":1800000001,\"role\":[\"bearer\"]"
+#define FRAME "{\"sub\":\"Frodo\",\"exp\":1800000001,\"role\":[\"bearer\"]"
       {FRAME ",\"iss\":\"shire\",\"aud\":[\"rohan\",\"mordor\"]}", TOKEN_OK},
       {FRAME ",\"iss\":\"shire\",\"aud\":[\"rohan\"]}", TOKEN_BAD},
       {FRAME ",\"iss\":\"shire\",\"aud\":[]}", TOKEN_BAD},
@@ -264,12 +262,12 @@ static void nothing_asked_for(void) {
   struct token_key_settings key = {.secret = SECRET};
   struct tokens *tokens = tokens_new(&(struct token_settings){
       .keys = &key, .key_count = 1, .name_claim = "who"});
-  char *text = sign("{\"who\":\"Sam\",\"exp\":1800000001}", JWT_ALG_HS256,
-                    SECRET, NULL);
+  char *text =
+      sign("{\"who\":\"Sam\",\"exp\":1800000001}", JWT_ALG_HS256, SECRET, NULL);
   char *info, reason[TOKEN_REASON_MAX];
   CU_ASSERT_PTR_NOT_NULL_FATAL(tokens);
-  CU_ASSERT_EQUAL(
-      tokens_check(tokens, wwr_view_str(text), NOW, &info, reason), TOKEN_OK);
+  CU_ASSERT_EQUAL(tokens_check(tokens, wwr_view_str(text), NOW, &info, reason),
+                  TOKEN_OK);
   CU_ASSERT_STRING_EQUAL(info, "{\"username\":\"Sam\"}");
   free(info);
   free(text);
@@ -297,8 +295,7 @@ static void wrong_keys(void) {
       {{.algorithm = TOKEN_RS256, .public_key_file = dir}, "can't be read"},
       {{.algorithm = TOKEN_RS256, .public_key_file = "/dev/null"},
        "no public key"},
-      {{.algorithm = TOKEN_RS256, .public_key_file = "/dev/zero"},
-       "too large"},
+      {{.algorithm = TOKEN_RS256, .public_key_file = "/dev/zero"}, "too large"},
       {{.algorithm = TOKEN_RS256, .public_key_file = private_file},
        "no public key"},
       {{.algorithm = TOKEN_RS256, .public_key_file = p256.public_file},
@@ -323,14 +320,11 @@ static void wrong_keys(void) {
 }
 
 int main(int argc, char **argv) {
-  CU_TestInfo tests[] = {{"algorithms", algorithms},
-                         {"key ids", key_ids},
-                         {"claims", claims},
-                         {"damaged", damaged},
-                         {"garbage", garbage},
-                         {"nothing asked for", nothing_asked_for},
-                         {"wrong keys", wrong_keys},
-                         CU_TEST_INFO_NULL};
+  CU_TestInfo tests[] = {
+      {"algorithms", algorithms}, {"key ids", key_ids},
+      {"claims", claims},         {"damaged", damaged},
+      {"garbage", garbage},       {"nothing asked for", nothing_asked_for},
+      {"wrong keys", wrong_keys}, CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"tokens", begin, end, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};
   return test_run(argc, argv, suites);

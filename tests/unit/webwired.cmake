@@ -1,0 +1,5 @@
+# The parts of webwired that know no server.
+wwr_test(webwired_rate_test SOURCES unit/webwired_rate_test.c
+         DEPS webwired_core LABELS unit)
+wwr_test(webwired_token_test SOURCES unit/webwired_token_test.c
+         DEPS webwired_core LIBS OpenSSL::Crypto PkgConfig::JWT LABELS unit)
