@@ -120,9 +120,9 @@ WWR_API wwr_err wwr_conn_unsubscribe(struct wwr_conn *conn,
 
 /** The place of the last message that came before those which the connection
  * still gets: exact in wwr_subscribe_done and whenever else it is called on the
- * connection's I/O thread; what is delivered counts up from there, by one. {0,
- * 0} when the channel is not logged or its log not yet begun. False off that
- * thread, and without a subscription. */
+ * connection's I/O thread; what is delivered counts up from there, by one. It
+ * means nothing in a channel that is not logged. False off that thread, and
+ * without a subscription. */
 WWR_API bool wwr_conn_channel_place(const struct wwr_conn *conn,
                                     struct wwr_view channel,
                                     struct wwr_channel_id *out);

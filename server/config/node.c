@@ -47,8 +47,9 @@ static int parse(struct wwr_node *node) {
 /* What only whoever uses an option can say of it. A URL is not blamed for the
  * password that it misses. */
 static int try_out(struct wwr_node *node) {
-  bool no_password = !node->redis_password &&
-                     wwr_option_given(node->options, "cluster.password-file");
+  bool no_password = !node->cluster_opts.url ||
+                     (!node->redis_password &&
+                      wwr_option_given(node->options, "cluster.password-file"));
   int status = wwri_node_transport(node);
   if (status == WWR_EXIT_USAGE) status = WWR_GO_ON; /* said and counted */
   if (status == WWR_GO_ON && node->redis_url && !no_password)

@@ -180,20 +180,36 @@ int wwr_options_reject(struct wwr_options *options, const char *option,
   return reject_as(options, (size_t)index, key, message);
 }
 
+/* Of an item's row; 0: it was not given. */
+static unsigned row_line(const struct wwri_given *given,
+                         const struct wwr_option_groups *groups, size_t item,
+                         const char *name) {
+  struct wwr_option rows[WWRI_MAX_ROWS];
+  groups->bind(groups->items, rows);
+  for (size_t i = 0; i < groups->row_count; i++) {
+    if (strcmp(rows[i].key, name) == 0)
+      return given->lines[item * groups->row_count + i];
+  }
+  return 0;
+}
+
 /* The line of an item's row, else of its first, else of the list. */
 static unsigned line_of(const struct wwri_given *given,
                         const struct wwr_option_groups *groups, size_t item,
                         const char *name) {
-  struct wwr_option rows[WWRI_MAX_ROWS];
-  unsigned first = 0;
-  if (!given->lines) return given->line;
-  groups->bind(groups->items, rows);
-  for (size_t i = 0; i < groups->row_count; i++) {
-    unsigned line = given->lines[item * groups->row_count + i];
-    if (line > 0 && strcmp(rows[i].key, name) == 0) return line;
-    if (line > 0 && (first == 0 || line < first)) first = line;
-  }
-  return first > 0 ? first : given->line;
+  unsigned line = row_line(given, groups, item, name);
+  for (size_t i = 0; line == 0 && i < groups->row_count; i++)
+    line = given->lines[item * groups->row_count + i];
+  return line > 0 ? line : given->line;
+}
+
+bool wwr_option_item_given(const struct wwr_options *options,
+                           const char *option, size_t item, const char *row) {
+  size_t index = (size_t)wwri_option_find(options->command, option);
+  const struct wwri_given *given = &options->given[index];
+  return given->lines &&
+         row_line(given, options->command->options[index].target, item, row) >
+             0;
 }
 
 int wwr_options_reject_item(struct wwr_options *options, const char *option,

@@ -132,6 +132,10 @@ int wwr_options_reject_item(struct wwr_options *options, const char *option,
 /** True when something has set an option of this name or key. */
 bool wwr_option_given(const struct wwr_options *options, const char *option);
 
+/** True when that row of an item of groups was set, rightly or not. */
+bool wwr_option_item_given(const struct wwr_options *options,
+                           const char *option, size_t item, const char *row);
+
 /** NULL does nothing. */
 void wwr_options_free(struct wwr_options *options);
 

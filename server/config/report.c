@@ -77,24 +77,25 @@ static size_t origin_of(const struct wwr_options *options, size_t index) {
   return index;
 }
 
+/* Defaults and what is not set are comments, so that the whole is a file. */
 static void print_value(const struct wwr_options *options, size_t index) {
   const struct wwr_option *row = &options->command->options[index];
   if (row->kind == WWR_OPTION_SECRET_FILE) return;
+  size_t origin = origin_of(options, index);
   bool groups = row->kind == WWR_OPTION_GROUPS;
+  bool given = options->given[origin].source != WWRI_DEFAULT;
   char *text = wwri_value_text(row);
-  bool set = groups || (text && *text);
-  free(text);
-  printf("  %s%s%s", set ? "" : "# ", last_part(row->key),
-         groups ? " = ( # "
-         : set  ? " = "
-                : ": not set, ");
-  if (set && !groups) {
+  printf("  %s%s = ", given ? "" : "#", last_part(row->key));
+  if (groups) {
+    printf("(%s # ", given ? "" : ");");
+  } else {
     wwri_value_print(row, stdout);
-    printf("; # ");
+    printf("%s # ", text && *text ? ";" : "not set;");
   }
-  print_origin(options, origin_of(options, index));
+  free(text);
+  print_origin(options, origin);
   printf("\n");
-  if (!groups) return;
+  if (!groups || !given) return;
   print_items(row->target);
   printf("  );\n");
 }

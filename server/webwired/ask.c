@@ -102,7 +102,9 @@ static void on_subscribed(struct wwr_conn *conn, wwr_err err,
     give_up(ask, err);
     return;
   }
-  wwr_conn_channel_place(conn, name_of(ask), &at);
+  if (!webwired_channel(ask->webwired, name_of(ask)).logged ||
+      !wwr_conn_channel_place(conn, name_of(ask), &at))
+    at = (struct wwr_channel_id){0, 0};
   struct message_page page =
       message_page(&ask->wish, messages, count, room(ask));
   char *text = page.json ? sub_reply(at, page.json, page.more) : NULL;

@@ -211,6 +211,7 @@ struct message_page message_page(const struct message_wish *wish,
   struct texts texts;
   if (make(wish, messages, count, max > 2 ? max - 2 : 0, &texts)) {
     size_t n = fitting(&texts, wish->after, max);
+    if (n > wish->count) n = wish->count;
     page.more = n < texts.count;
     page.json = join(texts.items + (wish->after ? 0 : texts.count - n), n);
   }

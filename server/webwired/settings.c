@@ -162,8 +162,9 @@ static void check_namespace(const struct settings *settings,
                             struct wwr_options *options, size_t index) {
   const char *prefix = namespace_at(settings, index)->prefix;
   if (!prefix) {
-    wwr_options_reject_item(options, "channels.namespaces", index, "prefix",
-                            "is missing");
+    if (!wwr_option_item_given(options, "channels.namespaces", index, "prefix"))
+      wwr_options_reject_item(options, "channels.namespaces", index, "prefix",
+                              "is missing");
     return;
   }
   for (size_t i = 0; i < index; i++) {

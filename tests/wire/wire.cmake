@@ -19,6 +19,14 @@ if(TARGET echo-server)
     target_sources(wire_bench PRIVATE wire/liar.c)
     add_dependencies(wire_bench webwire-bench)
   endif()
+  # The general node: its requests, its settings, and two of them.
+  if(TARGET webwired)
+    foreach(name IN ITEMS webwired webwired_config)
+      wire_test(${name})
+      target_sources(wire_${name} PRIVATE wire/webwired.c)
+      add_dependencies(wire_${name} webwired)
+    endforeach()
+  endif()
   # Real clusters; skipped without redis-server or haproxy.
   foreach(name IN ITEMS cluster_fixture cluster_chat cluster_join
                         cluster_session cluster_setup demo)

@@ -1,0 +1,435 @@
+/* webwired's settings: every mistake at once, where values come from, what is
+ * hidden, the sample, and reading them again by SIGHUP. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "webwired.h"
+
+static struct wire_dir dir;
+
+static int make(void) {
+  return wire_dir_make(&dir) ? 0 : 1;
+}
+
+static int clean(void) {
+  wire_dir_remove(&dir);
+  return 0;
+}
+
+/* What it printed, until the next run. */
+static struct {
+  int status;
+  char *out;
+  char *err;
+} said;
+
+static void run_with(const char *const args[]) {
+  free(said.out);
+  free(said.err);
+  said.status = -1;
+  said.out = said.err = NULL;
+  struct proc *proc = wire_program("webwired", args);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
+  said.status = proc_wait_exit(proc, WIRE_MS);
+  said.out = proc_output(proc, PROC_STDOUT);
+  said.err = proc_output(proc, PROC_STDERR);
+  proc_free(proc);
+}
+
+/* Run on a file with this text. */
+static void run_on(const char *text, const char *option) {
+  const char *path = wire_path(&dir, "x.conf");
+  CU_ASSERT_TRUE_FATAL(wire_write_file(path, text));
+  run_with((const char *[]){"--config", path, option, NULL});
+}
+
+static size_t lines(const char *text) {
+  size_t count = 0;
+  for (; *text; text++) count += *text == '\n';
+  return count;
+}
+
+static bool complains(const char *text) {
+  bool good = strstr(said.err, text) != NULL;
+  if (!good) fprintf(stderr, "no \"%s\" in:\n%s", text, said.err);
+  return good;
+}
+
+static bool prints(const char *text) {
+  bool good = strstr(said.out, text) != NULL;
+  if (!good) fprintf(stderr, "no \"%s\" in:\n%s", text, said.out);
+  return good;
+}
+
+/* --- Mistakes ------------------------------------------------------------- */
+
+static void every_mistake_at_once(void) {
+  static const char *const mistakes[] = {
+      "x.conf:1: server.listen: 'nonsense' is no HOST:PORT\n",
+      "x.conf:2: server.threads: '65' is no whole number from 0 to 64\n",
+      "x.conf:3: server.max-connection: unknown key, did you mean "
+      "server.max-connections?\n",
+      "x.conf:5: log.level: 'loud' is none of debug|info|warn|error|off\n",
+      "x.conf:6: tls.cert: needs tls.key\n",
+      "x.conf:7: cluster.hold-time: needs cluster.redis\n",
+      "x.conf:8: chanels: unknown key\n",
+      "x.conf:10: channels.presence: must be true or false\n",
+      "x.conf:11: channels.publish: 'all' is none of everyone, session, "
+      "nobody,",
+      "x.conf:13: channels.namespaces[0].prefix: occurs",
+      "x.conf:14: channels.namespaces[1].log-age: must be a number\n",
+      "x.conf:14: channels.namespaces[1].prefix: is missing\n",
+      "x.conf:15: channels.namespaces[2].log: unknown key\n",
+      "x.conf:15: channels.namespaces[2].subscribe: 'info:=x' has an empty "
+      "field\n",
+      "x.conf:16: sessions: must be a group, { ... }\n",
+      "x.conf:17: auth.mode: 'magic' is none of ",
+  };
+  run_on(
+      "server = { listen = \"nonsense\";\n"
+      "  threads = 65;\n"
+      "  max-connection = 1;\n"
+      "};\n"
+      "log = { level = \"loud\"; };\n"
+      "tls = { cert = \"/dev/null\"; };\n"
+      "cluster = { hold-time = 5; };\n"
+      "chanels = { };\n"
+      "channels = {\n"
+      "  presence = 1;\n"
+      "  publish = \"all\";\n"
+      "  namespaces = (\n"
+      "    { prefix = \"a:\"; },\n"
+      "    { log-age = \"long\"; },\n"
+      "    { prefix = \"a:\"; log = 1; subscribe = \"info:=x\"; } ); };\n"
+      "sessions = 1;\n"
+      "auth = { mode = \"magic\"; };\n",
+      "--check-config");
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_STRING_EQUAL(said.out, "");
+  for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+    if (i == 9) continue; /* said of the second, below */
+    CU_ASSERT_TRUE(complains(mistakes[i]));
+  }
+  CU_ASSERT_TRUE(
+      complains("x.conf:15: channels.namespaces[2].prefix: occurs twice\n"));
+  CU_ASSERT_EQUAL(lines(said.err), sizeof mistakes / sizeof *mistakes);
+}
+
+static void one_mistake(void) {
+  static const struct {
+    const char *file;
+    const char *text;
+  } cases[] = {
+      {"server = { listen = \"127.0.0.1:0\" \n", "x.conf:2: syntax error"},
+      {"listen = \"127.0.0.1:0\";\n",
+       "x.conf:1: listen: unknown key, did you mean server.listen?"},
+      {"server = { listen = 80; };\n",
+       "x.conf:1: server.listen: must be a string"},
+      {"server = { listen = \"\"; };\n", "x.conf:1: server.listen: is empty"},
+      {"server = { origins = [1]; };\n",
+       "x.conf:1: server.origins: must be a string"},
+      {"cluster = { redis = \"http://x\"; };\n", "x.conf:1: cluster.redis: "},
+      {"cluster = { redis-file = \"/nonexistent\"; };\n",
+       "x.conf:1: cluster.redis-file: /nonexistent: No such file"},
+      {"cluster = { redis = \"redis://x\"; password = \"a\";\n"
+       "  password-file = \"/etc/hostname\"; };\n",
+       "x.conf:2: cluster.password-file: not together with "
+       "cluster.password"},
+      {"cluster = { redis = \"redis://x\"; lease-time = 15; };\n",
+       "x.conf:1: cluster.lease-time: must be at least twice "
+       "cluster.hold-time"},
+      {"cluster = { redis = \"redis://x\"; };\nsessions = { dir = \"/x\"; };\n",
+       "x.conf:2: sessions.dir: not with cluster.redis"},
+      {"cluster = { redis = \"redis://:a@x\"; password = \"hunter2\"; };\n",
+       "x.conf:1: cluster.password: has a password already"},
+      {"channels = { namespaces = 1; };\n",
+       "x.conf:1: channels.namespaces: must be a list of groups"},
+      {"channels = { namespaces = ( { prefix = \"a\"; }, { } ); };\n",
+       "x.conf:1: channels.namespaces[1].prefix: is missing"},
+      {"channels = { namespaces = ( { prefix = \"!\"; } ); };\n",
+       "x.conf:1: channels.namespaces[0].prefix: '!' begins no channel"},
+      {"channels = { log-age = 0.5; };\n",
+       "x.conf:1: channels.log-age: '0.500' is no number of seconds from 1 to "
+       "2592000"},
+      {"channels = { history = \"info:a=\"; };\n",
+       "x.conf:1: channels.history: 'info:a=' has an empty value"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    run_on(cases[i].file, "--check-config");
+    CU_ASSERT_EQUAL(said.status, 2);
+    CU_ASSERT_TRUE(complains(cases[i].text));
+    CU_ASSERT_PTR_NULL(strstr(said.err, "hunter2"));
+    CU_ASSERT_EQUAL(lines(said.err), 1);
+    if (lines(said.err) != 1) fputs(said.err, stderr);
+  }
+}
+
+/* The same mistakes keep it from starting. */
+static void does_not_start(void) {
+  run_on("server = { threads = 65; };\nlog = { level = \"x\"; };\n", NULL);
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_EQUAL(lines(said.err), 2);
+  run_with((const char *[]){"--treads", "1", NULL});
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_TRUE(
+      complains("--treads: unknown option, did you mean --threads?"));
+}
+
+/* --- Where values come from ----------------------------------------------- */
+
+static void set_all(const char *const pairs[][2], bool set) {
+  for (size_t i = 0; pairs[i][0]; i++) {
+    if (set) {
+      setenv(pairs[i][0], pairs[i][1], 1);
+    } else {
+      unsetenv(pairs[i][0]);
+    }
+  }
+}
+
+static void precedence(void) {
+  static const char *const variables[][2] = {
+      {"WEBWIRED_SERVER_THREADS", "3"},
+      {"WEBWIRED_SERVER_READ_TIMEOUT", "4.5"},
+      {"WEBWIRED_SERVER_ORIGINS", "https://a.example, https://b.example"},
+      {"WEBWIRED_CHANNELS_PRESENCE", "true"},
+      {"WEBWIRED_CHANNELS_PUBLISH", ""},
+      {"WEBWIRED_CHANNELS_NAMESPACES",
+       "( { prefix = \"x:\"; publish = \"nobody\"; } )"},
+      /* What Kubernetes says of services called webwired. */
+      {"WEBWIRED_SERVICE_HOST", "10.0.0.1"},
+      {"WEBWIRED_PORT", "tcp://10.0.0.1:8080"},
+      {"WEBWIRED_ADMIN_PORT_9180_TCP_ADDR", "10.0.0.1"},
+      {NULL, NULL}};
+  const char *path = wire_path(&dir, "x.conf");
+  CU_ASSERT_TRUE_FATAL(wire_write_file(
+      path,
+      "server = { threads = 2; read-timeout = 2; max-queued = 2000000; };\n"
+      "channels = { publish = \"session\"; log-entries = 7;\n"
+      "  namespaces = ( { prefix = \"file:\"; } ); };\n"));
+  set_all(variables, true);
+  run_with((const char *[]){"--config", path, "--print-config",
+                            "--read-timeout", "5", NULL});
+  set_all(variables, false);
+  CU_ASSERT_EQUAL(said.status, 0);
+  CU_ASSERT_STRING_EQUAL(said.err, "");
+  CU_ASSERT_TRUE(prints("  #listen = \"127.0.0.1:8080\"; # default\n"));
+  CU_ASSERT_TRUE(prints("threads = 3; # WEBWIRED_SERVER_THREADS\n"));
+  CU_ASSERT_TRUE(prints("read-timeout = 5; # --read-timeout\n"));
+  CU_ASSERT_TRUE(prints("x.conf:1\n"));
+  CU_ASSERT_TRUE(
+      prints("origins = [\"https://a.example\", "
+             "\"https://b.example\"]; # WEBWIRED_SERVER_ORIGINS\n"));
+  CU_ASSERT_TRUE(prints("presence = true; # WEBWIRED_CHANNELS_PRESENCE\n"));
+  CU_ASSERT_TRUE(prints("publish = \"session\"; # "));
+  CU_ASSERT_TRUE(
+      prints("{ prefix = \"x:\"; log-entries = 7; log-age = 600; "
+             "presence = true; subscribe = \"everyone\"; publish = "
+             "\"nobody\"; history = \"everyone\"; }"));
+  CU_ASSERT_PTR_NULL(strstr(said.out, "file:"));
+}
+
+/* What is printed is a file that says the same. */
+static void prints_a_file(void) {
+  run_on(
+      "channels = { namespaces = ( { prefix = \"a\\\"\\\\:\"; } ); };\n"
+      "server = { ping-interval = 2.5; };\n",
+      "--print-config");
+  CU_ASSERT_EQUAL(said.status, 0);
+  char *first = strdup(said.out);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+  run_on(first, "--print-config");
+  CU_ASSERT_EQUAL(said.status, 0);
+  CU_ASSERT_TRUE(prints("ping-interval = 2.5; # "));
+  CU_ASSERT_TRUE(prints("prefix = \"a\\\"\\\\:\"; "));
+  free(first);
+}
+
+static void wrong_variables(void) {
+  static const char *const variables[][2] = {
+      {"WEBWIRED_SERVER_THREADS", "many"},
+      {"WEBWIRED_SERVER_TREADS", "1"},
+      {"WEBWIRED_CHANNELS_PRESENCE", "yes"},
+      {"WEBWIRED_CHANNELS_NAMESPACES", "prefix"},
+      {"WEBWIRED_CONFIG", "x"},
+      {NULL, NULL}};
+  set_all(variables, true);
+  run_with((const char *[]){"--check-config", NULL});
+  set_all(variables, false);
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_EQUAL(lines(said.err), 5);
+  CU_ASSERT_TRUE(complains("WEBWIRED_SERVER_THREADS: 'many' is no whole"));
+  CU_ASSERT_TRUE(
+      complains("WEBWIRED_SERVER_TREADS: unknown variable, did you "
+                "mean WEBWIRED_SERVER_THREADS?"));
+  CU_ASSERT_TRUE(complains("WEBWIRED_CHANNELS_PRESENCE: must be true or"));
+  CU_ASSERT_TRUE(complains("WEBWIRED_CHANNELS_NAMESPACES: must be a list"));
+  CU_ASSERT_TRUE(complains("WEBWIRED_CONFIG: unknown variable"));
+}
+
+static void secrets(void) {
+  static const char *const variables[][2] = {
+      {"WEBWIRED_CLUSTER_REDIS", "redis://:hunter2@127.0.0.1"}, {NULL, NULL}};
+  const char *secret = wire_path(&dir, "secret");
+  char text[256];
+  CU_ASSERT_TRUE_FATAL(wire_write_file(secret, "hunter2/ %\n"));
+  snprintf(text, sizeof text,
+           "cluster = { redis = \"redis://ann@127.0.0.1:1/2\"; password-file = "
+           "\"%s\"; };\n",
+           secret);
+  run_on(text, "--print-config");
+  CU_ASSERT_EQUAL(said.status, 0);
+  CU_ASSERT_TRUE(prints("redis = \"***\"; # "));
+  CU_ASSERT_TRUE(prints("password = \"***\"; # "));
+  CU_ASSERT_PTR_NULL(strstr(said.out, "hunter2"));
+  CU_ASSERT_TRUE_FATAL(wire_write_file(secret, "\n"));
+  run_on(text, "--check-config");
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_TRUE(complains("secret: is empty\n"));
+  /* What comes first wins over a file of the same secret. */
+  snprintf(text, sizeof text,
+           "cluster = { redis-file = \"/nonexistent\"; };\n");
+  set_all(variables, true);
+  run_on(text, "--print-config");
+  set_all(variables, false);
+  CU_ASSERT_EQUAL(said.status, 0);
+  CU_ASSERT_TRUE(prints("redis = \"***\"; # WEBWIRED_CLUSTER_REDIS\n"));
+  CU_ASSERT_PTR_NULL(strstr(said.out, "hunter2"));
+  CU_ASSERT_PTR_NULL(strstr(said.err, "hunter2"));
+}
+
+/* --- The sample ----------------------------------------------------------- */
+
+static char *read_all(const char *path) {
+  char *text = calloc(1, 65536);
+  FILE *file = text ? fopen(path, "r") : NULL;
+  if (!file || fread(text, 1, 65535, file) == 0) {
+    free(text);
+    text = NULL;
+  }
+  if (file) fclose(file);
+  return text;
+}
+
+/* `webwired --sample-config >deploy/webwired.conf` makes it again. */
+static void the_sample_is_of_this_table(void) {
+  const char *path = SOURCES "/deploy/webwired.conf";
+  char *sample = read_all(path);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(sample);
+  run_with((const char *[]){"--sample-config", NULL});
+  CU_ASSERT_EQUAL(said.status, 0);
+  CU_ASSERT_STRING_EQUAL(said.out, sample);
+  free(sample);
+  run_with((const char *[]){"--config", path, "--check-config", NULL});
+  CU_ASSERT_EQUAL(said.status, 0);
+  CU_ASSERT_TRUE(prints("webwired: the configuration is good\n"));
+}
+
+/* Every value that is in force by default stands in the sample. */
+static void the_sample_names_every_default(void) {
+  char *sample = read_all(SOURCES "/deploy/webwired.conf");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(sample);
+  run_with((const char *[]){"--print-config", NULL});
+  size_t found = 0;
+  char *rest = NULL;
+  for (char *line = strtok_r(said.out, "\n", &rest); line;
+       line = strtok_r(NULL, "\n", &rest)) {
+    char *end = strstr(line, " # default");
+    if (strncmp(line, "  #", 3) != 0 || !end || strstr(line, "= (") ||
+        strstr(line, "= not set"))
+      continue;
+    char wanted[256];
+    *end = '\0';
+    snprintf(wanted, sizeof wanted, "\n%s\n", line);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sample, wanted));
+    if (!strstr(sample, wanted)) fprintf(stderr, "not there: %s\n", wanted);
+    found++;
+  }
+  CU_ASSERT_TRUE(found >= 20);
+  free(sample);
+}
+
+/* --- SIGHUP --------------------------------------------------------------- */
+
+static void reloads(void) {
+  struct node node;
+  CU_ASSERT_TRUE_FATAL(
+      node_start(&node, "channels = { publish = \"nobody\"; };\n", NULL));
+  struct rawws *ws = node_open(&node);
+  CU_ASSERT_PTR_NOT_NULL(node_ask(ws, "sub:x", NULL));
+  CU_ASSERT_STRING_EQUAL(node_refused(ws, "pub:x", "x"), "NOT_PERMITTED");
+  CU_ASSERT_TRUE(node_reload(&node, "server = { max-channels = 1; };\n",
+                             "settings read again", 1));
+  CU_ASSERT_PTR_NOT_NULL(node_ask(ws, "pub:x", "x"));
+  CU_ASSERT_STRING_EQUAL(node_refused(ws, "sub:y", NULL), "TOO_MANY_CHANNELS");
+  CU_ASSERT_TRUE(node_reload(&node,
+                             "channels = { namespaces = ( { prefix = \"x\"; "
+                             "publish = \"nobody\"; } ); };\n",
+                             "settings read again", 2));
+  CU_ASSERT_STRING_EQUAL(node_refused(ws, "pub:x", "x"), "NOT_PERMITTED");
+  CU_ASSERT_PTR_NOT_NULL(node_ask(ws, "pub:y", "x"));
+  CU_ASSERT_PTR_NOT_NULL(node_ask(ws, "sub:y", NULL));
+  CU_ASSERT_EQUAL(node_said(&node, "next start"), 0);
+  rawws_free(ws);
+  CU_ASSERT_EQUAL(node_end(&node), 0);
+}
+
+static void names_what_it_cannot_reload(void) {
+  struct node node;
+  CU_ASSERT_TRUE_FATAL(node_start(&node, "", NULL));
+  CU_ASSERT_TRUE(node_reload(&node,
+                             "server = { threads = 3; message-buffer = 4096;\n"
+                             "  max-channels = 7; };\n"
+                             "channels = { log-entries = 5; };\n",
+                             "settings read again", 1));
+  CU_ASSERT_EQUAL(
+      node_said(&node,
+                "\"server.threads changed; takes effect at the next "
+                "start\""),
+      1);
+  CU_ASSERT_EQUAL(node_said(&node, "server.message-buffer changed; "), 1);
+  CU_ASSERT_EQUAL(node_said(&node, "channels.log-entries changed; "), 1);
+  CU_ASSERT_EQUAL(node_said(&node, "takes effect at the next start"), 3);
+  CU_ASSERT_EQUAL(node_end(&node), 0);
+}
+
+static void a_broken_file_changes_nothing(void) {
+  struct node node;
+  CU_ASSERT_TRUE_FATAL(
+      node_start(&node, "channels = { publish = \"nobody\"; };\n", NULL));
+  struct rawws *ws = node_open(&node);
+  CU_ASSERT_TRUE(node_reload(&node,
+                             "channels = { publish = \"everyone\"; };\n"
+                             "server = { threads = 65; };\nlog = 1;\n",
+                             "settings not read again", 1));
+  CU_ASSERT_EQUAL(node_said(&node, "x.conf:2: server.threads: "), 1);
+  CU_ASSERT_EQUAL(node_said(&node, "x.conf:3: log: must be a group"), 1);
+  CU_ASSERT_TRUE(node_reload(&node, "channels = {\n", "syntax error", 1));
+  CU_ASSERT_STRING_EQUAL(node_refused(ws, "pub:x", "x"), "NOT_PERMITTED");
+  rawws_free(ws);
+  CU_ASSERT_EQUAL(node_end(&node), 0);
+}
+
+int main(int argc, char **argv) {
+  CU_TestInfo tests[] = {
+      {"every mistake at once", every_mistake_at_once},
+      {"one mistake", one_mistake},
+      {"does not start", does_not_start},
+      {"precedence", precedence},
+      {"prints a file", prints_a_file},
+      {"wrong variables", wrong_variables},
+      {"secrets", secrets},
+      {"the sample is of this table", the_sample_is_of_this_table},
+      {"the sample names every default", the_sample_names_every_default},
+      {"reloads", reloads},
+      {"names what it can't reload", names_what_it_cannot_reload},
+      {"a broken file changes nothing", a_broken_file_changes_nothing},
+      CU_TEST_INFO_NULL};
+  CU_SuiteInfo suites[] = {{"webwired_config", make, clean, NULL, NULL, tests},
+                           CU_SUITE_INFO_NULL};
+  int status = test_run(argc, argv, suites);
+  free(said.out);
+  free(said.err);
+  return status;
+}
