@@ -14,6 +14,16 @@ enum {
   MIN_READ_TIMEOUT_MS = 1000
 };
 
+static bool check_origin(const char *text, char reason[WWR_REASON_MAX]) {
+  const char *host = strstr(text, "://");
+  snprintf(reason, WWR_REASON_MAX,
+           "'%.64s' is no origin: https://HOST, http://HOST:PORT, \"null\" or "
+           "\"*\"",
+           text);
+  if (strcmp(text, "*") == 0 || strcmp(text, "null") == 0) return true;
+  return host && host > text && host[3] && !strpbrk(host + 3, "/?# ");
+}
+
 /* --- The table ------------------------------------------------------------ */
 
 enum { LISTENING = 7, LIMITS = 8, ENDING = 2, LOGGING = 3 };
@@ -67,6 +77,8 @@ static void listening(struct wwr_node *node, struct wwr_option *rows) {
        .kind = WWR_OPTION_LIST,
        .target = &node->origins,
        .key = "server.origins",
+       .live = true,
+       .check = check_origin,
        .detail = "None: only pages of the host that the browser connects to."},
   };
   memcpy(rows, shared, sizeof shared);

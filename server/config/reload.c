@@ -67,6 +67,13 @@ static void set_limits(struct wwr_node *node, const struct wwr_node *now) {
   if (node->cluster) wwr_cluster_set_log_level(node->cluster, limits.log_level);
 }
 
+static void set_origins(const struct wwr_node *node,
+                        const struct wwr_node *now) {
+  if (wwr_websocket_set_origins(node->transport, now->origins.items,
+                                now->origins.count) != WWR_OK)
+    wwr_node_say(node, WWR_LOG_ERROR, "out of memory: origins stay");
+}
+
 /* Texts belong to the reading that they came from, so only numbers are taken
  * over. */
 static void remember(struct wwr_node *node, const struct wwr_node *now) {
@@ -89,6 +96,7 @@ int wwr_node_reread(struct wwr_node *node,
   if (status != WWR_GO_ON) return status;
   name_changes(node, now);
   set_limits(node, now);
+  set_origins(node, now);
   remember(node, now);
   keep(user_data);
   wwr_node_free(now);

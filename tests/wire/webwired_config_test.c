@@ -127,6 +127,8 @@ static void one_mistake(void) {
       {"server = { listen = 80; };\n",
        "x.conf:1: server.listen: must be a string"},
       {"server = { listen = \"\"; };\n", "x.conf:1: server.listen: is empty"},
+      {"server = { origins = [\"x\"]; };\n",
+       "x.conf:1: server.origins: 'x' is no origin"},
       {"server = { origins = [1]; };\n",
        "x.conf:1: server.origins: must be a string"},
       {"cluster = { redis = \"http://x\"; };\n", "x.conf:1: cluster.redis: "},
@@ -375,6 +377,31 @@ static void reloads(void) {
   CU_ASSERT_EQUAL(node_end(&node), 0);
 }
 
+static int upgrade_from(const struct node *node, const char *origin) {
+  char headers[128];
+  snprintf(headers, sizeof headers, "Origin: %s\r\n", origin);
+  const struct rawws_opts opts = {.port = node->server.port};
+  const struct rawws_request request = {.headers = headers};
+  struct rawws *ws = rawws_dial(&opts);
+  int status = ws ? rawws_upgrade(ws, &request) : -1;
+  rawws_free(ws);
+  return status;
+}
+
+static void reloads_origins(void) {
+  struct node node;
+  CU_ASSERT_TRUE_FATAL(node_start(
+      &node, "server = { origins = [\"https://a.example\"]; };\n", NULL));
+  CU_ASSERT_EQUAL(upgrade_from(&node, "https://a.example"), 101);
+  CU_ASSERT_EQUAL(upgrade_from(&node, "https://b.example"), 403);
+  CU_ASSERT_TRUE(
+      node_reload(&node, "server = { origins = [\"https://b.example\"]; };\n",
+                  "settings read again", 1));
+  CU_ASSERT_EQUAL(upgrade_from(&node, "https://a.example"), 403);
+  CU_ASSERT_EQUAL(upgrade_from(&node, "https://b.example"), 101);
+  CU_ASSERT_EQUAL(node_end(&node), 0);
+}
+
 static void names_what_it_cannot_reload(void) {
   struct node node;
   CU_ASSERT_TRUE_FATAL(node_start(&node, "", NULL));
@@ -423,6 +450,7 @@ int main(int argc, char **argv) {
       {"the sample is of this table", the_sample_is_of_this_table},
       {"the sample names every default", the_sample_names_every_default},
       {"reloads", reloads},
+      {"reloads origins", reloads_origins},
       {"names what it can't reload", names_what_it_cannot_reload},
       {"a broken file changes nothing", a_broken_file_changes_nothing},
       CU_TEST_INFO_NULL};

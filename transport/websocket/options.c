@@ -114,6 +114,7 @@ void wwri_ws_server_free(struct wwri_ws_server *server) {
   free_strings(&server->paths);
   wwri_ws_latch_deinit(&server->latch);
   pthread_mutex_destroy(&server->reload_lock);
+  pthread_rwlock_destroy(&server->origins_lock);
   free(server);
 }
 
@@ -131,6 +132,7 @@ static struct wwri_ws_server *server_new(void) {
     free(server);
     return NULL;
   }
+  pthread_rwlock_init(&server->origins_lock, NULL); /* never fails there */
   return server;
 }
 
@@ -149,6 +151,27 @@ wwr_err wwr_websocket_transport_new(struct wwr_transport **out,
     return WWR_E_NOMEM;
   }
   *out = &server->base;
+  return WWR_OK;
+}
+
+wwr_err wwr_websocket_set_origins(struct wwr_transport *ws,
+                                  const char *const *origins, size_t count) {
+  if (ws->ops != &wwri_ws_transport_ops) return WWR_E_INVALID;
+  for (size_t i = 0; i < count; i++) {
+    if (!origins || !origins[i]) return WWR_E_INVALID;
+  }
+  struct wwri_ws_server *server =
+      WWRI_CONTAINER(ws, struct wwri_ws_server, base);
+  struct wwri_ws_strings now = {NULL, 0};
+  if (!copy_strings(&now, origins, count)) {
+    free_strings(&now);
+    return WWR_E_NOMEM;
+  }
+  pthread_rwlock_wrlock(&server->origins_lock);
+  struct wwri_ws_strings old = server->origins;
+  server->origins = now;
+  pthread_rwlock_unlock(&server->origins_lock);
+  free_strings(&old);
   return WWR_OK;
 }
 

@@ -71,6 +71,7 @@ struct wwri_ws_server {
   char *listen;
   struct wwri_ws_address where;
   struct wwri_ws_tls tls;
+  pthread_rwlock_t origins_lock;
   struct wwri_ws_strings origins;
   struct wwri_ws_strings paths;
   uint32_t accepts_per_pass;

@@ -61,6 +61,14 @@ static bool origin_is_allowed(const struct wwri_ws_strings *origins,
   return host && strcasecmp(host + 3, header(http, "host")) == 0;
 }
 
+static bool origin_is_good(struct wwri_ws_server *server,
+                           const struct wwr_http *http) {
+  pthread_rwlock_rdlock(&server->origins_lock);
+  bool good = origin_is_allowed(&server->origins, http);
+  pthread_rwlock_unlock(&server->origins_lock);
+  return good;
+}
+
 /* lws wants to know the sub-protocol that a client offers; we negotiate none.
  * So for the length of its check our protocol bears the first offered name, and
  * none again before the answer is made (LWS_CALLBACK_FILTER_PROTOCOL...). */
@@ -87,7 +95,7 @@ static int decide(struct wwri_ws_server_conn *conn, struct lws *wsi,
   int status = check_handshake(http);
   if (status) return status;
   if (!path_is_known(&server->paths, http->path)) return 404;
-  if (!origin_is_allowed(&server->origins, http)) return 403;
+  if (!origin_is_good(server, http)) return 403;
   if (wsi && !lend_protocol_name(wsi, http)) return 400;
   if (!server->config.events->upgrade(server->config.owner, conn->shard->index,
                                       http, &conn->token)) {

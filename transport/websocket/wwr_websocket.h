@@ -66,6 +66,12 @@ WWR_API WWR_MUST_CHECK wwr_err wwr_websocket_transport_new(
  * TLS). Any thread. */
 WWR_API wwr_err wwr_websocket_reload_certificate(struct wwr_transport *ws);
 
+/** Allow other origins from now on; copied. Errors: WWR_E_INVALID, WWR_E_NOMEM
+ * (nothing changed). Any thread. */
+WWR_API wwr_err wwr_websocket_set_origins(struct wwr_transport *ws,
+                                          const char *const *origins,
+                                          size_t count);
+
 /** Choose the write path of connections from now on. Any thread. */
 WWR_API void wwr_websocket_set_write_path(struct wwr_transport *ws,
                                           enum wwr_write_path path);
