@@ -33,7 +33,8 @@ struct wwr_options {
   struct wwri_given *given;   /* one per option */
   const char *file;           /* the configuration file, or NULL */
   struct document *documents; /* of libconfig: texts live in them */
-  char **owned;               /* texts that nothing else keeps */
+  struct document *file_document;
+  char **owned; /* texts that nothing else keeps */
   size_t owned_count;
   char **args;
   enum wwri_ask ask;
@@ -92,6 +93,10 @@ char *wwri_read_file(const char *path, size_t max);
  * said and counted. */
 int wwri_file_read(struct wwr_options *options);
 
+/** Its lists of groups: they start from what all others have set, so they come
+ * last. */
+void wwri_file_read_groups(struct wwr_options *options);
+
 /** Set a list of groups from libconfig text. */
 bool wwri_file_groups(struct wwr_options *options, size_t index,
                       const char *text, char reason[WWRI_REASON_MAX]);
@@ -102,7 +107,7 @@ void wwri_file_free(struct wwr_options *options);
 /** Read the environment likewise. */
 void wwri_env_read(struct wwr_options *options);
 
-/** Lists of groups start from what the others have set, so they come last. */
+/** Its lists of groups. */
 void wwri_env_read_groups(struct wwr_options *options);
 
 /* --- hint.c --------------------------------------------------------------- */

@@ -304,7 +304,7 @@ static int parse(struct wwr_options *options, const char *text) {
     return WWR_EXIT_USAGE;
   }
   set_all(options, config, false);
-  set_all(options, config, true);
+  options->file_document = document;
   return WWR_GO_ON;
 }
 
@@ -314,6 +314,11 @@ int wwri_file_read(struct wwr_options *options) {
   int status = parse(options, text);
   free(text);
   return status;
+}
+
+void wwri_file_read_groups(struct wwr_options *options) {
+  if (options->file_document)
+    set_all(options, &options->file_document->config, true);
 }
 
 bool wwri_file_groups(struct wwr_options *options, size_t index,

@@ -356,6 +356,7 @@ static int parse(struct wwr_options *options, int argc, char **argv) {
   if (options->file) status = wwri_file_read(options);
   if (status != WWR_GO_ON) return status;
   wwri_env_read_groups(options);
+  wwri_file_read_groups(options);
   check_secrets(options);
   return status;
 }
