@@ -27,6 +27,9 @@ if(NOT WWR_SANITIZE AND WWR_BUILD_EXAMPLES AND WWR_BUILD_BENCH)
     PROPERTIES FIXTURES_REQUIRED debian FIXTURES_SETUP images COST 50)
   deploy_test(image_runs COMMAND image.sh run ${deploy_out}
     PROPERTIES FIXTURES_REQUIRED images RESOURCE_LOCK podman)
+  deploy_test(compose
+    COMMAND compose.sh ${deploy_out} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+    PROPERTIES FIXTURES_REQUIRED images RESOURCE_LOCK podman)
   deploy_test(clean COMMAND clean.sh ${deploy_out}
     PROPERTIES FIXTURES_CLEANUP images)
 endif()

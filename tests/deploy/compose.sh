@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# compose.sh OUT BIN: the compose file with the images of this build, in a network
+# of its own, Redis started last: a chat message passes through HAProxy from node to
+# node.
+. "$(dirname "$0")/lib.sh"
+out=$1 bin=$2
+need podman podman-compose runc iptables
+need_root
+[ -e "$out/containers/storage.conf" ] || skip "no images (deploy_image)"
+container_environment "$out/containers"
+podman image exists localhost/webwire/chatroom || skip "no image (deploy_image)"
+for plugin in netavark aardvark-dns; do
+  [ -x "/usr/lib/podman/$plugin" ] || skip "no $plugin"
+done
+isolate "$@"
+log=$out/compose.log
+: >"$log"
+
+# The other images are Debian's programs under the names of the real ones.
+# shellcheck disable=SC1091
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+for name in redis haproxy; do
+  image=$(sed -n "s@^ *image: \(.*/$name:.*\)@\1@p" "$SOURCE/deploy/compose.yaml")
+  podman tag "docker.io/library/debian:$suite-slim" "$image"
+done
+
+compose() {
+  (cd "$SOURCE/deploy" && podman-compose -p wwr -f compose.yaml \
+    -f compose.chatroom.yaml "$@") >>"$log" 2>&1
+}
+clients=()
+clean_up() {
+  local status=$?
+  if [ $status -ne 0 ]; then
+    tail -n 40 "$log"
+    for name in redis node1 node2 node3 haproxy; do
+      echo "--- $name"
+      podman logs --tail 10 "wwr_${name}_1" 2>&1 || true
+    done
+  fi
+  [ ${#clients[@]} -eq 0 ] || kill "${clients[@]}" 2>/dev/null || true
+  podman ps -aq | xargs -r podman rm -f -t 0 >>"$log" 2>&1
+  podman volume prune -f >>"$log" 2>&1
+  rm -rf "$work"
+}
+work=$(mktemp -d)
+trap clean_up EXIT
+
+# In the worst order.
+for service in haproxy node3 node2 node1 redis; do
+  compose up -d --no-build "$service" || fail "$service did not come up"
+done
+ready() {
+  podman exec wwr_haproxy_1 true &&
+    { exec 8<>/dev/tcp/127.0.0.1/8404; } 2>/dev/null &&
+    printf 'GET /;csv HTTP/1.0\r\n\r\n' >&8 &&
+    [ "$(grep -c '^nodes,node-.*,UP,' <&8)" -eq 3 ]
+}
+until_true 60 "HAProxy has three nodes" ready || fail "not three nodes are ready"
+
+# Each client is on another node, by the fewest connections.
+mkfifo "$work/ann" "$work/bob"
+for name in ann bob; do
+  "$bin/chatroom-client" ws://127.0.0.1:8080 <"$work/$name" >"$work/$name.out" 2>&1 &
+  clients+=($!)
+done
+exec 6>"$work/ann" 7>"$work/bob"
+connections() {
+  { exec 8<>/dev/tcp/127.0.0.1/8404; } 2>/dev/null
+  printf 'GET /;csv HTTP/1.0\r\n\r\n' >&8
+  awk -F, '$1 == "nodes" && $2 ~ /^node-/ && $5 == 1 {n++} END {exit n != 2}' <&8
+}
+until_true 20 "two clients on two nodes" connections || fail "not on two nodes"
+echo "from ann through HAProxy" >&6
+until_true 20 "bob has it" grep -q "from ann through HAProxy" "$work/bob.out" ||
+  { cat "$work"/*.out; fail "bob does not hear ann"; }
+
+# Stopped as `compose down` does it, nodes end by themselves.
+compose stop -t 45 node1 node2 node3 || fail "stop"
+for node in node1 node2 node3; do
+  code=$(podman inspect "wwr_${node}_1" --format '{{.State.ExitCode}}')
+  [ "$code" = 0 ] || fail "$node: exit status $code"
+done
+echo "the nodes ended with 0"
