@@ -99,7 +99,20 @@ wwr_install_programs(tools webwire webwire-bench echo-server echo-client
                      pubsub-server pubsub-client chatroom-server
                      chatroom-client)
 if(TARGET webwired)
-  wwr_install_manuals(server webwired.conf)
+  # The manual of the configuration has the keys from the sample.
+  set(conf_manual ${PROJECT_BINARY_DIR}/man/webwired.conf.5)
+  add_custom_command(OUTPUT ${conf_manual}
+    COMMAND awk -f ${PROJECT_SOURCE_DIR}/cmake/conf_manual.awk
+            ${PROJECT_SOURCE_DIR}/deploy/webwired.conf > ${conf_manual}.keys
+    COMMAND sed -e "/^@KEYS@/r ${conf_manual}.keys" -e "/^@KEYS@/d"
+            ${PROJECT_SOURCE_DIR}/docs/man/webwired.conf.5.in > ${conf_manual}
+    DEPENDS cmake/conf_manual.awk deploy/webwired.conf
+            docs/man/webwired.conf.5.in
+    VERBATIM)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/man)
+  add_custom_target(conf_manual ALL DEPENDS ${conf_manual})
+  install(FILES ${conf_manual} COMPONENT server
+          DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
   # The commented sample; what must not be overwritten is copied from it.
   install(FILES deploy/webwired.conf COMPONENT server
           DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -17,7 +17,7 @@ if(NOT WWR_SANITIZE AND WWR_BUILD_EXAMPLES AND WWR_BUILD_BENCH)
   deploy_test(packages
     COMMAND packages.sh ${PROJECT_BINARY_DIR} ${deploy_out} ${CMAKE_C_COMPILER}
     PROPERTIES FIXTURES_SETUP debs)
-  deploy_test(manuals COMMAND manuals.sh ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  deploy_test(manuals COMMAND manuals.sh ${PROJECT_BINARY_DIR})
   deploy_test(unit COMMAND unit.sh)
   deploy_test(base COMMAND base.sh ${deploy_out}
     PROPERTIES FIXTURES_REQUIRED debs FIXTURES_SETUP debian COST 60)

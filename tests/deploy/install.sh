@@ -41,7 +41,7 @@ for program in "$root"/usr/bin/{webwire*,chatroom-*,echo-*,pubsub-*}; do
   [ -e "$program" ] || continue
   in_root "/usr/bin/${program##*/}" --version
 done
-in_root sh -c 'ldconfig -p' | grep -q libwebwire.so.0 || fail "no libwebwire"
+in_root ldconfig -p | grep libwebwire.so.0 >/dev/null || fail "no libwebwire"
 
 # What the unit says, as the user that it names.
 listens() {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# manuals.sh BIN: every program has a manual without a fault, which lists exactly
+# manuals.sh BUILD: every program has a manual without a fault, which lists exactly
 # the options that --help lists. Without mandoc only the lists are compared.
 . "$(dirname "$0")/lib.sh"
-bin=$1
+build=$1 bin=$1/bin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 man=$SOURCE/docs/man
@@ -37,13 +37,23 @@ for program in webwired webwire webwire-bench {echo,pubsub,chatroom}-{server,cli
     complain "$program has no manual"
 done
 
+# And the manual of the configuration has every key of the sample.
+pages=("$man"/*.[18])
+conf=$build/man/webwired.conf.5
+if [ -e "$conf" ]; then
+  pages+=("$conf")
+  "$bin/webwired" --sample-config | grep -oE '^ *#[a-z-]+ = ' | wc -l >"$work/keys"
+  [ "$(grep -c '^\.It Ic [a-z]*\.[a-z-]*$' "$conf")" -eq "$(cat "$work/keys")" ] ||
+    complain "webwired.conf.5 has not the $(cat "$work/keys") keys of the sample"
+fi
+
 if command -v mandoc >/dev/null 2>&1; then
   # What our own pages refer to is checked below: it is not installed here.
-  mandoc -T lint "$man"/*.[158] >"$work/lint" || true
+  mandoc -T lint "${pages[@]}" >"$work/lint" || true
   ! grep -v 'referenced manual not found' "$work/lint" || complain "mandoc"
 fi
-for reference in $(sed -n 's/^\.Xr \([a-z.-]*\) \([0-9]\).*/\1.\2/p' "$man"/*.[158] | sort -u); do
-  [ -e "$man/$reference" ] || [ ! -x "$bin/${reference%.*}" ] || complain "no $reference"
+for reference in $(sed -n 's/^\.Xr \([a-z.-]*\) \([0-9]\).*/\1.\2/p' "${pages[@]}" | sort -u); do
+  [ -e "$man/$reference" ] || [ -e "$build/man/$reference" ] || [ ! -x "$bin/${reference%.*}" ] || complain "no $reference"
 done
 [ $failed -eq 0 ] || exit 1
 echo "$compared manuals"
