@@ -59,7 +59,7 @@ if [ -e "$unit" ]; then
   read -r -a check <<<"$(setting ExecStartPre)"
   in_root setpriv --reuid "$user" --regid "$user" --clear-groups "${check[@]}"
   read -r -a start <<<"$(setting ExecStart)"
-  chroot "$root" setpriv --reuid "$user" --regid "$user" --clear-groups \
+  STATE_DIRECTORY=/var/lib/webwire chroot "$root" setpriv --reuid "$user" --regid "$user" --clear-groups \
     --no-new-privs "${start[@]}" >"$layer/node.log" 2>&1 &
   node=$!
   until_true 20 "the service's command listens" listens 8080 ||
@@ -86,7 +86,7 @@ rm -rf "$root/debs"
 # What differs from before, apart from dpkg's own notes; deleted files are
 # character devices here.
 left=$(cd "$layer/upper" && find . ! -type d | grep -vE \
-  '^\./(var/lib/dpkg/|var/log/|var/cache/ldconfig/|etc/ld\.so\.cache$|etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|dev/)' ||
+  '^\./(var/lib/dpkg/|var/log/|var/cache/ldconfig/|etc/ld\.so\.cache$|run/adduser$|etc/\.pwd\.lock$|etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|dev/)' ||
   true)
 [ -z "$left" ] || fail "left after the purge: $left"
 for file in passwd group shadow gshadow; do
