@@ -19,6 +19,7 @@ struct chatter {
   struct wwr_client *client;
   atomic_bool open;   /* has read the history of this connection */
   atomic_bool broken; /* it was lost at least once */
+  uint64_t lost_us;   /* when, the last time; the client's thread */
 };
 
 struct speech {
@@ -33,6 +34,7 @@ struct chatters {
   bool has_mouth;
   atomic_bool speaking;
   atomic_size_t breaks;
+  atomic_uint_fast64_t away_us; /* the longest */
   char text[64 + CHATTERS_PAD_MAX];
 };
 
@@ -85,6 +87,18 @@ static void ask_history(struct chatter *chatter) {
           wwr_err_text(err));
 }
 
+static void note_away(struct chatter *chatter) {
+  atomic_uint_fast64_t *longest = &chatter->all->away_us;
+  uint64_t before = atomic_load(longest);
+  if (!chatter->lost_us) return;
+  uint64_t away = chatters_now_us() - chatter->lost_us;
+  chatter->lost_us = 0;
+  while (away > before &&
+         !atomic_compare_exchange_weak(longest, &before, away)) {
+    continue;
+  }
+}
+
 static void on_history(const struct wwr_reply *reply, void *user_data) {
   struct chatter *chatter = user_data;
   struct ledger *ledger = chatter->all->opts.ledger;
@@ -101,6 +115,7 @@ static void on_history(const struct wwr_reply *reply, void *user_data) {
     if (index != SIZE_MAX) ledger_read(ledger, chatter->index, index);
   }
   json_decref(history);
+  note_away(chatter);
   atomic_store(&chatter->open, true);
   ledger_open(ledger, chatter->index, chatters_now_us());
 }
@@ -109,6 +124,7 @@ static void on_disconnected(wwr_err reason, void *user_data) {
   struct chatter *chatter = user_data;
   (void)reason;
   atomic_fetch_add(&chatter->all->breaks, 1);
+  if (!chatter->lost_us) chatter->lost_us = chatters_now_us();
   atomic_store(&chatter->open, false);
   atomic_store(&chatter->broken, true);
   ledger_close(chatter->all->opts.ledger, chatter->index);
@@ -215,6 +231,10 @@ size_t chatters_open(struct chatters *chatters) {
 
 size_t chatters_breaks(struct chatters *chatters) {
   return atomic_load(&chatters->breaks);
+}
+
+uint64_t chatters_away_us(struct chatters *chatters) {
+  return atomic_load(&chatters->away_us);
 }
 
 static bool wait_open(struct chatters *chatters, int timeout_ms) {

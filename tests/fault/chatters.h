@@ -38,6 +38,10 @@ size_t chatters_open(struct chatters *chatters);
 /** How many connections broke so far, of all. */
 size_t chatters_breaks(struct chatters *chatters);
 
+/** The longest time that one of them was without a node: from a lost connection
+ * until it has read the history again. */
+uint64_t chatters_away_us(struct chatters *chatters);
+
 /** Which of them have lost their connection since they joined. */
 void chatters_broken(struct chatters *chatters, bool *broken);
 

@@ -24,7 +24,8 @@ enum {
   LEASE_MS = 4000,
   RECOVER_MS = 2000,
   SILENT_MS = 3000,
-  FAILOVER_MS = 3000
+  FAILOVER_MS = 3000,
+  AWAY_MS = 3000
 };
 
 static const char *const with_data[] = {"--appendonly", "yes", "--appendfsync",
@@ -216,6 +217,23 @@ static bool node_terminated(struct run *run) {
   return cluster_run(run->cluster, 1) && status == 0;
 }
 
+/* As a deployment does it: the next one when the last is back. */
+static bool rolling_restart(struct run *run) {
+  int nodes = (int)cluster_nodes(run->cluster);
+  run_broken(run);
+  for (int i = 0; i < nodes; i++) {
+    int status = cluster_stop(run->cluster, i);
+    if (status != 0) fprintf(stderr, "node %d ended with %d\n", i, status);
+    if (status != 0 || !cluster_run(run->cluster, i) ||
+        !cluster_wait_health(run->cluster, i, 200) ||
+        !cluster_wait_balanced(run->cluster, i, true)) {
+      return false;
+    }
+  }
+  run_healed(run);
+  return true;
+}
+
 static bool node_fenced(struct run *run) {
   run_broken(run);
   cluster_pause(run->cluster, 0);
@@ -242,6 +260,7 @@ static bool flapping(struct run *run) {
     run_row(&plan);                                    \
   }
 
+static const char *const short_drain[] = {"--drain-time", "2", NULL};
 static const char *const short_lease[] = {"--hold", "2", "--lease", "4", NULL};
 
 ROW(nothing, .name = "none", .fault = nothing, .limit_ms = 200)
@@ -279,6 +298,9 @@ ROW(killed, .name = "a node killed (history counts)", .fault = node_killed,
 ROW(terminated, .name = "a node terminated (history counts)",
     .fault = node_terminated, .history = true, .may_fail = UINT_MAX,
     .limit_ms = RECOVER_MS)
+ROW(rolling, .name = "rolling restart of all nodes (history counts)",
+    .fault = rolling_restart, .history = true, .node_args = short_drain,
+    .may_fail = UINT_MAX, .limit_ms = RECOVER_MS, .away_ms = AWAY_MS)
 ROW(fenced, .name = "a node stopped past its lease", .fault = node_fenced,
     .history = true, .node_args = short_lease, .limit_ms = RECOVER_MS)
 ROW(flapping, .name = "clients that come and go", .fault = flapping,
@@ -298,6 +320,7 @@ int main(int argc, char **argv) {
                          {"late replica", test_late},
                          {"node killed", test_killed},
                          {"node terminated", test_terminated},
+                         {"rolling restart", test_rolling},
                          {"node fenced", test_fenced},
                          {"flapping", test_flapping},
                          {"firewall", test_firewall}, /* the last */

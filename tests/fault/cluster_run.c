@@ -30,6 +30,7 @@ struct row {
   const char *name;
   struct ledger_sum sum;
   uint64_t recover_ms;
+  uint64_t away_us;
   size_t breaks;
 };
 
@@ -146,12 +147,16 @@ static void judge(const struct run *run, const struct row *row) {
     CU_ASSERT_EQUAL(sum->answers[LEDGER_UNKNOWN], 0);
   }
   CU_ASSERT_TRUE(row->recover_ms <= plan->limit_ms * SLOW);
+  if (!plan->away_ms) return;
+  CU_ASSERT_TRUE(row->away_us <= (uint64_t)plan->away_ms * SLOW * 1000);
+  CU_ASSERT_TRUE(row->breaks > 0);
 }
 
 static void close_books(struct run *run, bool settled) {
   struct row *row = &rows[row_count];
   row->name = run->plan->name;
   row->breaks = chatters_breaks(run->chatters);
+  row->away_us = chatters_away_us(run->chatters);
   ledger_sum(run->ledger, run->plan->history, run->healed_us, &row->sum);
   if (row->sum.last_us > run->healed_us) {
     row->recover_ms = (row->sum.last_us - run->healed_us) / 1000;
@@ -214,6 +219,11 @@ void run_print(void) {
         sum->delivered, sum->lost + sum->undead, sum->excused, sum->duplicated,
         sum->reordered, verdicts, row->breaks, (double)row->recover_ms / 1000,
         (double)sum->worst_us / 1e6);
+  }
+  for (size_t i = 0; i < row_count; i++) {
+    if (!rows[i].breaks) continue;
+    printf("%s: nobody was without a node for longer than %.2f s\n",
+           rows[i].name, (double)rows[i].away_us / 1e6);
   }
   fflush(stdout);
 }

@@ -27,6 +27,7 @@ struct run_plan {
   unsigned rate;     /* 0: the suite's */
   unsigned clients;  /* 0: the suite's */
   uint32_t limit_ms; /* to recover */
+  uint32_t away_ms;  /* 0, or how long a client may be without a node */
   bool replicated;   /* a replica and three sentinels besides the master */
 };
 

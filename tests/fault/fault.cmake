@@ -53,7 +53,7 @@ if(TARGET webwire_shared AND TARGET chatroom-server)
   set(rows none "without data" "node killed" failover)
   if(NOT WWR_SANITIZE)
     list(APPEND rows stopped cut "with data" truncated "out of memory" evicted
-         repair "late replica" "node terminated" "node fenced" flapping)
+         repair "late replica" "node terminated" "rolling restart" "node fenced" flapping)
   endif()
   foreach(row IN LISTS rows)
     string(REPLACE " " "_" name ${row})
