@@ -1,6 +1,7 @@
 /* Ten servers of one process on one Redis, each with its own membership and
  * sessions, while clients come, subscribe, publish, log in and leave; servers
- * stop and start, and connections to Redis are cut.
+ * drain, stop and start, operators list what is there and send commands, and
+ * connections to Redis are cut.
  *
  * What must hold: every promised callback comes exactly once, before its server
  * is gone; no subscriber hears a message twice or behind a later one of the
@@ -31,6 +32,7 @@ struct node {
   struct wwr_memory_hub *hub;
   struct wwr_cluster *cluster;
   struct wwr_server *server;
+  char name[32];
   atomic_ulong begun, ended; /* promised callbacks */
 };
 
@@ -39,6 +41,7 @@ static struct node nodes[SERVERS];
 static atomic_bool over;
 static atomic_uint authors;
 static atomic_ulong heard, disorders, visits;
+static atomic_ulong listed, commanded, obeyed; /* rows, and commands */
 static struct {
   pthread_mutex_t lock;
   char keys[SERVERS][256]; /* of the last sessions made */
@@ -100,6 +103,66 @@ static void on_signaled(wwr_err err, void *user) {
   atomic_fetch_add(&((struct node *)user)->ended, 1);
 }
 
+/* --- Operators --- */
+
+static void on_conns(wwr_err err, const struct wwr_conn_row *rows,
+                     size_t length, bool more, void *user) {
+  (void)err, (void)more;
+  for (size_t i = 1; i < length; i++) {
+    if (wwr_conn_id(rows[i - 1].conn) >= wwr_conn_id(rows[i].conn)) {
+      atomic_fetch_add(&disorders, 1);
+    }
+  }
+  atomic_fetch_add(&listed, length);
+  atomic_fetch_add(&((struct node *)user)->ended, 1);
+}
+
+static void on_sessions(wwr_err err, const struct wwr_session_row *rows,
+                        size_t length, bool more, void *user) {
+  (void)err, (void)more;
+  for (size_t i = 0; i < length; i++) {
+    if (rows[i].connections == 0 || !*wwr_session_key(rows[i].session)) {
+      atomic_fetch_add(&disorders, 1);
+    }
+  }
+  atomic_fetch_add(&listed, length);
+  atomic_fetch_add(&((struct node *)user)->ended, 1);
+}
+
+static void on_channels(wwr_err err, const struct wwr_channel_row *rows,
+                        size_t length, bool more, void *user) {
+  (void)err, (void)rows, (void)more;
+  atomic_fetch_add(&listed, length);
+  atomic_fetch_add(&((struct node *)user)->ended, 1);
+}
+
+static void on_commanded(wwr_err err, void *user) {
+  if (err == WWR_OK) atomic_fetch_add(&commanded, 1);
+  atomic_fetch_add(&((struct node *)user)->ended, 1);
+}
+
+static bool on_command(struct wwr_server *server, struct wwr_view text,
+                       void *user) {
+  (void)server, (void)user;
+  if (is(text, "obey")) atomic_fetch_add(&obeyed, 1);
+  return is(text, "obey");
+}
+
+static void look_around(struct node *node) {
+  struct wwr_view none = {0};
+  char other[32];
+  pthread_mutex_lock(&sessions.lock);
+  snprintf(other, sizeof other, "%s", nodes[(node->index + 1) % SERVERS].name);
+  pthread_mutex_unlock(&sessions.lock);
+  count(node, wwr_server_list_conns(node->server, 0, 4, on_conns, node));
+  count(node,
+        wwr_server_list_sessions(node->server, none, 4, on_sessions, node));
+  count(node, wwr_server_list_channels(node->server, none, none, 4, on_channels,
+                                       node));
+  count(node, wwr_server_command(node->server, other, wwr_view_str("obey"),
+                                 on_commanded, node));
+}
+
 static void on_closed(struct wwr_conn *conn, wwr_err err, void *user) {
   (void)conn, (void)err;
   atomic_fetch_add(&((struct node *)user)->ended, 1);
@@ -118,6 +181,7 @@ static void ask(struct node *node, struct wwr_view room) {
   snprintf(copy, sizeof copy, "%s", sessions.keys[(node->index + 3) % SERVERS]);
   pthread_mutex_unlock(&sessions.lock);
   key = wwr_view_str(copy);
+  look_around(node);
   count(node, wwr_server_history(node->server, room, 8, on_history, node));
   count(node, wwr_server_presence(node->server, room, on_members, node));
   if (!key.len) return;
@@ -242,18 +306,21 @@ static void on_channel(struct wwr_view channel, struct wwr_channel_opts *opts,
 static void start(struct node *node) {
   struct wwr_cluster_opts opts;
   struct wwr_server_opts server;
-  char url[64], name[32];
+  char url[64];
   const char *why = NULL;
   wwr_cluster_opts_default(&opts);
   snprintf(url, sizeof url, "redis://127.0.0.1:%u", redis.port);
-  snprintf(name, sizeof name, "n%u-%u", node->index, node->life++);
+  pthread_mutex_lock(&sessions.lock);
+  snprintf(node->name, sizeof node->name, "n%u-%u", node->index, node->life++);
+  pthread_mutex_unlock(&sessions.lock);
   opts.url = url;
-  opts.name = name;
+  opts.name = node->name;
   CU_ASSERT_EQUAL_FATAL(wwr_cluster_new(&node->cluster, &opts, &why), WWR_OK);
   wwr_server_opts_default(&server);
   server.hooks.on_signal = on_signal;
   server.hooks.on_request = on_request;
   server.hooks.on_channel = on_channel;
+  server.hooks.on_command = on_command;
   server.user_data = node;
   server.bus = wwr_cluster_bus(node->cluster);
   server.handlers =
@@ -269,6 +336,8 @@ static void start(struct node *node) {
 }
 
 static void stop(struct node *node) {
+  if (node->life % 2) wwr_server_drain(node->server, 100);
+  if (node->life % 2) wwr_server_wait(node->server);
   wwr_server_shutdown(node->server);
   wwr_server_free(node->server);
   wwr_cluster_free(node->cluster);
@@ -488,9 +557,13 @@ static void ten_servers(void) {
     stop(&nodes[i]);
     wwr_memory_hub_free(nodes[i].hub);
   }
-  printf("\nvisits %lu, messages heard %lu\n", atomic_load(&visits),
-         atomic_load(&heard));
+  printf("\nvisits %lu, messages heard %lu, rows listed %lu, commands %lu\n",
+         atomic_load(&visits), atomic_load(&heard), atomic_load(&listed),
+         atomic_load(&commanded));
   CU_ASSERT_EQUAL(atomic_load(&disorders), 0);
+  CU_ASSERT_TRUE(atomic_load(&listed) > 0);
+  CU_ASSERT_TRUE(atomic_load(&commanded) > 0);
+  CU_ASSERT_TRUE(atomic_load(&obeyed) >= atomic_load(&commanded));
   CU_ASSERT_TRUE(atomic_load(&heard) > 0);
   redis_remove(&redis);
 }

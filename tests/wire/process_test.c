@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct wire_server server;
@@ -173,6 +174,57 @@ static void max_connections(void) {
   rawws_free(second);
 }
 
+/* --- Draining ------------------------------------------------------------- */
+
+static int options_status(void) {
+  struct rawws *ws = rawws_dial(&(struct rawws_opts){.port = server.port});
+  if (!ws) return 0;
+  int status = rawws_upgrade(
+      ws, &(struct rawws_request){.method = "OPTIONS", .bare = true});
+  rawws_free(ws);
+  return status;
+}
+
+/* Not ready from the first moment, and as useful as ever. */
+static void a_drain_begins_with_a_notice(void) {
+  CU_ASSERT_TRUE_FATAL(restart_with("--drain-time", "1000"));
+  struct rawws *ws = wire_open(server.port);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(ws);
+  CU_ASSERT_EQUAL(options_status(), 200);
+  CU_ASSERT_TRUE(proc_signal(server.proc, SIGTERM));
+  for (int i = 0; i < 1000 && options_status() == 200; i++) continue;
+  CU_ASSERT_EQUAL(options_status(), 503);
+  CU_ASSERT_TRUE(wire_request(ws, "", "there"));
+  CU_ASSERT_TRUE(wire_expect(ws, wire_with_id(REPLY_UTF8, "there", 5)));
+  CU_ASSERT_TRUE(proc_signal(server.proc, SIGINT)); /* does not wait for it */
+  CU_ASSERT_EQUAL(proc_wait_exit(server.proc, 5000), 128 + SIGINT);
+  rawws_free(ws);
+}
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void clients_go_one_after_another(void) {
+  struct rawws *clients[4];
+  CU_ASSERT_TRUE_FATAL(restart_with("--drain-time", "1"));
+  for (int i = 0; i < 4; i++) {
+    clients[i] = wire_open(server.port);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(clients[i]);
+  }
+  int64_t since = now_ms();
+  CU_ASSERT_TRUE(proc_signal(server.proc, SIGTERM));
+  for (int i = 0; i < 4; i++) {
+    CU_ASSERT_EQUAL(rawws_expect_end(clients[i], WIRE_MS), 1001);
+    rawws_free(clients[i]);
+  }
+  /* A quarter of notice, and the last is in the last quarter of the rest. */
+  CU_ASSERT_TRUE(now_ms() - since >= 250 + 750 * 3 / 4);
+  CU_ASSERT_EQUAL(proc_wait_exit(server.proc, WIRE_MS), 0);
+}
+
 static void origins(void) {
   CU_ASSERT_EQUAL(upgrade_with("Origin: https://good.example\r\n"), 403);
   CU_ASSERT_EQUAL(upgrade_with(""), 101);
@@ -194,6 +246,8 @@ int main(int argc, char **argv) {
       {"silent clients are closed", silent_clients_are_closed},
       {"a server that stood still", a_server_that_stood_still},
       {"max connections", max_connections},
+      {"a drain begins with a notice", a_drain_begins_with_a_notice},
+      {"clients go one after another", clients_go_one_after_another},
       {"origins", origins},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"process", NULL, NULL, start, stop, tests},
