@@ -29,9 +29,11 @@ if(TARGET echo-server)
   endif()
   # Real clusters; skipped without redis-server or haproxy.
   foreach(name IN ITEMS cluster_fixture cluster_chat cluster_join
-                        cluster_session cluster_setup demo)
+                        cluster_session cluster_setup demo cluster_webwired)
     wire_test(${name})
     set_tests_properties(wire_${name} PROPERTIES SKIP_RETURN_CODE 77
                                                  TIMEOUT 240)
   endforeach()
+  target_sources(wire_cluster_webwired PRIVATE wire/webwired.c)
+  add_dependencies(wire_cluster_webwired webwired)
 endif()
