@@ -171,6 +171,7 @@ static void ending(struct wwr_node *node, struct wwr_option *rows) {
        .target = &node->drain_ms,
        .max = MAX_SECONDS_MS,
        .key = "drain.time",
+       .live = true,
        .detail = "For its first quarter, at most 5, new ones are still taken. "
                  "0: all are closed at once."},
   };
