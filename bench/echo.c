@@ -115,11 +115,10 @@ static void on_heard(struct link *link, const struct heard *heard,
 static bool echo_init(struct echo *echo, struct measure *measure) {
   const struct options *options = measure->options;
   size_t places = (size_t)options->connections * options->window;
-  *echo = (struct echo){
-      .measure = measure,
-      .window = options->window,
-      .size = options->size,
-      .any = options->mode == MODE_ASK};
+  *echo = (struct echo){.measure = measure,
+                        .window = options->window,
+                        .size = options->size,
+                        .any = options->mode == MODE_ASK};
   if (places >= 1U << PLACE_BITS) {
     fputs("webwire-bench: --window: too many requests in flight in all\n",
           stderr);

@@ -165,8 +165,9 @@ static void print_setting(const struct options *options) {
   if (options->rate > 0)
     printf(", %g per second wanted", options->rate);
   else if (sends_payloads(options->mode) || options->mode == MODE_CONNECT)
-    printf(", %u in flight%s", options->window,
-           options->mode == MODE_ECHO || options->mode == MODE_ASK ? " each" : "");
+    printf(
+        ", %u in flight%s", options->window,
+        options->mode == MODE_ECHO || options->mode == MODE_ASK ? " each" : "");
   putchar('\n');
 }
 

@@ -209,6 +209,7 @@ static wwr_err add_slot(struct wwri_feed *feed, struct wwri_reader *reader) {
 }
 
 static size_t move_slot(struct wwri_feed *feed, size_t from, size_t to) {
+  if (from == to) return from; /* a hole: who was there has moved */
   feed->slots[to] = feed->slots[from];
   feed->slots[to].reader->slot = to;
   return from;

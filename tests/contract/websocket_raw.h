@@ -21,7 +21,7 @@
 enum {
   WAIT_MS = 10000,
   LINGER_MS = 1000, /* config.close_linger_ms */
-  PIPES_MAX = 64,
+  PIPES_MAX = 256,
   MAX_MESSAGE = 200000,
   PAGE_BYTES = 100000 /* of GET /page */
 };
@@ -108,5 +108,6 @@ extern CU_TestInfo raw_sending[];
 extern CU_TestInfo raw_tls[];
 extern CU_TestInfo raw_life[];
 extern CU_TestInfo raw_native[];
+extern CU_TestInfo raw_turns[];
 
 #endif

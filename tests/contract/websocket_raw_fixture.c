@@ -387,6 +387,7 @@ int main(int argc, char **argv) {
       SUITE("http", use_direct, raw_http),
       SUITE("sending", use_direct, raw_sending),
       SUITE("native", use_direct, raw_native),
+      SUITE("turns", use_direct, raw_turns),
       SUITE("tls", use_direct, raw_tls),
       SUITE("life", use_direct, raw_life),
       SUITE("receiving, callback", use_callback, raw_receiving),

@@ -65,7 +65,7 @@ struct wwri_ws_shard {
   struct wwri_list dirty; /* pipes with something to send, by dirty_link */
   struct wwri_flusher bulk_flusher;
   struct wwri_list bulk; /* the same, behind all of those */
-  uint8_t *scratch;       /* LWS_PRE + scratch_cap bytes, NULL until used */
+  uint8_t *scratch;      /* LWS_PRE + scratch_cap bytes, NULL until used */
   size_t scratch_cap;
 
   struct wwri_timer todo_timer; /* runs `todo` in the next pass */
