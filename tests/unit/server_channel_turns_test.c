@@ -177,8 +177,9 @@ static void check_what_came(const struct watch *watch) {
   for (int i = 0; i < READERS; i++) {
     int count = 0;
     struct wwri_msg msg;
-    while (count < MESSAGES && (!watch->left[i] || peers[i]->rx_next <
-                                                      LOCKED(peers[i]->rx_count))) {
+    while (
+        count < MESSAGES &&
+        (!watch->left[i] || peers[i]->rx_next < LOCKED(peers[i]->rx_count))) {
       if (!peer_try_next(peers[i], &msg)) break;
       char text[] = {(char)('0' + count++), '\0'};
       CU_ASSERT_TRUE(view_is(msg.payload.data, text));
