@@ -132,6 +132,7 @@ struct wwri_transport_config {
 struct wwri_transport_stats {
   uint64_t accepted;
   uint64_t refused;
+  uint64_t delayed; /* waited for the rate of accepting */
   uint64_t slow_consumers;
   uint64_t connections;  /* open now */
   uint64_t queued_bytes; /* that the peer has not made room for; a WebSocket's
