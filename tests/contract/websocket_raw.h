@@ -39,6 +39,7 @@ struct raw_server {
   pthread_mutex_t lock; /* guards what follows */
   pthread_cond_t changed;
   struct wwri_pipe *pipes[PIPES_MAX];
+  uint64_t opened_ms[PIPES_MAX]; /* by the loop's clock, the first ones */
   int opened;
   int closed;
   int abandoned;
@@ -109,5 +110,6 @@ extern CU_TestInfo raw_tls[];
 extern CU_TestInfo raw_life[];
 extern CU_TestInfo raw_native[];
 extern CU_TestInfo raw_turns[];
+extern CU_TestInfo raw_rate[];
 
 #endif

@@ -147,8 +147,9 @@ static bool is_full(struct wwri_ws_server *server) {
 static void accepted(struct wwri_ws_server *server, int fd,
                      const struct sockaddr *peer) {
   bool shed = is_full(server) || atomic_load(&server->refusing);
-  struct wwri_ws_server_conn *conn =
-      shed && server->shed >= WWRI_WS_SHED_MAX ? NULL : calloc(1, sizeof(*conn));
+  struct wwri_ws_server_conn *conn = shed && server->shed >= WWRI_WS_SHED_MAX
+                                         ? NULL
+                                         : calloc(1, sizeof(*conn));
   if (!conn) {
     server->refused++;
     close(fd);

@@ -10,8 +10,8 @@
  * is let in first come, first served, some in each pass.
  *
  * With a limit to the connections accepted per second the queue moves at that
- * rate, each shard at its part of it, and up to BURST_MS' worth at once. Whoever
- * would have to wait too long is told 503 at once.
+ * rate, each shard at its part of it, and up to BURST_MS' worth at once.
+ * Whoever would have to wait too long is told 503 at once.
  *
  * Ends: a socket is closed when its peer is gone, or when it has waited for the
  * handshake's time limit; lws grants the same once more. When the handshakes
