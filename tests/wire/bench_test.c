@@ -293,10 +293,10 @@ static void as_csv(void) {
 
 /* Any answer will do, and what the room says is left alone. */
 static void ask_a_busy_room(void) {
-  struct proc *room = start(
-      "ws", chat.port,
-      (const char *[]){"--mode", "broadcast", "--connections", "20", "--rate",
-                       "100", "--seconds", "1", NULL});
+  struct proc *room =
+      start("ws", chat.port,
+            (const char *[]){"--mode", "broadcast", "--connections", "20",
+                             "--rate", "100", "--seconds", "1", NULL});
   struct result asked = run("ws", chat.port,
                             (const char *[]){"--mode", "ask", "--connections",
                                              "2", "--count", "50", NULL});
@@ -601,6 +601,7 @@ int main(int argc, char **argv) {
                          {"TLS", over_tls},
                          CU_TEST_INFO_NULL};
   CU_TestInfo usage[] = {{"CSV", as_csv},
+                         {"ask a busy room", ask_a_busy_room},
                          {"text", as_text},
                          {"help and version", help_and_version},
                          {"wrong usage", wrong_usage},
