@@ -31,6 +31,7 @@ struct wwri_loop {
   uint64_t armed_ms; /* when `timer` fires; UINT64_MAX: it does not */
 
   struct wwri_list flushers[WWRI_RANKS];
+  bool flushing;        /* some were queued, and `idle` is active */
   unsigned bulk_waited; /* flushes in a row */
   uint64_t first_flusher_ns;
   bool input; /* noted in this pass */
@@ -148,15 +149,15 @@ static void on_idle(uv_idle_t *handle) {
 }
 
 static bool nobody_waits(const struct wwri_loop *loop) {
-  for (int rank = 0; rank < WWRI_RANKS; rank++) {
-    if (!wwri_list_empty(&loop->flushers[rank])) return false;
-  }
-  return true;
+  return wwri_list_empty(&loop->flushers[WWRI_RANK_PROMPT]) &&
+         wwri_list_empty(&loop->flushers[WWRI_RANK_WALK]) &&
+         wwri_list_empty(&loop->flushers[WWRI_RANK_BULK]);
 }
 
 static void run_rank(struct wwri_loop *loop, enum wwri_rank rank) {
   struct wwri_list due;
   struct wwri_list *node;
+  if (wwri_list_empty(&loop->flushers[rank])) return;
   wwri_list_init(&due);
   wwri_list_splice(&due, &loop->flushers[rank]);
   while ((node = wwri_list_pop(&due))) {
@@ -164,6 +165,11 @@ static void run_rank(struct wwri_loop *loop, enum wwri_rank rank) {
         WWRI_CONTAINER(node, struct wwri_flusher, link);
     flusher->flush(flusher);
   }
+}
+
+static void stop_flushing(struct wwri_loop *loop) {
+  loop->flushing = false;
+  uv_idle_stop(&loop->idle);
 }
 
 static void run_flushers(struct wwri_loop *loop) {
@@ -175,7 +181,7 @@ static void run_flushers(struct wwri_loop *loop) {
     run_rank(loop, WWRI_RANK_BULK);
   }
   if (nobody_waits(loop)) {
-    uv_idle_stop(&loop->idle);
+    stop_flushing(loop);
   } else {
     loop->first_flusher_ns = uv_hrtime();
   }
@@ -185,8 +191,9 @@ static void on_check(uv_check_t *handle) {
   struct wwri_loop *loop = handle->data;
   bool input = loop->input;
   loop->input = false;
-  if (nobody_waits(loop)) {
-    uv_idle_stop(&loop->idle); /* they were cancelled */
+  if (!loop->flushing) return;
+  if (nobody_waits(loop)) { /* they were cancelled */
+    stop_flushing(loop);
     return;
   }
   if (input && uv_hrtime() - loop->first_flusher_ns < FLUSH_DELAY_MAX_NS) {
@@ -202,7 +209,8 @@ void wwri_loop_note_input(struct wwri_loop *loop) {
 void wwri_loop_flush_later(struct wwri_loop *loop,
                            struct wwri_flusher *flusher) {
   if (!wwri_list_empty(&flusher->link)) return;
-  if (!uv_is_active((uv_handle_t *)&loop->idle)) {
+  if (!loop->flushing) {
+    loop->flushing = true;
     loop->first_flusher_ns = uv_hrtime();
     uv_idle_start(&loop->idle, on_idle);
   }

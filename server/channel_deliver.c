@@ -99,26 +99,29 @@ static void give_later(const struct wwri_walk *walk,
 
 /* Gives `count` readers from walk->at on a reference each. */
 static void give(struct wwri_feed *feed, size_t count) {
-  struct wwri_walk *walk = &feed->walk;
+  const struct wwri_walk walk = feed->walk; /* of which nothing changes here */
+  const struct wwri_slot *slot = feed->slots + walk.at;
+  const struct wwri_slot *end = slot + count;
   struct wwri_shard *shard = feed->shard;
   uint32_t half = wwri_limit(&shard->server->limits.queued_bytes) / 2;
   bool many = feed->count >= WWRI_SPREAD_MIN;
   unsigned sent = 0;
-  wwri_frame_ref_n(walk->frame, (unsigned)count);
-  for (size_t i = 0; i < count; i++) {
-    const struct wwri_slot *slot = &feed->slots[walk->at + i];
+  unsigned full = 0;
+  wwri_frame_ref_n(walk.frame, (unsigned)count);
+  for (; slot < end; slot++) {
     struct wwri_pipe *pipe = slot->conn->pipe;
-    if (!is_for(walk, slot)) {
-      wwri_frame_unref(walk->frame);
+    if (!is_for(&walk, slot)) {
+      wwri_frame_unref(walk.frame);
     } else if (slot->conn->own_parcels) {
-      give_later(walk, slot);
+      give_later(&walk, slot);
     } else {
-      (void)(many ? pipe->ops->spread : pipe->ops->send)(pipe, walk->frame);
+      (void)(many ? pipe->ops->spread : pipe->ops->send)(pipe, walk.frame);
       sent++;
-      walk->full += pipe->queued_bytes > half;
+      full += pipe->queued_bytes > half;
     }
   }
-  walk->at += count;
+  feed->walk.at += count;
+  feed->walk.full += full;
   wwri_count(&shard->counters.signals_out, sent);
 }
 

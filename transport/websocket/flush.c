@@ -210,9 +210,7 @@ static void take_turn(struct wwri_list *dirty, const struct turn *turn) {
   for (int i = 0; i < turn->pipes && (node = wwri_list_pop(&batch)); i++) {
     struct wwri_ws_pipe *pipe =
         WWRI_CONTAINER(node, struct wwri_ws_pipe, dirty_link);
-    work += 1 + (pipe->out.bytes < BYTES_PER_FLUSH ? pipe->out.bytes
-                                                   : BYTES_PER_FLUSH) /
-                    WORK_BYTES;
+    work += 1 + pipe->out.bytes / WORK_BYTES;
     flush_pipe(pipe);
     if (work < WORK_PER_LOOK) continue;
     uint64_t now = uv_hrtime();

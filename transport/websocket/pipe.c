@@ -168,7 +168,8 @@ void wwri_ws_pipe_work(struct wwri_ws_pipe *pipe) {
 /* Operations */
 
 /* Takes over one reference. */
-static wwr_err queue(struct wwri_ws_pipe *pipe, struct wwri_frame *frame) {
+static inline wwr_err queue(struct wwri_ws_pipe *pipe,
+                            struct wwri_frame *frame) {
   if (pipe->closing) {
     wwri_frame_unref(frame);
     return WWR_E_DISCONNECTED;
