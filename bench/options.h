@@ -9,7 +9,6 @@
 
 enum bench_mode {
   MODE_ECHO,
-  MODE_ASK,
   MODE_BROADCAST,
   MODE_PUBSUB,
   MODE_CONNECT,

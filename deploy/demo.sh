@@ -2,8 +2,17 @@
 # Build and start the chat room on several nodes behind one address, say how to
 # join it, and let a person break parts of it. Ctrl-C ends all of it.
 #
-# Once it runs there is no command substitution: a trap that comes while bash
-# parses one ends the script with a syntax error (bash 5.2).
+# What bash 5.2 does when a signal or a pause of the machine comes at the wrong
+# moment, and what it costs here:
+# - A trap that comes with `break` or `continue` is skipped for good: SIGTERM is
+#   lost. Loops do without both.
+# - A trap that comes while it parses a command substitution ends the script with
+#   a syntax error: there is none once the demonstration runs.
+# - A trap that comes while the builtin `wait` hears of a child's end loses the
+#   news, and the next `wait` for that child lasts for ever: whether a member runs
+#   is asked of /proc, and nothing waits for one that might.
+# - `read -t` that expires before it begins to read sets the signal mask to
+#   garbage, and SIGTERM may never come: only the helper process uses it.
 set -euo pipefail
 
 usage() {
@@ -89,75 +98,120 @@ fi
 
 work=$(mktemp -d)
 names=() # of the nodes
-declare -A pid=() ports=() up=() connections=()
-mkfifo "$work/idle"
-exec 9<>"$work/idle" # nothing ever comes: reading from it is a pause
+declare -A pid=() born=() ports=() up=() connections=()
+mkfifo "$work/events"
+exec 9<>"$work/events" # what the helper writes, see hear()
 
 pause() {
-  read -r -t "$1" -u 9 || true
+  sleep "$1" || true
 }
 
-# Whether bash knows the member as a running child: a number that ended may
-# belong to somebody else by now.
+# Sets `process`: when the member's process was started, in the kernel's ticks,
+# and `parent`; false when it has ended.
+look_up() {
+  local stat fields
+  process='' parent=''
+  read -r stat <"/proc/${pid[$1]}/stat" || return 1
+  read -r -a fields <<<"${stat##*) }" # after the program's name
+  case ${fields[0]:-X} in [ZX]) return 1 ;; esac
+  process=${fields[19]:-} parent=${fields[1]:-}
+} 2>/dev/null
+
+# Whether the member runs: the number of one that ended may belong to somebody
+# else by now.
 runs() {
-  local one
-  [ -n "${pid[$1]:-}" ] || return 1
-  (:) # in a trap bash hears of ended children only while it waits for one
-  jobs -rp >"$work/jobs"
-  while read -r one; do
-    [ "$one" -ne "${pid[$1]}" ] || return 0
-  done <"$work/jobs"
-  return 1
+  [ -n "${pid[$1]:-}" ] && look_up "$1" && [ "$process" = "${born[$1]:-}" ]
 }
 
 # In a session of its own, so that Ctrl-C reaches it once, from clean_up; and
 # gone with us even when we are killed.
+with_us=()
+! command -v setpriv >/dev/null 2>&1 || with_us=(setpriv --pdeathsig KILL)
 launch() {
-  local name=$1 wrapper=(setsid)
+  local name=$1
   shift
-  ! command -v setpriv >/dev/null 2>&1 || wrapper+=(setpriv --pdeathsig KILL)
-  "${wrapper[@]}" "$@" </dev/null >>"$work/$name.out" 2>>"$work/$name.err" \
-    9<&- &
+  setsid "${with_us[@]}" "$@" </dev/null >>"$work/$name.out" \
+    2>>"$work/$name.err" 7>&- 9<&- &
   pid[$name]=$!
+  look_up "$name" || true
+  born[$name]=$process
 }
 
-# reap NAME SIGNAL: send it, wait for the end, forget it. Sets `ended`, its exit
-# status.
-reap() {
-  local name=$1
-  ended=0
-  [ -n "${pid[$name]:-}" ] || return 0
-  ! runs "$name" || kill "-$2" "${pid[$name]}" 2>/dev/null || true
-  if [ "$2" != KILL ]; then
-    for _ in {1..50}; do
-      runs "$name" || break
+# signal SIGNAL NAME...: to those that run.
+signal() {
+  local name signal=$1
+  shift
+  for name in "$@"; do
+    ! runs "$name" || kill "-$signal" "${pid[$name]}" 2>/dev/null || true
+  done
+}
+
+# await_end TENTHS NAME...: until none of them runs, no longer than that.
+await_end() {
+  local name left=$1
+  shift
+  for name in "$@"; do
+    while [ "$left" -gt 0 ] && runs "$name"; do
       pause 0.1
+      left=$((left - 1))
     done
-    ! runs "$name" || kill -KILL "${pid[$name]}" 2>/dev/null || true
+  done
+}
+
+# stop NAME...: all of them end within 7 seconds, and are forgotten.
+stop() {
+  signal TERM "$@"
+  await_end 50 "$@"
+  slay "$@"
+}
+
+slay() {
+  local name
+  signal KILL "$@"
+  await_end 20 "$@"
+  for name in "$@"; do pid[$name]=''; done
+}
+
+# Sets `ended`: the exit status of a member that has ended. Bash may not know of
+# the end: then it's never told.
+exit_status() {
+  local one
+  ended=unknown
+  (:) # it learns of ended children at the latest when it waits for one
+  jobs -rp >"$work/jobs"
+  while read -r one; do
+    [ "$one" -ne "${pid[$1]}" ] || return 0
+  done <"$work/jobs"
+  ended=0
+  wait "${pid[$1]}" 2>/dev/null || ended=$?
+}
+
+# The child that a trap left no time to note is a member as well, `last`.
+note_last() {
+  pid[last]=''
+  if [ -n "${!:-}" ] && [[ " ${pid[*]} " != *" $! "* ]]; then
+    pid[last]=$!
+    if look_up last && [ "$parent" = $$ ]; then born[last]=$process; fi
   fi
-  wait "${pid[$name]}" 2>/dev/null || ended=$?
-  pid[$name]=''
 }
 
 # Whatever ends this script: everything that it started ends, and the data with
 # it.
 # shellcheck disable=SC2317
 clean_up() {
-  local status=$? name any=0 IFS=$' \t\n' # a read may have been interrupted
+  local status=$? any=${#pid[@]} IFS=$' \t\n' # a read may have been interrupted
   trap - EXIT
   trap '' INT TERM HUP USR1 USR2
-  for name in "${names[@]}"; do
-    ! runs "$name" || kill -TERM "${pid[$name]}" 2>/dev/null || true
-  done
-  for name in "${names[@]}" haproxy redis; do
-    [ -z "${pid[$name]:-}" ] || any=1
-    reap "$name" TERM
-  done
+  set +e # whatever fails, the rest is done
+  note_last
+  slay helper
+  stop last "${names[@]}" # in peace: they have sessions to give back
+  stop haproxy redis
   if [ $status -ne 0 ] && [ $explained -eq 0 ] && [ -e "$work/notices" ]; then
     cat "$work/notices" >&7
   fi
   rm -rf "$work"
-  [ $any -eq 0 ] || echo "stopped" || true
+  [ "$any" -eq 0 ] || echo "stopped" || true
 }
 trap clean_up EXIT
 trap 'echo; exit 0' INT
@@ -171,15 +225,18 @@ give_up() {
 
 # --- Asking ---------------------------------------------------------------------
 
-# ask PORT TEXT: sets `answer` to what 127.0.0.1:PORT says, up to its end or for
-# 2 seconds; false when there is nobody.
+# ask PORT TEXT: sets `answer` to what 127.0.0.1:PORT says within 2 seconds; false
+# when that is nothing. Another process asks: it can be ended from outside,
+# whatever it waits for.
 ask() {
-  local line
-  answer=''
-  {
-    printf '%b' "$2" >&8 || return 1
-    while IFS= read -r -t 2 -u 8 line; do answer+=${line%$'\r'}$'\n'; done
-  } 2>/dev/null 8<>"/dev/tcp/127.0.0.1/$1"
+  # shellcheck disable=SC2016
+  timeout --foreground -k 1 2 bash -c '
+    exec 8<>"/dev/tcp/127.0.0.1/$1" && printf "%b" "$2" >&8 &&
+      exec head -c 100000 <&8' \
+    ask "$1" "$2" >"$work/answer" 2>/dev/null 7>&- 9<&- || true
+  IFS= read -r -d '' answer <"$work/answer" || true
+  answer=${answer//$'\r'/}
+  [ -n "$answer" ]
 }
 trap '' PIPE # who hangs up on us ends no more than the question
 
@@ -219,12 +276,11 @@ haproxy_answers() {
 # await NAME SECONDS TEST [ARG]: until the test is true; false when the member
 # ends or takes longer.
 await() {
-  local name=$1 left=$(($2 * 10))
+  local name=$1 end=$((SECONDS + $2))
   shift 2
-  while [ $left -gt 0 ] && runs "$name"; do
+  while [ $SECONDS -lt $end ] && runs "$name"; do
     ! "$@" || return 0
     pause 0.1
-    left=$((left - 1))
   done
   return 1
 }
@@ -236,8 +292,10 @@ await() {
 find_port() {
   for _ in {1..100}; do
     found=$((20000 + RANDOM % 10000))
-    case " ${ports[*]} " in *" $found "*) continue ;; esac
-    (: <>"/dev/tcp/127.0.0.1/$found") 2>/dev/null || return 0
+    # shellcheck disable=SC2016
+    [[ " ${ports[*]} " == *" $found "* ]] ||
+      timeout --foreground -k 1 2 bash -c ': <>"/dev/tcp/127.0.0.1/$0"' \
+        "$found" 2>/dev/null || return 0
   done
   fail "no free port"
 }
@@ -291,7 +349,7 @@ bring_up() {
     find_port
     ports[$name]=$found
     ! "$@" || return 0
-    reap "$name" KILL
+    slay "$name"
   done
   give_up "$name" "$what did not start"
 }
@@ -431,7 +489,7 @@ kill_node() {
   if [ -z "$expected" ]; then expected=$total; fi
   tenths
   killed_at=$tenths
-  reap "$chosen" KILL
+  slay "$chosen"
   say "killed $chosen (kill -9) with ${connections[$chosen]:-0} connections"
   say "they go to the others and keep their sessions"
   connections[$chosen]=0
@@ -441,11 +499,11 @@ start_nodes() {
   local name some=0
   [ -z "${1:-}" ] || choose "$1" || return 0
   for name in "${names[@]}"; do
-    if runs "$name" || [ "${1:+$chosen}" != "${1:+$name}" ]; then continue; fi
-    some=1
-    reap "$name" TERM
-    start_node "$name"
-    say "starting $name again"
+    if [ "${1:+$chosen}" = "${1:+$name}" ] && ! runs "$name"; then
+      some=1
+      start_node "$name"
+      say "starting $name again"
+    fi
   done
   [ $some -eq 1 ] || say "nothing to start: all of them run"
 }
@@ -457,7 +515,7 @@ restart_redis() {
     redis_back_at=$tenths
     return 0
   fi
-  reap redis TERM
+  stop redis
   redis_back_at=$((tenths + AWAY * 10))
   say "Redis is stopped for $AWAY s: what is written now arrives afterwards"
 }
@@ -524,39 +582,48 @@ obey() {
 
 # What ended by itself. Without the way in there is no chat room.
 check_members() {
-  local name key
+  local name
   for name in "${names[@]}" redis haproxy; do
-    if [ -z "${pid[$name]:-}" ] || runs "$name"; then continue; fi
-    reap "$name" TERM
-    tail -n 5 "$work/$name.err" >&7 || true
-    [ "$name" != "$front" ] ||
-      fail "the chat room ended by itself ($name: exit status $ended)"
-    key=n
-    [ "$name" != redis ] || key=r
-    say "$name ended by itself (exit status $ended); $key starts it again"
+    [ -z "${pid[$name]:-}" ] || runs "$name" || has_ended "$name"
   done
+}
+
+has_ended() {
+  local name=$1 key=n
+  exit_status "$name"
+  pid[$name]=''
+  tail -n 5 "$work/$name.err" >&7 || true
+  [ "$name" != "$front" ] ||
+    fail "the chat room ended by itself ($name: exit status $ended)"
+  [ "$name" != redis ] || key=r
+  say "$name ended by itself (exit status $ended); $key starts it again"
 }
 
 # What changed in HAProxy's table.
 check_balance() {
-  local cells name state
+  local cells name
   haproxy_answers || return 0
   while IFS=, read -r -a cells; do
     name=${cells[1]:-}
-    if [ "${cells[0]:-}" != nodes ] || [ -z "${up[$name]:-}" ]; then
-      continue
-    fi
-    connections[$name]=${cells[4]}
-    case ${cells[17]} in UP*) state=yes ;; DOWN*) state=no ;; *) continue ;; esac
-    if [ $state = "${up[$name]}" ]; then continue; fi
-    up[$name]=$state
-    if [ $state = yes ]; then
-      say "HAProxy: $name is up"
-    else
-      node_health "$name"
-      say "HAProxy: $name is down (${health:-ready again})"
+    if [ "${cells[0]:-}" = nodes ] && [ -n "${up[$name]:-}" ]; then
+      connections[$name]=${cells[4]}
+      case ${cells[17]} in
+        UP*) is_up "$name" yes ;;
+        DOWN*) is_up "$name" no ;;
+      esac
     fi
   done <<<"$answer"
+}
+
+is_up() {
+  [ "$2" != "${up[$1]}" ] || return 0
+  up[$1]=$2
+  if [ "$2" = yes ]; then
+    say "HAProxy: $1 is up"
+  else
+    node_health "$1"
+    say "HAProxy: $1 is down (${health:-ready again})"
+  fi
 }
 
 check_clients() {
@@ -597,21 +664,44 @@ do_what_is_due() {
   joined_at=$tenths # the next one as long after this one
 }
 
-# Commands come from our input; not in the background of a terminal, where
-# reading would stop us. Sets `typed` when there is one. Lasts at most a second.
-input=0 typing=''
-if [ -t 0 ] && ! ps -o stat= -p $$ 2>/dev/null | grep -q '+'; then input=9; fi
-take_command() {
-  local line='' got=0
-  typed=''
-  IFS= read -r -t 1 -u $input line || got=$?
-  typing+=$line
-  if [ $got -eq 0 ]; then
-    typed=$typing
-    typing=''
-  elif [ $got -le 128 ]; then # the end of the input
-    if [ -t $input ]; then exit 0; fi
-    input=9
+# The helper says what was typed, and every second that it passed. It reads our
+# input, but not in the background of a terminal, where that would stop us.
+hear() {
+  exec 6<&0
+  if [ -t 0 ] && ! ps -o stat= -p $$ 2>/dev/null | grep -q '+'; then
+    exec 6</dev/null
+  fi
+  # shellcheck disable=SC2016
+  "${with_us[@]}" bash -c '
+    typing=""
+    while true; do
+      got=0
+      IFS= read -r -t 1 line || got=$?
+      typing=${typing:0:80}${line:0:80}
+      if [ $got -eq 0 ]; then
+        echo "typed $typing" || exit
+        typing=""
+      elif [ $got -gt 128 ]; then
+        echo second || exit
+      else
+        break
+      fi
+    done
+    [ ! -t 0 ] || echo "typed q"
+    while sleep 1; do echo second || exit; done' \
+    <&6 >"$work/events" 2>/dev/null 6<&- 7>&- 9<&- &
+  pid[helper]=$!
+  look_up helper || true
+  born[helper]=$process
+  exec 6<&-
+}
+
+look_round() {
+  check_members
+  if [ $single -eq 0 ]; then
+    check_balance
+    check_clients
+    do_what_is_due
   fi
 }
 
@@ -621,19 +711,23 @@ if [ $single -eq 0 ]; then
   trap 'wanted=r' USR2
 fi
 commands
+hear
 exec 2>"$work/notices" # what bash says of children that were killed
+looked_at=0
 while true; do
-  take_command
-  [ -z "$typed" ] || obey "$typed"
+  IFS= read -r -u 9 event || true
+  case $event in typed\ *) obey "${event#typed }" ;; esac
   if [ -n "$wanted" ]; then
-    typed=$wanted
+    event=$wanted
     wanted=''
-    obey "$typed"
+    obey "$event"
   fi
-  check_members
-  if [ $single -eq 0 ]; then
-    check_balance
-    check_clients
-    do_what_is_due
+  tenths
+  idle=$((tenths - looked_at))
+  # Seconds that passed while we were busy are one.
+  if [ "$event" != second ] || [ $idle -lt 0 ] || [ $idle -ge 5 ]; then
+    look_round
+    tenths
+    looked_at=$tenths
   fi
 done
