@@ -32,3 +32,6 @@ foreach(area IN ITEMS session_authority
                    unit/server_fixture.c unit/server_fixture_store.c
            DEPS wwr_server wwr_memory LABELS unit TIMEOUT 240)
 endforeach()
+
+wwr_test(server_page_test SOURCES unit/server_page_test.c
+         DEPS wwr_server wwr_memory LABELS unit)

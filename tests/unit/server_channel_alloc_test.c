@@ -124,6 +124,44 @@ static void ask_about_sessions(void) {
       &places, wwr_server_session_places(fix.server, key, on_places, &places));
 }
 
+static void on_conns(wwr_err err, const struct wwr_conn_row *rows, size_t count,
+                     bool more, void *user_data) {
+  (void)rows, (void)more;
+  on_count(err, count, user_data);
+}
+
+static void on_sessions(wwr_err err, const struct wwr_session_row *rows,
+                        size_t count, bool more, void *user_data) {
+  (void)rows, (void)more;
+  on_count(err, count, user_data);
+}
+
+static void on_channels(wwr_err err, const struct wwr_channel_row *rows,
+                        size_t count, bool more, void *user_data) {
+  (void)rows, (void)more;
+  on_count(err, count, user_data);
+}
+
+/* A command without an answer is not lost silently: its time is over. */
+static void on_commanded(wwr_err err, void *user_data) {
+  if (err == WWR_E_REFUSED || err == WWR_E_UNAVAILABLE) err = WWR_OK;
+  on_count(err, 0, user_data);
+}
+
+static void ask_as_operator(void) {
+  struct answer conns = {0}, sessions = {0}, channels = {0}, command = {0};
+  struct wwr_view none = {0};
+  (void)succeeded(&conns,
+                  wwr_server_list_conns(fix.server, 0, 9, on_conns, &conns));
+  (void)succeeded(&sessions, wwr_server_list_sessions(fix.server, none, 9,
+                                                      on_sessions, &sessions));
+  (void)succeeded(&channels, wwr_server_list_channels(fix.server, none, none, 9,
+                                                      on_channels, &channels));
+  (void)succeeded(
+      &command, wwr_server_command(fix.server, wwr_server_node_name(fix.server),
+                                   room(), on_commanded, &command));
+}
+
 static void restore(struct peer *peer) {
   struct wwri_msg msg;
   peer_restore(peer, 5, "key");
@@ -155,6 +193,7 @@ static void talk(struct peer *a, struct wwr_conn *conn_a, struct peer *b,
   }
   ask_everything();
   ask_about_sessions();
+  ask_as_operator();
   wwr_err err = wwr_conn_unsubscribe(conn_b, room());
   CU_ASSERT_TRUE(err == WWR_OK || err == WWR_E_NOMEM);
   settle();
@@ -164,6 +203,7 @@ static void scenario(bool in_traffic) {
   struct wwr_conn *conn_a, *conn_b = NULL;
   if (fixture_new() != WWR_OK) return;
   fix.server->channels.linger_ms = 1;
+  fix.server->commands.wait_ms = 50;
   if (wwr_server_start(fix.server) != WWR_OK) return;
   if (in_traffic) traffic_start();
   struct peer *a = try_connect(&conn_a);
