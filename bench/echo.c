@@ -27,6 +27,7 @@ struct echo {
   uint32_t free_count;
   uint32_t window;
   uint32_t size;
+  bool any; /* answer will do: MODE_ASK */
   uint8_t *payload;
 };
 
@@ -85,6 +86,7 @@ static void on_heard(struct link *link, const struct heard *heard,
                      void *user_data) {
   struct echo *echo = user_data;
   struct measure *measure = echo->measure;
+  if (echo->any && heard->kind == HEARD_SIGNAL) return;
   uint32_t index = (uint32_t)heard->id & ((1U << PLACE_BITS) - 1);
   struct place *place = index < echo->count ? &echo->places[index] : NULL;
   if (!is_answer(heard) || !place || index / echo->window != link->index) {
@@ -102,8 +104,8 @@ static void on_heard(struct link *link, const struct heard *heard,
   place->open = false;
   measure->open--;
   if (heard->kind == HEARD_REFUSAL)
-    measure->refused++;
-  else if (!payload_is_right(echo, heard->id, heard))
+    measure->refused += !echo->any;
+  else if (!echo->any && !payload_is_right(echo, heard->id, heard))
     measure->wrong++;
   measure_done(measure, place->due_ns);
   release(echo, index);
@@ -113,8 +115,10 @@ static void on_heard(struct link *link, const struct heard *heard,
 static bool echo_init(struct echo *echo, struct measure *measure) {
   const struct options *options = measure->options;
   size_t places = (size_t)options->connections * options->window;
-  *echo = (struct echo){
-      .measure = measure, .window = options->window, .size = options->size};
+  *echo = (struct echo){.measure = measure,
+                        .window = options->window,
+                        .size = options->size,
+                        .any = options->mode == MODE_ASK};
   if (places >= 1U << PLACE_BITS) {
     fputs("webwire-bench: --window: too many requests in flight in all\n",
           stderr);

@@ -21,6 +21,7 @@ static bool run(struct measure *measure) {
     return false;
   switch (options->mode) {
     case MODE_ECHO:
+    case MODE_ASK:
       return echo_run(measure);
     case MODE_BROADCAST:
     case MODE_PUBSUB:

@@ -19,6 +19,11 @@ static const char *const usage[] = {
     "What to do:\n"
     "  --mode echo        every connection keeps --window requests open and\n"
     "                     expects its own payload back (echo-server)\n"
+    "  --mode ask         the same with any server: any answer will do, an "
+    "error\n"
+    "                     too, and signals are left alone; to see how long a "
+    "server\n"
+    "                     that is busy with others makes one wait\n"
     "  --mode broadcast   one more connection sends chat messages, --window "
     "of\n"
     "                     them in flight: a message lands when all have got "
@@ -42,9 +47,9 @@ static const char *const usage[] = {
     "\n"
     "How much:\n"
     "  --connections N    default 64\n"
-    "  --window N         in flight, per connection with --mode echo, per "
-    "sender\n"
-    "                     with broadcast and pubsub; default 1\n"
+    "  --window N         in flight, per connection with --mode echo and ask, "
+    "per\n"
+    "                     sender with broadcast and pubsub; default 1\n"
     "  --rate N           messages (connect: connections) per second in all, "
     "whether\n"
     "                     the server keeps up or not. Latency then counts from "
@@ -97,7 +102,7 @@ static const char *const usage[] = {
     "order; 1 when not, or when a connection failed; 2 for a usage error.\n"};
 
 static const char *const mode_names[] = {
-    "echo", "broadcast", "pubsub", "connect", "reconnect", "idle", NULL};
+    "echo", "ask", "broadcast", "pubsub", "connect", "reconnect", "idle", NULL};
 static const char *const output_names[] = {"text", "json", "csv", NULL};
 static const char *const protocol_names[] = {"webwire", "plain", "socket.io",
                                              NULL};
@@ -345,11 +350,13 @@ static bool check(const struct options *options) {
     return complain("--size", "at least 16 here: messages carry a number");
   if (options->mode != MODE_CONNECT && options->window > MAX_WINDOW)
     return complain("--window", "at most 4096 here");
-  bool sent = sends || options->mode == MODE_ECHO;
+  bool sent = sends || options->mode == MODE_ECHO || options->mode == MODE_ASK;
   if (options->rate > 0 && !sent && options->mode != MODE_CONNECT)
     return complain("--rate", "nothing is sent in this mode");
   if (options->count > 0 && options->mode == MODE_IDLE)
     return complain("--count", "nothing happens in this mode");
+  if (foreign && options->mode == MODE_ASK)
+    return complain("--mode", "ask: only with --protocol webwire");
   if (options->login && (foreign || (options->mode != MODE_CONNECT &&
                                      options->mode != MODE_RECONNECT)))
     return complain("--login", "only with --mode connect and reconnect");

@@ -9,6 +9,7 @@
 
 enum bench_mode {
   MODE_ECHO,
+  MODE_ASK,
   MODE_BROADCAST,
   MODE_PUBSUB,
   MODE_CONNECT,

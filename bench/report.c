@@ -67,7 +67,7 @@ static void add(struct fields *fields, const char *name, double value,
 }
 
 static bool sends_payloads(enum bench_mode mode) {
-  return mode == MODE_ECHO || mode_sends(mode);
+  return mode == MODE_ECHO || mode == MODE_ASK || mode_sends(mode);
 }
 
 static void add_setting(struct fields *fields, const struct options *options) {
@@ -165,8 +165,9 @@ static void print_setting(const struct options *options) {
   if (options->rate > 0)
     printf(", %g per second wanted", options->rate);
   else if (sends_payloads(options->mode) || options->mode == MODE_CONNECT)
-    printf(", %u in flight%s", options->window,
-           options->mode == MODE_ECHO ? " each" : "");
+    printf(
+        ", %u in flight%s", options->window,
+        options->mode == MODE_ECHO || options->mode == MODE_ASK ? " each" : "");
   putchar('\n');
 }
 

@@ -30,7 +30,9 @@ struct wwri_loop {
   struct wwri_timers timers;
   uint64_t armed_ms; /* when `timer` fires; UINT64_MAX: it does not */
 
-  struct wwri_list flushers;
+  struct wwri_list flushers[WWRI_RANKS];
+  bool flushing;        /* some were queued, and `idle` is active */
+  unsigned bulk_waited; /* flushes in a row */
   uint64_t first_flusher_ns;
   bool input; /* noted in this pass */
 
@@ -146,24 +148,54 @@ static void on_idle(uv_idle_t *handle) {
   (void)handle;
 }
 
-static void run_flushers(struct wwri_loop *loop) {
+static bool nobody_waits(const struct wwri_loop *loop) {
+  return wwri_list_empty(&loop->flushers[WWRI_RANK_PROMPT]) &&
+         wwri_list_empty(&loop->flushers[WWRI_RANK_WALK]) &&
+         wwri_list_empty(&loop->flushers[WWRI_RANK_BULK]);
+}
+
+static void run_rank(struct wwri_loop *loop, enum wwri_rank rank) {
   struct wwri_list due;
   struct wwri_list *node;
+  if (wwri_list_empty(&loop->flushers[rank])) return;
   wwri_list_init(&due);
-  wwri_list_splice(&due, &loop->flushers);
+  wwri_list_splice(&due, &loop->flushers[rank]);
   while ((node = wwri_list_pop(&due))) {
     struct wwri_flusher *flusher =
         WWRI_CONTAINER(node, struct wwri_flusher, link);
     flusher->flush(flusher);
   }
-  if (wwri_list_empty(&loop->flushers)) uv_idle_stop(&loop->idle);
+}
+
+static void stop_flushing(struct wwri_loop *loop) {
+  loop->flushing = false;
+  uv_idle_stop(&loop->idle);
+}
+
+static void run_flushers(struct wwri_loop *loop) {
+  run_rank(loop, WWRI_RANK_PROMPT);
+  run_rank(loop, WWRI_RANK_WALK);
+  if (wwri_list_empty(&loop->flushers[WWRI_RANK_WALK]) ||
+      ++loop->bulk_waited >= WWRI_BULK_WAIT) {
+    loop->bulk_waited = 0;
+    run_rank(loop, WWRI_RANK_BULK);
+  }
+  if (nobody_waits(loop)) {
+    stop_flushing(loop);
+  } else {
+    loop->first_flusher_ns = uv_hrtime();
+  }
 }
 
 static void on_check(uv_check_t *handle) {
   struct wwri_loop *loop = handle->data;
   bool input = loop->input;
   loop->input = false;
-  if (wwri_list_empty(&loop->flushers)) return;
+  if (!loop->flushing) return;
+  if (nobody_waits(loop)) { /* they were cancelled */
+    stop_flushing(loop);
+    return;
+  }
   if (input && uv_hrtime() - loop->first_flusher_ns < FLUSH_DELAY_MAX_NS) {
     return; /* the idle handle makes the next pass come without blocking */
   }
@@ -177,17 +209,25 @@ void wwri_loop_note_input(struct wwri_loop *loop) {
 void wwri_loop_flush_later(struct wwri_loop *loop,
                            struct wwri_flusher *flusher) {
   if (!wwri_list_empty(&flusher->link)) return;
-  if (wwri_list_empty(&loop->flushers)) {
+  if (!loop->flushing) {
+    loop->flushing = true;
     loop->first_flusher_ns = uv_hrtime();
     uv_idle_start(&loop->idle, on_idle);
   }
-  wwri_list_append(&loop->flushers, &flusher->link);
+  wwri_list_append(&loop->flushers[flusher->rank], &flusher->link);
 }
 
 void wwri_flusher_init(struct wwri_flusher *flusher,
                        void (*flush)(struct wwri_flusher *flusher)) {
+  wwri_flusher_init_ranked(flusher, flush, WWRI_RANK_PROMPT);
+}
+
+void wwri_flusher_init_ranked(struct wwri_flusher *flusher,
+                              void (*flush)(struct wwri_flusher *flusher),
+                              enum wwri_rank rank) {
   wwri_list_init(&flusher->link);
   flusher->flush = flush;
+  flusher->rank = rank;
 }
 
 void wwri_flusher_cancel(struct wwri_flusher *flusher) {
@@ -231,7 +271,9 @@ wwr_err wwri_loop_new(struct wwri_loop **out) {
   if (!loop) return WWR_E_NOMEM;
   wwri_timers_init(&loop->timers);
   loop->armed_ms = UINT64_MAX;
-  wwri_list_init(&loop->flushers);
+  for (int rank = 0; rank < WWRI_RANKS; rank++) {
+    wwri_list_init(&loop->flushers[rank]);
+  }
   loop->last = &loop->first;
   wwr_err err = open_handles(loop);
   if (!err && pthread_mutex_init(&loop->lock, NULL)) {

@@ -19,11 +19,24 @@ struct wwri_mail {
   void (*fn)(struct wwri_mail *mail);
 };
 
+/** Who is flushed first. What is long cuts itself into turns: it does a part,
+ * and queues itself again. */
+enum wwri_rank {
+  WWRI_RANK_PROMPT, /* what somebody waits for: first, every time */
+  WWRI_RANK_WALK,   /* gives bulk its work */
+  WWRI_RANK_BULK,   /* output to many: when nobody walks, so that it leaves
+                       together, or after WWRI_BULK_WAIT flushes */
+  WWRI_RANKS
+};
+
+enum { WWRI_BULK_WAIT = 16 };
+
 /** Output that waits for quiescence; embed it in what has something to flush.
  */
 struct wwri_flusher {
   struct wwri_list link; /* init with wwri_flusher_init() */
   void (*flush)(struct wwri_flusher *flusher);
+  enum wwri_rank rank;
 };
 
 /** A loop without a thread. Errors: WWR_E_NOMEM, WWR_E_IO. */
@@ -73,6 +86,13 @@ void wwri_loop_flush_later(struct wwri_loop *loop,
                            struct wwri_flusher *flusher);
 void wwri_flusher_init(struct wwri_flusher *flusher,
                        void (*flush)(struct wwri_flusher *flusher));
+
+/** The same for another rank than WWRI_RANK_PROMPT. */
+void wwri_flusher_init_ranked(struct wwri_flusher *flusher,
+                              void (*flush)(struct wwri_flusher *flusher),
+                              enum wwri_rank rank);
+
+/** Take it out of the queue. Harmless when it is not there. */
 void wwri_flusher_cancel(struct wwri_flusher *flusher);
 
 /** The libuv loop, for transports and links. */

@@ -19,6 +19,7 @@ static void deliver(struct wwri_shard *shard, struct wwri_frame *frame,
                     uint64_t except) {
   size_t count = shard->own.conn_count;
   size_t sent = count;
+  bool many = count >= WWRI_SPREAD_MIN;
   if (count) wwri_frame_ref_n(frame, (unsigned)count);
   for (size_t i = 0; i < count; i++) {
     const struct wwr_conn *conn = shard->own.conns[i];
@@ -26,7 +27,8 @@ static void deliver(struct wwri_shard *shard, struct wwri_frame *frame,
       wwri_frame_unref(frame);
       sent--;
     } else {
-      (void)conn->pipe->ops->send(conn->pipe, frame);
+      const struct wwri_pipe_ops *ops = conn->pipe->ops;
+      (void)(many ? ops->spread : ops->send)(conn->pipe, frame);
     }
   }
   wwri_count(&shard->counters.signals_out, sent);

@@ -1,5 +1,10 @@
 /* A message from the bus to the connections of a shard. It is encoded and
- * framed once for all shards; every connection's queue holds a reference. */
+ * framed once for all shards; every connection's queue holds a reference.
+ *
+ * Many readers are walked in turns, between which the loop does what else there
+ * is. Whatever else comes for the feed waits behind the walk, so each reader
+ * gets its messages in order, and nobody begins to read in its midst; but they
+ * may leave, see wwri_reader_end(). */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -52,17 +57,7 @@ static wwr_err frame_of(struct wwr_server *server,
 
 /* --- On the shard's loop -------------------------------------------------- */
 
-struct walk {
-  struct wwri_frame *frame;
-  struct wwri_logid id;
-  uint64_t except;
-  bool compare; /* some began after this message */
-  uint32_t half;
-  unsigned sent;
-  unsigned full;
-};
-
-static bool is_for(const struct walk *walk, const struct wwri_slot *slot) {
+static bool is_for(const struct wwri_walk *walk, const struct wwri_slot *slot) {
   if (walk->except && slot->conn->id == walk->except) return false;
   return !walk->compare || wwri_logid_compare(walk->id, slot->reader->from) > 0;
 }
@@ -86,7 +81,8 @@ static void straggler_arrived(struct wwri_mail *mail) {
 
 /* Behind what the connection was sent on this loop and is still in its mail.
  * Out of memory it is cut off: a lost message may not be followed by others. */
-static void give_later(const struct walk *walk, const struct wwri_slot *slot) {
+static void give_later(const struct wwri_walk *walk,
+                       const struct wwri_slot *slot) {
   struct wwr_conn *conn = slot->conn;
   struct straggler *straggler = malloc(sizeof *straggler);
   if (!straggler) {
@@ -101,51 +97,92 @@ static void give_later(const struct walk *walk, const struct wwri_slot *slot) {
   wwri_loop_post(conn->shard->loop, &straggler->mail);
 }
 
-/* Consumes one reference. */
-static void give(struct walk *walk, const struct wwri_slot *slot) {
-  struct wwri_pipe *pipe = slot->conn->pipe;
-  if (slot->conn->own_parcels) {
-    give_later(walk, slot);
-    return;
-  }
-  (void)pipe->ops->send(pipe, walk->frame);
-  walk->sent++;
-  walk->full += pipe->queued_bytes > walk->half;
-}
-
-/* Takes over one reference of the frame. */
-static void hand_out(struct wwri_feed *feed, struct wwri_frame *frame,
-                     struct wwri_logid id, uint64_t except) {
+/* Gives `count` readers from walk->at on a reference each. */
+static void give(struct wwri_feed *feed, size_t count) {
+  const struct wwri_walk walk = feed->walk; /* of which nothing changes here */
+  const struct wwri_slot *slot = feed->slots + walk.at;
+  const struct wwri_slot *end = slot + count;
   struct wwri_shard *shard = feed->shard;
-  size_t count = feed->count;
-  struct walk walk = {
-      .frame = frame,
-      .id = id,
-      .except = except,
-      .half = wwri_limit(&shard->server->limits.queued_bytes) / 2};
-  if (!wwri_logid_none(id)) {
-    walk.compare = wwri_logid_compare(id, feed->newest) <= 0;
-    if (wwri_logid_compare(id, feed->last) > 0) feed->last = id;
-  }
-  if (count) {
-    wwri_shard_spend(shard, wwri_frame_wire_len(frame));
-    wwri_frame_ref_n(frame, (unsigned)count);
-  }
-  for (size_t i = 0; i < count; i++) {
-    if (is_for(&walk, &feed->slots[i])) {
-      give(&walk, &feed->slots[i]);
+  uint32_t half = wwri_limit(&shard->server->limits.queued_bytes) / 2;
+  bool many = feed->count >= WWRI_SPREAD_MIN;
+  unsigned sent = 0;
+  unsigned full = 0;
+  wwri_frame_ref_n(walk.frame, (unsigned)count);
+  for (; slot < end; slot++) {
+    struct wwri_pipe *pipe = slot->conn->pipe;
+    if (!is_for(&walk, slot)) {
+      wwri_frame_unref(walk.frame);
+    } else if (slot->conn->own_parcels) {
+      give_later(&walk, slot);
     } else {
-      wwri_frame_unref(frame);
+      (void)(many ? pipe->ops->spread : pipe->ops->send)(pipe, walk.frame);
+      sent++;
+      full += pipe->queued_bytes > half;
     }
   }
-  wwri_count(&shard->counters.signals_out, walk.sent);
-  wwri_frame_unref(frame);
+  feed->walk.at += count;
+  feed->walk.full += full;
+  wwri_count(&shard->counters.signals_out, sent);
+}
+
+static void end_walk(struct wwri_feed *feed) {
+  struct wwri_walk walk = feed->walk;
+  feed->walk = (struct wwri_walk){.frame = NULL};
+  wwri_frame_unref(walk.frame);
+  if (!wwri_logid_none(walk.id) &&
+      wwri_logid_compare(walk.id, feed->last) > 0) {
+    feed->last = walk.id;
+  }
   if (walk.full) {
     wwri_feed_press(feed);
     wwri_feed_pace(feed);
     wwri_feed_crowd(feed, walk.full);
   }
   if (!wwri_list_empty(&feed->held)) wwri_feed_release(feed, false);
+}
+
+bool wwri_feed_walk(struct wwri_feed *feed) {
+  struct wwri_walk *walk = &feed->walk;
+  size_t *steps = &feed->shard->channels.steps;
+  size_t share = feed->shard->server->channels.turn_steps / WWRI_TURN_SHARES;
+  if (share == 0) share = 1;
+  while (walk->frame) {
+    if (!walk->wrapped && walk->at == feed->count) {
+      walk->wrapped = true;
+      walk->at = 0;
+    }
+    size_t ahead = (walk->wrapped ? walk->start : feed->count) - walk->at;
+    if (ahead == 0) {
+      end_walk(feed);
+      break;
+    }
+    size_t count = share < *steps ? share : *steps;
+    if (count > ahead) count = ahead;
+    if (count == 0) return false;
+    share -= count;
+    *steps -= count;
+    give(feed, count);
+  }
+  return true;
+}
+
+/* Spread evenly, so that nobody is always the last. */
+static size_t next_start(struct wwri_feed *feed) {
+  const uint32_t golden = 2654435769U;
+  feed->rotor += golden;
+  return (size_t)((uint64_t)feed->rotor * feed->count >> 32);
+}
+
+/* Takes over one reference of the frame. No walk is under way. */
+static void hand_out(struct wwri_feed *feed, struct wwri_frame *frame,
+                     struct wwri_logid id, uint64_t except) {
+  feed->walk = (struct wwri_walk){.frame = frame, .id = id, .except = except};
+  feed->walk.start = feed->walk.at = next_start(feed);
+  if (!wwri_logid_none(id)) {
+    feed->walk.compare = wwri_logid_compare(id, feed->newest) <= 0;
+  }
+  if (feed->count) wwri_shard_spend(feed->shard, wwri_frame_wire_len(frame));
+  if (!wwri_feed_walk(feed)) wwri_feed_pend(feed);
 }
 
 static void delivery_run(struct wwri_item *item) {

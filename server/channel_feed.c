@@ -105,6 +105,7 @@ void wwri_feed_forget(struct wwri_feed *feed) {
 void wwri_feed_free(struct wwri_feed *feed) {
   assert(!feed->count && wwri_list_empty(&feed->held));
   assert(wwri_list_empty(&feed->backlog));
+  wwri_frame_unref(feed->walk.frame); /* only at the end is there one left */
   free(feed->slots);
   free(feed);
 }
@@ -207,9 +208,23 @@ static wwr_err add_slot(struct wwri_feed *feed, struct wwri_reader *reader) {
   return WWR_OK;
 }
 
-static void remove_slot(struct wwri_feed *feed, size_t slot) {
-  feed->slots[slot] = feed->slots[--feed->count];
-  feed->slots[slot].reader->slot = slot;
+static size_t move_slot(struct wwri_feed *feed, size_t from, size_t to) {
+  if (from == to) return from; /* a hole: who was there has moved */
+  feed->slots[to] = feed->slots[from];
+  feed->slots[to].reader->slot = to;
+  return from;
+}
+
+/* The last one fills the hole; but not across the bounds of a walk, between
+ * which are those that have got its message, or have not. */
+static void remove_slot(struct wwri_feed *feed, size_t hole) {
+  struct wwri_walk *walk = &feed->walk;
+  bool in_order = walk->start <= walk->at;
+  size_t *low = in_order ? &walk->start : &walk->at;
+  size_t *high = in_order ? &walk->at : &walk->start;
+  if (hole < *low) hole = move_slot(feed, --*low, hole);
+  if (hole < *high) hole = move_slot(feed, --*high, hole);
+  move_slot(feed, --feed->count, hole);
   if (feed->count) return;
   free(feed->slots); /* a feed that lingers holds no memory of a crowd */
   feed->slots = NULL;

@@ -2,14 +2,17 @@
  *
  * An item runs at once when the bus runs on the shard's own loop and nothing
  * waits there that was posted before; else it goes by mail. Messages have a
- * credit, which the next flush renews: whatever burst arrives in one pass of
+ * credit, which the next turn renews: whatever burst arrives in one pass of
  * the loop, a connection that reads can't have its queue filled by it. What is
  * over the credit waits in `inflow`, and everything behind it too. What is for
- * a feed whose readers can't take more waits there, and the others go on. */
+ * a feed whose readers can't take more waits there, and the others go on.
+ *
+ * A turn has so many steps, a reader each, which feeds share in rotation: a
+ * feed with many readers does not hold up the others, nor the loop. */
 #include "internal.h"
 
-/* Connections that one flush of a transport may leave for the next pass. */
-enum { CONNS_PER_FLUSH = 1000, FLUSHES_TO_FILL = 8 };
+/* Connections whose turn to be flushed comes in a pass. */
+enum { CONNS_PER_FLUSH = 64, FLUSHES_TO_FILL = 8 };
 
 static struct wwri_shard *shard_of(struct wwri_flusher *flusher) {
   return WWRI_CONTAINER(flusher, struct wwri_shard, channels.flusher);
@@ -28,7 +31,13 @@ static void run(struct wwri_item *item) {
 
 /* Only messages find a feed crowded; everything keeps its place behind them. */
 static bool must_wait(const struct wwri_feed *feed, uint32_t bytes) {
-  return !wwri_list_empty(&feed->backlog) || (bytes && feed->crowded);
+  return !wwri_list_empty(&feed->backlog) || feed->walk.frame ||
+         (bytes && feed->crowded);
+}
+
+void wwri_feed_pend(struct wwri_feed *feed) {
+  if (!wwri_list_empty(&feed->pent)) return;
+  wwri_list_append(&feed->shard->channels.pent, &feed->pent);
 }
 
 static void take(struct wwri_item *item) {
@@ -37,44 +46,55 @@ static void take(struct wwri_item *item) {
     run(item);
     return;
   }
-  if (wwri_list_empty(&feed->backlog)) {
-    wwri_list_append(&item->shard->channels.pent, &feed->pent);
-  }
+  wwri_feed_pend(feed);
   wwri_list_append(&feed->backlog, &item->node);
-  wwri_feed_pace(feed);
+  if (feed->crowded) wwri_feed_pace(feed);
 }
 
 /* `run` may free the feed, with the last item. */
-void wwri_feed_drain(struct wwri_feed *feed) {
+bool wwri_feed_drain(struct wwri_feed *feed) {
   struct wwri_shard_channels *channels = &feed->shard->channels;
+  if (!wwri_feed_walk(feed)) return true;
   bool more = !wwri_list_empty(&feed->backlog);
+  if (!more) wwri_list_remove(&feed->pent);
   while (more && !feed->crowded && channels->credit > 0) {
     struct wwri_list *node = wwri_list_pop(&feed->backlog);
     more = !wwri_list_empty(&feed->backlog);
     if (!more) wwri_list_remove(&feed->pent);
     run(WWRI_CONTAINER(node, struct wwri_item, node));
+    if (more && feed->walk.frame) return true;
   }
+  return false;
 }
 
-static void drain_pent(struct wwri_shard_channels *channels) {
-  struct wwri_list *node = channels->pent.next;
-  while (node != &channels->pent) {
-    struct wwri_feed *feed = WWRI_CONTAINER(node, struct wwri_feed, pent);
-    node = node->next;
-    wwri_feed_drain(feed);
+/* Everybody once; those that come back are behind. True: some could go on. */
+static bool drain_each(struct wwri_shard_channels *channels) {
+  struct wwri_list round;
+  struct wwri_list *node;
+  bool more = false;
+  wwri_list_init(&round);
+  wwri_list_splice(&round, &channels->pent);
+  while (channels->steps > 0 && (node = wwri_list_pop(&round))) {
+    wwri_list_append(&channels->pent, node);
+    more |= wwri_feed_drain(WWRI_CONTAINER(node, struct wwri_feed, pent));
   }
+  wwri_list_splice(&round, &channels->pent);
+  wwri_list_splice(&channels->pent, &round);
+  return more;
 }
 
-static void on_flush(struct wwri_flusher *flusher) {
+static void on_turn(struct wwri_flusher *flusher) {
   struct wwri_shard *shard = shard_of(flusher);
   struct wwri_shard_channels *channels = &shard->channels;
   struct wwri_list *node;
   channels->credit = full_credit(shard);
-  drain_pent(channels);
-  while (channels->credit > 0 && (node = wwri_list_pop(&channels->inflow))) {
+  channels->steps = shard->server->channels.turn_steps;
+  while (drain_each(channels) && channels->steps > 0) continue;
+  while (channels->credit > 0 && channels->steps > 0 &&
+         (node = wwri_list_pop(&channels->inflow))) {
     take(WWRI_CONTAINER(node, struct wwri_item, node));
   }
-  if (!wwri_list_empty(&channels->inflow)) {
+  if (!wwri_list_empty(&channels->inflow) || channels->steps == 0) {
     wwri_loop_flush_later(shard->loop, flusher);
   }
 }
@@ -84,8 +104,9 @@ void wwri_shard_channels_init(struct wwri_shard *shard) {
   wwri_map_init(&channels->feeds);
   wwri_list_init(&channels->inflow);
   wwri_list_init(&channels->pent);
-  wwri_flusher_init(&channels->flusher, on_flush);
+  wwri_flusher_init_ranked(&channels->flusher, on_turn, WWRI_RANK_WALK);
   channels->credit = full_credit(shard);
+  channels->steps = shard->server->channels.turn_steps;
 }
 
 void wwri_shard_spend(struct wwri_shard *shard, size_t bytes) {

@@ -83,7 +83,7 @@ static struct queues look_at(const struct wwri_feed *feed) {
 
 /* A few slow ones never hold the others. */
 static bool are_many(const struct wwri_feed *feed, size_t count) {
-  return count > 0 && count >= feed->count - count;
+  return count > 0 && count * 2 >= feed->count;
 }
 
 void wwri_feed_crowd(struct wwri_feed *feed, size_t full) {
@@ -103,7 +103,7 @@ void wwri_feed_repace(struct wwri_feed *feed) {
   struct queues queues = look_at(feed);
   feed->crowded = are_many(feed, queues.moving);
   bool full = queues.slow || atomic_load(&shard->channels.waiting) > much;
-  if (full || !wwri_list_empty(&feed->backlog)) wwri_feed_pace(feed);
+  if (full || feed->crowded) wwri_feed_pace(feed);
   if (!full && feed->state == WWRI_FEED_UP) wwri_feed_unpress(feed);
-  wwri_feed_drain(feed); /* it may free the feed */
+  (void)wwri_feed_drain(feed); /* it may free the feed */
 }

@@ -206,6 +206,7 @@ wwr_err wwri_channels_init(struct wwr_server *server) {
   atomic_init(&channels->health, UNHEARD);
   channels->run.told_health = UNHEARD;
   channels->linger_ms = WWRI_LINGER_MS;
+  channels->turn_steps = WWRI_TURN_STEPS;
   channels->beat_ms = WWRI_BEAT_MS;
   channels->stuck_ms = WWRI_STUCK_MS;
   channels->crowd_ms = WWRI_CROWD_MS;

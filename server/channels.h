@@ -40,7 +40,12 @@ enum {
    * publishers feel it), and before messages are lost, with a verdict. */
   WWRI_ITEMS_SOFT = 4 << 20,
   WWRI_ITEMS_MAX = 128 << 20,
-  WWRI_SOFT_WAIT_MS = 1000
+  WWRI_SOFT_WAIT_MS = 1000,
+  /* Readers that get a message in one turn of a shard's loop, at about 0.1 us
+   * each; a feed's share while others wait is a part of it. */
+  WWRI_TURN_STEPS = 2048,
+  WWRI_TURN_SHARES = 4,
+  WWRI_SPREAD_MIN = 256 /* readers: what goes to more of them is bulk */
 };
 
 /** Something from the bus for a shard; embed it. */
@@ -67,6 +72,19 @@ struct wwri_slot {
   struct wwri_reader *reader;
 };
 
+/** A message on its way to a feed's readers, some in each turn. It begins at
+ * `start`, another place each time, goes to the end and on from slot 0. */
+struct wwri_walk {
+  struct wwri_frame *frame; /* a reference; NULL: none is under way */
+  struct wwri_logid id;
+  uint64_t except; /* id of a connection; 0: none */
+  size_t start;
+  size_t at;
+  bool wrapped;
+  bool compare;  /* some began after this message */
+  unsigned full; /* queues that were over half full */
+};
+
 struct wwri_feed {
   struct wwri_bus_sub sub;
   struct wwri_shard *shard;
@@ -78,8 +96,10 @@ struct wwri_feed {
   unsigned open;            /* joins under way */
   struct wwri_logid last;   /* the last message that arrived here */
   struct wwri_logid newest; /* of the readers' `from` */
-  struct wwri_list backlog; /* items, while `crowded`, and behind them */
-  struct wwri_list pent;    /* in the shard's `pent` while there is a backlog */
+  struct wwri_walk walk;
+  uint32_t rotor;           /* where the next walk begins */
+  struct wwri_list backlog; /* items behind a walk, or while `crowded` */
+  struct wwri_list pent;    /* in the shard's `pent` with a walk or a backlog */
   bool crowded; /* its readers' queues are full, see channel_pace.c */
   struct wwri_list waiting; /* subscriptions, until the feed is up */
   struct wwri_list held;    /* publications, until their message is here */
@@ -135,9 +155,10 @@ struct wwri_shard_channels {
   atomic_ullong waiting; /* bytes of items that were not run yet */
   struct wwri_map feeds; /* loop only, as the rest */
   struct wwri_list inflow;
-  struct wwri_list pent;       /* feeds with a backlog */
-  struct wwri_flusher flusher; /* renews the credit */
-  int64_t credit;              /* bytes that may be sent before a flush */
+  struct wwri_list pent;       /* feeds with a walk or a backlog, in rotation */
+  struct wwri_flusher flusher; /* the next turn */
+  int64_t credit;              /* bytes that may be sent in this turn */
+  size_t steps;                /* readers that may get something in it */
   struct wwri_mail pulse;      /* asks whether the loop turns */
   atomic_bool pulsing;         /* ... and has not been answered */
 };
@@ -172,6 +193,7 @@ struct wwri_channels {
   uint32_t crowd_ms;
   uint64_t items_soft;
   uint64_t items_max;
+  size_t turn_steps;
   atomic_uint press_bytes; /* of a shard's items: then repairs wait */
   atomic_bool open;        /* calls of the bus may succeed */
   atomic_ulong calls;      /* promised callbacks that are not done yet */
@@ -264,10 +286,14 @@ void wwri_item_send(struct wwri_item *item);
 /** True when a message of the feed may be handed out at once. Any thread. */
 bool wwri_feed_may_act(struct wwri_feed *feed);
 
-/** Run what waits in the feed, as long as its readers take it. Loop thread. */
-void wwri_feed_drain(struct wwri_feed *feed);
+/** Run what waits in the feed, as long as its readers take it and its share of
+ * this turn lasts; it may free the feed. True: it could go on. Loop thread. */
+bool wwri_feed_drain(struct wwri_feed *feed);
 
-/** Bytes were sent to connections. Loop thread. */
+/** The feed has something that waits for a turn. Loop thread. */
+void wwri_feed_pend(struct wwri_feed *feed);
+
+/** Bytes are being sent to connections. Loop thread. */
 void wwri_shard_spend(struct wwri_shard *shard, size_t bytes);
 
 /* --- channel_feed.c: feeds and their readers; loop thread ---------------- */
@@ -328,6 +354,10 @@ void wwri_feed_left(struct wwri_feed *feed, wwr_err err);
 /** Receivers of a feed at the bus. Bus thread. */
 void wwri_feed_deliver(struct wwri_bus_sub *sub,
                        const struct wwri_bus_message *message);
+
+/** Go on with the feed's walk, if one is under way, for a share of this turn.
+ * True: none is any more. Loop thread. */
+bool wwri_feed_walk(struct wwri_feed *feed);
 
 /** A verdict of our own: a message could not be handed over. Bus thread. */
 void wwri_feed_lose(struct wwri_feed *feed, struct wwri_logid id);

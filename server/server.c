@@ -270,6 +270,7 @@ void wwr_server_stats(const struct wwr_server *server,
   out->sessions = wwr_server_sessions(server);
   out->queued_bytes = transport.queued_bytes;
   out->refused = transport.refused;
+  out->delayed = transport.delayed;
   out->slow_consumers = transport.slow_consumers;
   out->open_handlers = atomic_load(&server->open_work);
   for (size_t i = 0; i < server->shard_count; i++) {

@@ -246,6 +246,8 @@ struct wwr_server_stats {
   uint64_t sessions; /**< That have connections to this server. */
   uint64_t accepted;
   uint64_t refused;
+  uint64_t delayed; /**< Connections that waited for the transport's limit of
+                         accepts per second. */
   uint64_t slow_consumers;
   uint64_t read_timeouts;
   uint64_t violations;

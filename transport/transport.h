@@ -54,6 +54,11 @@ struct wwri_pipe_ops {
    * be followed by later ones). */
   wwr_err (*send)(struct wwri_pipe *pipe, struct wwri_frame *frame);
 
+  /** The same for a frame of which many pipes get a copy: it leaves when what
+   * was sent with `send` has left, on whichever pipe, and its turn has come.
+   * In one pipe everything keeps its order. */
+  wwr_err (*spread)(struct wwri_pipe *pipe, struct wwri_frame *frame);
+
   /** A new pipe is held: what is sent queues and nothing leaves, and no message
    * event fires, until this is called once. */
   void (*release)(struct wwri_pipe *pipe);
@@ -127,6 +132,7 @@ struct wwri_transport_config {
 struct wwri_transport_stats {
   uint64_t accepted;
   uint64_t refused;
+  uint64_t delayed; /* waited for the rate of accepting */
   uint64_t slow_consumers;
   uint64_t connections;  /* open now */
   uint64_t queued_bytes; /* that the peer has not made room for; a WebSocket's

@@ -203,6 +203,7 @@ int wwri_node_transport(struct wwr_node *node) {
   struct wwr_websocket_opts opts;
   wwr_websocket_opts_default(&opts);
   opts.listen = node->listen;
+  opts.accepts_per_second = node->accepts_per_second;
   opts.tls = node->tls.cert_file ? &node->tls : NULL;
   opts.origins = node->origins.items;
   opts.origin_count = node->origins.count;

@@ -18,6 +18,7 @@ struct wwr_node {
   char **argv;
   struct wwr_server_opts *opts;
   uint32_t default_read_timeout_ms;
+  uint32_t accepts_per_second;
 
   struct wwr_command command;
   struct wwr_option *table;
@@ -60,7 +61,7 @@ int wwri_node_read(struct wwr_node **out,
 /** What the server's log is asked for. */
 enum wwr_log_level wwri_node_log_level(const struct wwr_node *node);
 
-enum { WWRI_OWN_OPTIONS = 20 };
+enum { WWRI_OWN_OPTIONS = 21 };
 
 /** Fill the options of every server; sets their defaults. */
 void wwri_node_options(struct wwr_node *node, struct wwr_option *rows);

@@ -9,6 +9,7 @@
 enum {
   MAX_SECONDS_MS = 86400000, /* a day */
   MAX_CONNECTIONS = 10000000,
+  MAX_ACCEPTS = 1000000,
   MAX_BYTES = 1 << 30,
   QUEUE_SPARE_BYTES = 65536,
   MIN_READ_TIMEOUT_MS = 1000
@@ -26,7 +27,7 @@ static bool check_origin(const char *text, char reason[WWR_REASON_MAX]) {
 
 /* --- The table ------------------------------------------------------------ */
 
-enum { LISTENING = 7, LIMITS = 8, ENDING = 2, LOGGING = 3 };
+enum { LISTENING = 8, LIMITS = 8, ENDING = 2, LOGGING = 3 };
 
 static void listening(struct wwr_node *node, struct wwr_option *rows) {
   const struct wwr_option shared[LISTENING] = {
@@ -80,6 +81,15 @@ static void listening(struct wwr_node *node, struct wwr_option *rows) {
        .live = true,
        .check = check_origin,
        .detail = "None: only pages of the host that the browser connects to."},
+      {.name = "accepts-per-second",
+       .value = "N",
+       .help = "new connections; those above wait; 0: no limit",
+       .kind = WWR_OPTION_NUMBER,
+       .target = &node->accepts_per_second,
+       .max = MAX_ACCEPTS,
+       .key = "limits.accepts-per-second",
+       .live = true,
+       .detail = "Who would wait for more than 5 seconds is told 503."},
   };
   memcpy(rows, shared, sizeof shared);
 }
@@ -171,6 +181,7 @@ static void ending(struct wwr_node *node, struct wwr_option *rows) {
        .target = &node->drain_ms,
        .max = MAX_SECONDS_MS,
        .key = "drain.time",
+       .live = true,
        .detail = "For its first quarter, at most 5, new ones are still taken. "
                  "0: all are closed at once."},
   };

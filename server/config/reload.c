@@ -64,6 +64,8 @@ static void set_limits(struct wwr_node *node, const struct wwr_node *now) {
   limits.log_level = wwri_node_log_level(now);
   if (wwr_server_set_limits(node->server, &limits, &bad) != WWR_OK)
     wwr_node_say(node, WWR_LOG_ERROR, bad);
+  wwr_websocket_set_accepts_per_second(node->transport,
+                                       now->accepts_per_second);
   if (node->cluster) wwr_cluster_set_log_level(node->cluster, limits.log_level);
 }
 

@@ -65,6 +65,15 @@ static void prepare(struct daemon *daemon, struct reading *reading) {
 
 /* --- Reading them again --------------------------------------------------- */
 
+/* Channels stay what they were at the start: nodes must agree on their logs. */
+static void name_changes(const struct daemon *daemon,
+                         const struct policy *policy) {
+  if (policy_keeps_alike(daemon->webwired.first_policy, policy)) return;
+  wwr_node_say(daemon->node, WWR_LOG_WARN,
+               "channels.namespaces changed logs or presence; takes effect at "
+               "the next start");
+}
+
 /* What was before is freed when nobody looks at it any more. */
 static void keep(void *user_data) {
   struct daemon *daemon = user_data;
@@ -80,6 +89,7 @@ static void keep(void *user_data) {
     webwired->policy = policy;
     webwired->auth = auth;
     pthread_rwlock_unlock(&webwired->lock);
+    name_changes(daemon, policy);
     policy = old_policy;
     auth = old_auth;
   } else {

@@ -93,6 +93,8 @@ bool permit_needs_field(const struct permit *permit) {
 static bool is_value(const struct permit *permit, const json_t *one) {
   char number[32];
   const char *text = json_string_value(one);
+  /* A NUL in it is no end. */
+  if (text && strlen(text) != json_string_length(one)) return false;
   if (json_is_integer(one)) {
     snprintf(number, sizeof number, "%lld", (long long)json_integer_value(one));
     text = number;

@@ -69,6 +69,25 @@ const struct namespace *policy_namespace(const struct policy *policy,
   return at;
 }
 
+/* What `a` says of a prefix `b` says, too. */
+static bool is_within(const struct policy *a, const struct policy *b) {
+  for (size_t i = 0; i < a->count; i++) {
+    const struct namespace *one = &a->namespaces[i];
+    const struct namespace *other = policy_namespace(
+        b, (struct wwr_view){(const uint8_t *)one->prefix, one->prefix_len});
+    if (one->prefix_len == 0) continue;
+    if (one->log_entries != other->log_entries ||
+        one->log_age_ms != other->log_age_ms ||
+        one->presence != other->presence)
+      return false;
+  }
+  return true;
+}
+
+bool policy_keeps_alike(const struct policy *a, const struct policy *b) {
+  return is_within(a, b) && is_within(b, a);
+}
+
 bool policy_name_ok(const struct policy *policy, struct wwr_view channel) {
   static const char gap[] = "gap:";
   size_t gap_len = sizeof gap - 1;

@@ -35,6 +35,10 @@ void policy_free(struct policy *policy);
 const struct namespace *policy_namespace(const struct policy *policy,
                                          struct wwr_view channel);
 
+/** True when channels with a namespace are kept the same way by both: logs and
+ * presence. */
+bool policy_keeps_alike(const struct policy *a, const struct policy *b);
+
 /** True when it may be a channel's name: printable ASCII, not beginning with
  * '!' (the server's own) or "gap:" (signals about channels). */
 bool policy_name_ok(const struct policy *policy, struct wwr_view channel);

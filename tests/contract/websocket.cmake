@@ -9,7 +9,8 @@ if(TARGET wwr_websocket)
   wwr_test(websocket_raw_test
     SOURCES contract/websocket_raw_test.c contract/websocket_raw_fixture.c
             contract/websocket_raw_http.c contract/websocket_raw_life.c
-            contract/websocket_raw_native.c
+            contract/websocket_raw_native.c contract/websocket_raw_turns.c
+            contract/websocket_raw_rate.c
     DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
     LABELS contract TIMEOUT 600)
   # docs/libwebsockets.md, "Known gaps"

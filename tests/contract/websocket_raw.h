@@ -21,7 +21,7 @@
 enum {
   WAIT_MS = 10000,
   LINGER_MS = 1000, /* config.close_linger_ms */
-  PIPES_MAX = 64,
+  PIPES_MAX = 256,
   MAX_MESSAGE = 200000,
   PAGE_BYTES = 100000 /* of GET /page */
 };
@@ -39,6 +39,7 @@ struct raw_server {
   pthread_mutex_t lock; /* guards what follows */
   pthread_cond_t changed;
   struct wwri_pipe *pipes[PIPES_MAX];
+  uint64_t opened_ms[PIPES_MAX]; /* by the loop's clock, the first ones */
   int opened;
   int closed;
   int abandoned;
@@ -108,5 +109,7 @@ extern CU_TestInfo raw_sending[];
 extern CU_TestInfo raw_tls[];
 extern CU_TestInfo raw_life[];
 extern CU_TestInfo raw_native[];
+extern CU_TestInfo raw_turns[];
+extern CU_TestInfo raw_rate[];
 
 #endif

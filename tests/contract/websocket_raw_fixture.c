@@ -165,6 +165,9 @@ static void on_opened(void *owner, size_t shard, void *token,
     raw.pipes[i] = pipe;
     break;
   }
+  if (raw.opened < PIPES_MAX) {
+    raw.opened_ms[raw.opened] = wwri_loop_now_ms(raw.loop);
+  }
   raw.opened++;
   pthread_cond_broadcast(&raw.changed);
   pthread_mutex_unlock(&raw.lock);
@@ -387,6 +390,8 @@ int main(int argc, char **argv) {
       SUITE("http", use_direct, raw_http),
       SUITE("sending", use_direct, raw_sending),
       SUITE("native", use_direct, raw_native),
+      SUITE("turns", use_direct, raw_turns),
+      SUITE("rate", use_direct, raw_rate),
       SUITE("tls", use_direct, raw_tls),
       SUITE("life", use_direct, raw_life),
       SUITE("receiving, callback", use_callback, raw_receiving),

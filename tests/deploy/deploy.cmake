@@ -19,6 +19,7 @@ if(NOT WWR_SANITIZE AND WWR_BUILD_EXAMPLES AND WWR_BUILD_BENCH)
     PROPERTIES FIXTURES_SETUP debs)
   deploy_test(manuals COMMAND manuals.sh ${PROJECT_BINARY_DIR})
   deploy_test(unit COMMAND unit.sh)
+  deploy_test(alerts COMMAND alerts.sh)
   deploy_test(base COMMAND base.sh ${deploy_out}
     PROPERTIES FIXTURES_REQUIRED debs FIXTURES_SETUP debian COST 60)
   deploy_test(install COMMAND install.sh ${deploy_out}

@@ -102,20 +102,29 @@ test("and refuses what does not exist", () => {
 
 // --- Prometheus ---------------------------------------------------------------
 
-/** A node on a Redis of its own, as base has it, but on free ports of loopback. */
-async function startNode(t) {
+async function startRedis(t, password) {
   const dir = scratchDir();
   const socket = join(dir, "redis.sock");
-  const options = ["--port", "0", "--unixsocket", socket, "--requirepass", TOKEN, "--dir", dir];
+  const options = ["--port", "0", "--unixsocket", socket, "--requirepass", password, "--dir", dir];
   const redis = launch(t, which("redis-server"), [...options, "--save", ""]);
   await redis.ready(async () => /NOAUTH/.test(await converse(socket, "PING\r\nQUIT\r\n")));
-  const [[, objects]] = rendered;
+  return socket;
+}
+
+/** A node on a Redis of its own, as the folder has it, but on free ports of
+ * loopback. */
+async function startNode(t, { objects, program, password }) {
+  const socket = await startRedis(t, password);
   const { file, env } = placed(objects, (text) =>
     text
       .replace(/0\.0\.0\.0:(8080|9180)/g, "127.0.0.1:0")
-      .replace("redis://webwire-redis:6379", `unix://${socket}`),
+      .replace(/redis:\/\/(.*@)?webwire-redis:6379/, (_, user = "") => `unix://${user}${socket}`),
   );
-  const node = launch(t, webwired, ["--config", file], { env: { ...env, WEBWIRED_DRAIN_TIME: "0" } });
+  const { args } = nodesOf(objects)[0].spec.template.spec.containers[0];
+  const own = args.map((text) =>
+    text.endsWith(".conf") ? file : text.replace("$(NODE_NAME)", "node").replace("$(THREADS)", "1"),
+  );
+  const node = launch(t, program, own, { env });
   const address = () => /admin\b.*?((?:\d+\.){3}\d+:\d+)/.exec(node.stdout)?.[1];
   await node.ready(() => node.url !== null && address());
   return { node, admin: address() };
@@ -150,10 +159,33 @@ async function startPrometheus(t, target) {
   };
 }
 
+function lacks(...programs) {
+  const missing = programs.filter((name) => !which(name));
+  return missing.length ? `no ${missing.join(", ")}` : false;
+}
+
+test("the chat room starts with the overlay's file and answers its probes", async (t) => {
+  const program = built("chatroom-server");
+  const missing = lacks("redis-server") || (!program && "chatroom-server is not built");
+  if (missing) return t.skip(missing);
+  const objects = kustomize(join(deploy, "kubernetes/overlays/chatroom"));
+  const password = "replace-this-redis-password";
+  const { node, admin } = await startNode(t, { objects, program, password });
+  const [container] = nodesOf(objects)[0].spec.template.spec.containers;
+  for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"]) {
+    const url = `http://${admin}${container[probe].httpGet.path}`;
+    await until(async () => (await fetch(url)).status === 200, { what: probe });
+  }
+  const page = await fetch(node.url.replace("ws:", "http:"));
+  assert.match(await page.text(), /<html/);
+  assert.equal((await node.stop()).code, 0);
+});
+
 test("Prometheus scrapes a node; what it finds is what is written; alerts fire", async (t) => {
-  const missing = ["prometheus", "promtool", "redis-server"].filter((name) => !which(name));
-  if (missing.length) return t.skip(`no ${missing.join(", ")}`);
-  const { node, admin } = await startNode(t);
+  const missing = lacks("prometheus", "promtool", "redis-server");
+  if (missing) return t.skip(missing);
+  const [[, objects]] = rendered;
+  const { node, admin } = await startNode(t, { objects, program: webwired, password: TOKEN });
   const metrics = await (await fetch(`http://${admin}/metrics`)).text();
   must(which("promtool"), ["check", "metrics"], { input: metrics });
   const ask = await startPrometheus(t, admin);

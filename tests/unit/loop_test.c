@@ -417,6 +417,67 @@ static void test_flush_queues_again(void) {
   CU_ASSERT_EQUAL(flushes, 2);
 }
 
+/* Ranks: what each flusher saw of the others. */
+
+static struct wwri_flusher ranked[WWRI_RANKS];
+static int runs[WWRI_RANKS];
+static int walks_left;
+static int walks_before_bulk;
+static bool out_of_rank;
+
+static void on_prompt(struct wwri_flusher *it) {
+  (void)it;
+  runs[WWRI_RANK_PROMPT]++;
+}
+
+static void on_walk(struct wwri_flusher *it) {
+  if (runs[WWRI_RANK_PROMPT] == 0) out_of_rank = true;
+  runs[WWRI_RANK_WALK]++;
+  if (--walks_left > 0) wwri_loop_flush_later(loop, it);
+}
+
+static void on_bulk(struct wwri_flusher *it) {
+  (void)it;
+  if (runs[WWRI_RANK_WALK] == 0) out_of_rank = true;
+  if (++runs[WWRI_RANK_BULK] == 1) walks_before_bulk = runs[WWRI_RANK_WALK];
+  latch_hit(&done);
+}
+
+/* The last rank first. */
+static void queue_ranks(void *arg) {
+  static void (*const fns[])(struct wwri_flusher *) = {on_prompt, on_walk,
+                                                       on_bulk};
+  walks_left = *(const int *)arg;
+  memset(runs, 0, sizeof(runs));
+  out_of_rank = false;
+  for (int rank = WWRI_RANKS; rank-- > 0;) {
+    wwri_flusher_init_ranked(&ranked[rank], fns[rank], (enum wwri_rank)rank);
+    wwri_loop_flush_later(loop, &ranked[rank]);
+  }
+}
+
+static void walk_with_bulk(int walks, int before_bulk) {
+  on_loop(queue_ranks, &walks);
+  CU_ASSERT_TRUE(latch_wait(&done, 1));
+  for (int i = 0; i < walks; i++) on_loop(nothing, NULL);
+  CU_ASSERT_FALSE(out_of_rank);
+  CU_ASSERT_EQUAL(walks_before_bulk, before_bulk);
+  CU_ASSERT_EQUAL(runs[WWRI_RANK_PROMPT], 1);
+  CU_ASSERT_EQUAL(runs[WWRI_RANK_BULK], 1);
+}
+
+static void test_flush_by_rank(void) {
+  walk_with_bulk(1, 1);
+}
+
+static void test_bulk_waits_for_walks(void) {
+  walk_with_bulk(WWRI_BULK_WAIT / 2, WWRI_BULK_WAIT / 2);
+}
+
+static void test_bulk_waits_not_for_ever(void) {
+  walk_with_bulk(3 * WWRI_BULK_WAIT, WWRI_BULK_WAIT);
+}
+
 static void on_timer_flush(struct wwri_timer *timer) {
   (void)timer;
   wwri_loop_note_input(loop);
@@ -483,6 +544,9 @@ int main(int argc, char **argv) {
       {"flush at quiescence", test_flush_waits_for_quiescence_but_not_long},
       {"flush queues again", test_flush_queues_again},
       {"flush from a timer", test_flush_from_a_timer},
+      {"flush by rank", test_flush_by_rank},
+      {"bulk waits for walks", test_bulk_waits_for_walks},
+      {"bulk waits not for ever", test_bulk_waits_not_for_ever},
       {"signals are for main", test_signals_are_for_main},
       CU_TEST_INFO_NULL,
   };

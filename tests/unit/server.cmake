@@ -10,8 +10,9 @@ target_link_options(server_threads_test PRIVATE LINKER:--wrap=pthread_create)
 # Channels, on the server's own bus and on one with a thread.
 set(channel_sources unit/server_channel_common.c unit/server_bus.c
                     unit/server_fixture.c unit/server_fixture_store.c)
-foreach(area IN ITEMS admin command channel channel_bus channel_linger channel_presence
-                      channel_random channel_alloc)
+foreach(area IN ITEMS admin command channel channel_bus channel_linger
+                      channel_presence channel_random channel_turns
+                      channel_alloc)
   wwr_test(server_${area}_test
            SOURCES unit/server_${area}_test.c ${channel_sources}
            DEPS wwr_server wwr_memory LABELS unit TIMEOUT 240)
@@ -22,6 +23,14 @@ foreach(area IN ITEMS channel channel_presence channel_random
            COMMAND server_${area}_test --threaded)
   set_tests_properties(server_${area}_threaded_test PROPERTIES TIMEOUT 240
                                                                LABELS unit)
+endforeach()
+
+# Every walk over readers in turns of one or two.
+foreach(area IN ITEMS channel channel_random)
+  add_test(NAME server_${area}_small_turns_test
+           COMMAND server_${area}_test --turns)
+  set_tests_properties(server_${area}_small_turns_test PROPERTIES TIMEOUT 240
+                                                            LABELS unit)
 endforeach()
 
 # With a store that has authority.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 static bool threaded;
+static bool small_turns;
 
 bool is_threaded(void) {
   return threaded;
@@ -13,14 +14,21 @@ bool is_threaded(void) {
 void channel_start(void) {
   if (threaded) test_bus_use();
   fixture_start();
+  if (!small_turns) return;
+  struct wwr_server *server = fix.server;
+  server->channels.turn_steps = 2;
+  for (size_t i = 0; i < server->shard_count; i++) {
+    server->shards[i].channels.steps = 1;
+  }
 }
 
 /* Every suite twice: the fixture's four modes are run for each bus. */
 int channel_main(int argc, char **argv, CU_TestInfo *tests) {
   fixture_end = test_bus_free;
   threaded = argc > 1 && strcmp(argv[1], "--threaded") == 0;
-  return threaded ? fixture_main(argc - 1, argv + 1, tests)
-                  : fixture_main(argc, argv, tests);
+  small_turns = argc > 1 && strcmp(argv[1], "--turns") == 0;
+  return threaded || small_turns ? fixture_main(argc - 1, argv + 1, tests)
+                                 : fixture_main(argc, argv, tests);
 }
 
 /* --- Answers ------------------------------------------------------------- */

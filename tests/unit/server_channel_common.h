@@ -23,8 +23,9 @@ struct answer {
   struct wwr_conn *signal; /* is sent "done" from inside (subscribe) */
 };
 
-/** main() of these suites: as fixture_main(), each on the server's own bus and
- * on one with a thread. */
+/** main() of these suites: as fixture_main(), on the server's own bus; or, with
+ * the argument --threaded, on one with a thread, or with --turns, walking over
+ * two readers in a turn. */
 int channel_main(int argc, char **argv, CU_TestInfo *tests);
 
 /** Start the server on the bus of the running suite. */

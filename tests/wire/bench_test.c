@@ -291,6 +291,23 @@ static void as_csv(void) {
   forget(&result);
 }
 
+/* Any answer will do, and what the room says is left alone. */
+static void ask_a_busy_room(void) {
+  struct proc *room =
+      start("ws", chat.port,
+            (const char *[]){"--mode", "broadcast", "--connections", "20",
+                             "--rate", "100", "--seconds", "1", NULL});
+  struct result asked = run("ws", chat.port,
+                            (const char *[]){"--mode", "ask", "--connections",
+                                             "2", "--count", "50", NULL});
+  CU_ASSERT_EQUAL(asked.status, 0);
+  CU_ASSERT_PTR_NOT_NULL(strstr(asked.out, "50 begun, all accounted for"));
+  forget(&asked);
+  struct result said = finish(room);
+  CU_ASSERT_EQUAL(said.status, 0);
+  forget(&said);
+}
+
 static void as_text(void) {
   struct result result =
       run("ws", echo.port, (const char *[]){"--count", "10", NULL});
@@ -584,6 +601,7 @@ int main(int argc, char **argv) {
                          {"TLS", over_tls},
                          CU_TEST_INFO_NULL};
   CU_TestInfo usage[] = {{"CSV", as_csv},
+                         {"ask a busy room", ask_a_busy_room},
                          {"text", as_text},
                          {"help and version", help_and_version},
                          {"wrong usage", wrong_usage},

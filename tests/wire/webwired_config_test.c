@@ -1,8 +1,12 @@
 /* webwired's settings: every mistake at once, where values come from, what is
  * hidden, the sample, and reading them again by SIGHUP. */
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "webwired.h"
 
@@ -418,6 +422,12 @@ static void names_what_it_cannot_reload(void) {
   CU_ASSERT_EQUAL(node_said(&node, "server.message-buffer changed; "), 1);
   CU_ASSERT_EQUAL(node_said(&node, "channels.log-entries changed; "), 1);
   CU_ASSERT_EQUAL(node_said(&node, "takes effect at the next start"), 3);
+  CU_ASSERT_TRUE(node_reload(&node,
+                             "channels = { namespaces = ( { prefix = \"x:\";\n"
+                             "  presence = true; } ); };\n",
+                             "settings read again", 2));
+  CU_ASSERT_EQUAL(node_said(&node, "next start"), 4);
+  CU_ASSERT_EQUAL(node_said(&node, "channels.namespaces changed logs or "), 1);
   CU_ASSERT_EQUAL(node_end(&node), 0);
 }
 
@@ -438,6 +448,61 @@ static void a_broken_file_changes_nothing(void) {
   CU_ASSERT_EQUAL(node_end(&node), 0);
 }
 
+/* --- systemd -------------------------------------------------------------- */
+
+/* A socket as systemd has it, named in the environment. */
+static int notify_socket(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  CU_ASSERT_EQUAL_FATAL(
+      bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+  setenv("NOTIFY_SOCKET", path, 1);
+  return fd;
+}
+
+/* What it says next. */
+static bool notifies(int fd, const char *begin) {
+  char text[256];
+  struct pollfd poller = {.fd = fd, .events = POLLIN};
+  ssize_t n =
+      poll(&poller, 1, WIRE_MS) == 1 ? recv(fd, text, sizeof text - 1, 0) : -1;
+  text[n > 0 ? n : 0] = '\0';
+  bool good = strncmp(text, begin, strlen(begin)) == 0;
+  if (!good) fprintf(stderr, "expected %s, got %s\n", begin, text);
+  return good;
+}
+
+static void tells_systemd(void) {
+  struct node node;
+  int fd = notify_socket(wire_path(&dir, "notify"));
+  bool started = node_start(&node, "", NULL);
+  unsetenv("NOTIFY_SOCKET");
+  CU_ASSERT_TRUE_FATAL(started);
+  CU_ASSERT_TRUE(notifies(fd, "READY=1"));
+  CU_ASSERT_TRUE(node_reload(&node, "", "settings read again", 1));
+  CU_ASSERT_TRUE(notifies(fd, "RELOADING=1\nMONOTONIC_USEC="));
+  CU_ASSERT_TRUE(notifies(fd, "READY=1"));
+  CU_ASSERT_EQUAL(node_end(&node), 0);
+  CU_ASSERT_TRUE(notifies(fd, "STOPPING=1"));
+  close(fd);
+}
+
+static void tells_the_watchdog(void) {
+  struct node node;
+  int fd = notify_socket(wire_path(&dir, "watchdog"));
+  setenv("WATCHDOG_USEC", "100000", 1);
+  bool started = node_start(&node, "", NULL);
+  unsetenv("NOTIFY_SOCKET");
+  unsetenv("WATCHDOG_USEC");
+  CU_ASSERT_TRUE_FATAL(started);
+  CU_ASSERT_TRUE(notifies(fd, "READY=1"));
+  CU_ASSERT_TRUE(notifies(fd, "WATCHDOG=1"));
+  CU_ASSERT_TRUE(notifies(fd, "WATCHDOG=1"));
+  CU_ASSERT_EQUAL(node_end(&node), 0);
+  close(fd);
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"every mistake at once", every_mistake_at_once},
@@ -453,6 +518,8 @@ int main(int argc, char **argv) {
       {"reloads origins", reloads_origins},
       {"names what it can't reload", names_what_it_cannot_reload},
       {"a broken file changes nothing", a_broken_file_changes_nothing},
+      {"tells systemd", tells_systemd},
+      {"tells the watchdog", tells_the_watchdog},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"webwired_config", make, clean, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};

@@ -276,6 +276,7 @@ static const char *pipe_remote(const struct wwri_pipe *base) {
 
 static const struct wwri_pipe_ops pipe_ops = {
     .send = pipe_send,
+    .spread = pipe_send, /* nothing leaves that others would wait for */
     .release = pipe_release,
     .pause = pipe_pause,
     .close = pipe_close,

@@ -16,12 +16,20 @@
  * that what the peer said last still arrives; no memory drops the pipe. */
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "websocket.h"
 
 enum {
   BYTES_PER_FLUSH = 262144, /* of one pipe; then it is the others' turn */
-  PIPES_PER_FLUSH = 1000,
+  /* A turn of each list: so many pipes, or so long, looked at after so much
+   * work. What is in front of a message is at most a turn of bulk. */
+  PROMPT_PIPES = 256,
+  PROMPT_NS = 400 * 1000,
+  BULK_PIPES = 64,
+  BULK_NS = 250 * 1000,
+  WORK_PER_LOOK = 16, /* pipes, or as many times WORK_BYTES */
+  WORK_BYTES = 8192,
   SCRATCH_KEPT = 262144,
   RX_REFRESH_MS = 100
 };
@@ -130,14 +138,26 @@ static bool must_send_close(const struct wwri_ws_pipe *pipe) {
 
 void wwri_ws_mark_dirty(struct wwri_ws_pipe *pipe) {
   if (pipe->held || pipe->waiting || !wwri_ws_attached(pipe)) return;
-  if (!wwri_list_empty(&pipe->dirty_link)) return;
+  if (!wwri_list_empty(&pipe->dirty_link)) {
+    if (!pipe->bulk) return;
+    wwri_list_remove(&pipe->dirty_link);
+  }
+  pipe->bulk = false;
   wwri_list_append(&pipe->shard->dirty, &pipe->dirty_link);
   wwri_loop_flush_later(pipe->base.loop, &pipe->shard->flusher);
 }
 
+void wwri_ws_mark_bulk(struct wwri_ws_pipe *pipe) {
+  if (pipe->held || pipe->waiting || !wwri_ws_attached(pipe)) return;
+  if (!wwri_list_empty(&pipe->dirty_link)) return;
+  pipe->bulk = true;
+  wwri_list_append(&pipe->shard->bulk, &pipe->dirty_link);
+  wwri_loop_flush_later(pipe->base.loop, &pipe->shard->bulk_flusher);
+}
+
 static void write_later(struct wwri_ws_pipe *pipe) {
   if (pipe->direct) {
-    wwri_ws_mark_dirty(pipe);
+    wwri_ws_mark_bulk(pipe); /* the others first */
   } else {
     ask_writable(pipe);
     wwri_ws_stall_watch(pipe);
@@ -173,21 +193,51 @@ static void flush_pipe(struct wwri_ws_pipe *pipe) {
   }
 }
 
-void wwri_ws_flush(struct wwri_flusher *flusher) {
-  struct wwri_ws_shard *shard =
-      WWRI_CONTAINER(flusher, struct wwri_ws_shard, flusher);
+struct turn {
+  int pipes;
+  uint64_t ns;
+};
+
+/* One that is cut short goes on where it stopped. The clock runs from the first
+ * look on: a short turn doesn't read it. */
+static void take_turn(struct wwri_list *dirty, const struct turn *turn) {
   struct wwri_list batch;
   struct wwri_list *node;
+  uint64_t since = 0;
+  size_t work = 0;
   wwri_list_init(&batch);
-  wwri_list_splice(&batch, &shard->dirty);
-  for (int i = 0; i < PIPES_PER_FLUSH && (node = wwri_list_pop(&batch)); i++) {
-    flush_pipe(WWRI_CONTAINER(node, struct wwri_ws_pipe, dirty_link));
+  wwri_list_splice(&batch, dirty);
+  for (int i = 0; i < turn->pipes && (node = wwri_list_pop(&batch)); i++) {
+    struct wwri_ws_pipe *pipe =
+        WWRI_CONTAINER(node, struct wwri_ws_pipe, dirty_link);
+    work += 1 + pipe->out.bytes / WORK_BYTES;
+    flush_pipe(pipe);
+    if (work < WORK_PER_LOOK) continue;
+    uint64_t now = uv_hrtime();
+    work = 0;
+    if (since && now - since >= turn->ns) break;
+    if (!since) since = now;
   }
-  wwri_list_splice(&batch, &shard->dirty); /* the rest goes first next time */
-  wwri_list_splice(&shard->dirty, &batch);
-  if (!wwri_list_empty(&shard->dirty)) {
-    wwri_loop_flush_later(shard->loop, flusher);
-  }
+  wwri_list_splice(&batch, dirty); /* the rest goes first next time */
+  wwri_list_splice(dirty, &batch);
+}
+
+void wwri_ws_flush(struct wwri_flusher *flusher) {
+  static const struct turn turn = {PROMPT_PIPES, PROMPT_NS};
+  struct wwri_ws_shard *shard =
+      WWRI_CONTAINER(flusher, struct wwri_ws_shard, flusher);
+  take_turn(&shard->dirty, &turn);
+  if (wwri_list_empty(&shard->dirty)) return;
+  wwri_loop_flush_later(shard->loop, flusher);
+}
+
+void wwri_ws_flush_bulk(struct wwri_flusher *flusher) {
+  static const struct turn turn = {BULK_PIPES, BULK_NS};
+  struct wwri_ws_shard *shard =
+      WWRI_CONTAINER(flusher, struct wwri_ws_shard, bulk_flusher);
+  take_turn(&shard->bulk, &turn);
+  if (wwri_list_empty(&shard->bulk)) return;
+  wwri_loop_flush_later(shard->loop, flusher);
 }
 
 /* lws answers pings without telling; but it calls WRITEABLE after its pong, so

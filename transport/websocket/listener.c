@@ -22,7 +22,7 @@
 
 #include "server.h"
 
-enum { BACKLOG = 4096, PAUSE_MS = 100, SHED_MAX = 1024 };
+enum { BACKLOG = 4096, PAUSE_MS = 100 };
 
 /* Sockets */
 
@@ -147,8 +147,9 @@ static bool is_full(struct wwri_ws_server *server) {
 static void accepted(struct wwri_ws_server *server, int fd,
                      const struct sockaddr *peer) {
   bool shed = is_full(server) || atomic_load(&server->refusing);
-  struct wwri_ws_server_conn *conn =
-      shed && server->shed >= SHED_MAX ? NULL : calloc(1, sizeof(*conn));
+  struct wwri_ws_server_conn *conn = shed && server->shed >= WWRI_WS_SHED_MAX
+                                         ? NULL
+                                         : calloc(1, sizeof(*conn));
   if (!conn) {
     server->refused++;
     close(fd);

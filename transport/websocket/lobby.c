@@ -9,6 +9,10 @@
  * that speaks joins the queue, where only its end is still watched; the queue
  * is let in first come, first served, some in each pass.
  *
+ * With a limit to the connections accepted per second the queue moves at that
+ * rate, each shard at its part of it, and up to BURST_MS' worth at once.
+ * Whoever would have to wait too long is told 503 at once.
+ *
  * Ends: a socket is closed when its peer is gone, or when it has waited for the
  * handshake's time limit; lws grants the same once more. When the handshakes
  * inside lws are at their limit and others wait, the oldest give way after
@@ -27,9 +31,12 @@ enum {
   GRACE_MS = 1000,
   /* These bound what stands in front of the others' messages in one pass. */
   LOOKS_PER_PASS = 64,
-  ADMITTED_PER_PASS = 16,    /* at 100 us or less */
-  ADMITTED_PER_PASS_TLS = 2, /* at 600 us */
-  NEXT_PASS_MS = 1           /* 0 could fire in the same one */
+  ADMITTED_PER_TURN = 16, /* at 100 us or less, with TLS at 600 us; */
+  TURN_NS = 400 * 1000,   /* the one that is begun then is the last */
+  NEXT_PASS_MS = 1,       /* 0 could fire in the same one */
+  BURST_MS = 100,
+  MS_US = 1000,
+  SECOND_US = 1000000
 };
 
 static uint64_t now_ms(const struct wwri_ws_server_shard *shard) {
@@ -70,6 +77,8 @@ void wwri_ws_lobby_enter(struct wwri_ws_server_conn *conn) {
 static void leave(struct wwri_ws_server_conn *conn) {
   wwri_list_remove(&conn->pipe.link);
   wwri_list_remove(&conn->pipe.todo_link);
+  if (conn->queued) conn->shard->lobby.queue_count--;
+  conn->queued = false;
   (void)epoll_ctl(conn->shard->lobby.epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
 }
 
@@ -101,16 +110,23 @@ static void on_expiry(struct wwri_timer *timer) {
 
 /* Handshakes */
 
+/* At once is at the end of a pass, behind what the connected wait for. */
+static void admit_in(struct wwri_ws_server_shard *shard, uint64_t wait_ms) {
+  struct wwri_ws_lobby *lobby = &shard->lobby;
+  if (wait_ms) {
+    wwri_loop_timer_set(shard->base.loop, &lobby->admission_wait, wait_ms);
+  } else {
+    wwri_loop_flush_later(shard->base.loop, &lobby->admission);
+  }
+}
+
 void wwri_ws_handshake_over(struct wwri_ws_server_conn *conn) {
   struct wwri_ws_lobby *lobby = &conn->shard->lobby;
   if (!conn->in_handshake) return;
   conn->in_handshake = false;
   wwri_list_remove(&conn->pipe.link);
   bool was_full = lobby->handshake_count-- == HANDSHAKES_MAX;
-  if (was_full && !wwri_list_empty(&lobby->queue)) {
-    wwri_loop_timer_set(conn->shard->base.loop, &lobby->admission,
-                        NEXT_PASS_MS);
-  }
+  if (was_full && !wwri_list_empty(&lobby->queue)) admit_in(conn->shard, 0);
 }
 
 /* lws tells its end as any other. */
@@ -141,35 +157,118 @@ static uint64_t time_to_room(const struct wwri_ws_server_shard *shard) {
   return due > now ? due - now : 0;
 }
 
-static void admit(struct wwri_ws_server_shard *shard) {
+static void make_room(struct wwri_ws_server_shard *shard) {
   struct wwri_ws_lobby *lobby = &shard->lobby;
-  uint64_t wait = 0;
-  int left =
-      shard->server->tls.cert_file ? ADMITTED_PER_PASS_TLS : ADMITTED_PER_PASS;
-  for (; left > 0 && !wwri_list_empty(&lobby->queue); left--) {
-    wait = time_to_room(shard);
-    if (wait) break;
-    if (lobby->handshake_count == HANDSHAKES_MAX) {
-      evict(by_link(lobby->handshakes.next));
-    }
-    let_in(by_todo_link(lobby->queue.next));
-  }
-  if (!wwri_list_empty(&lobby->queue)) {
-    wwri_loop_timer_set(shard->base.loop, &lobby->admission,
-                        wait ? wait : NEXT_PASS_MS);
-  }
+  if (lobby->handshake_count < HANDSHAKES_MAX) return;
+  evict(by_link(lobby->handshakes.next));
 }
 
-static void on_admission(struct wwri_timer *timer) {
-  admit(WWRI_CONTAINER(timer, struct wwri_ws_server_shard, lobby.admission));
+/* The rate */
+
+/* Microseconds between two of this shard; 0: there is no limit. */
+static uint64_t interval_us(const struct wwri_ws_server_shard *shard) {
+  uint64_t rate = atomic_load(&shard->server->accepts_per_second);
+  return rate ? SECOND_US * shard->server->shard_count / rate : 0;
+}
+
+/* How long until the next one is due. */
+static uint64_t time_to_turn(const struct wwri_ws_server_shard *shard) {
+  uint64_t now_us = now_ms(shard) * MS_US;
+  uint64_t ahead = now_us + BURST_MS * MS_US;
+  if (!interval_us(shard) || shard->lobby.due_us <= ahead) return 0;
+  return (shard->lobby.due_us - ahead) / MS_US + 1;
+}
+
+static void take_turn(struct wwri_ws_server_shard *shard) {
+  uint64_t now_us = now_ms(shard) * MS_US;
+  if (shard->lobby.due_us < now_us) shard->lobby.due_us = now_us;
+  shard->lobby.due_us += interval_us(shard);
+}
+
+/* Behind those that queue already. */
+static bool waits_too_long(const struct wwri_ws_server_shard *shard) {
+  uint64_t wait_ms = time_to_turn(shard) +
+                     shard->lobby.queue_count * interval_us(shard) / MS_US;
+  return wait_ms > shard->server->handshake_timeout_ms / 2;
+}
+
+/* Letting in */
+
+static void refuse_one(struct wwri_ws_server_shard *shard) {
+  make_room(shard);
+  let_in(by_todo_link(shard->lobby.refused.next));
+}
+
+/* How long until the next one may be let in; 0: one was. */
+static uint64_t admit_one(struct wwri_ws_server_shard *shard) {
+  uint64_t wait = time_to_turn(shard);
+  if (!wait) wait = time_to_room(shard);
+  if (wait) return wait;
+  make_room(shard);
+  take_turn(shard);
+  let_in(by_todo_link(shard->lobby.queue.next));
+  return 0;
+}
+
+static bool somebody_queues(const struct wwri_ws_lobby *lobby) {
+  return !wwri_list_empty(&lobby->queue) || !wwri_list_empty(&lobby->refused);
+}
+
+static void admit(struct wwri_flusher *flusher) {
+  struct wwri_ws_server_shard *shard =
+      WWRI_CONTAINER(flusher, struct wwri_ws_server_shard, lobby.admission);
+  struct wwri_ws_lobby *lobby = &shard->lobby;
+  uint64_t wait = 0;
+  uint64_t end = uv_hrtime() + TURN_NS;
+  for (int i = 0; i < ADMITTED_PER_TURN && !wait && somebody_queues(lobby);
+       i++) {
+    if (!wwri_list_empty(&lobby->refused)) {
+      refuse_one(shard);
+    } else {
+      wait = admit_one(shard);
+    }
+    if (uv_hrtime() >= end) break;
+  }
+  if (somebody_queues(lobby)) admit_in(shard, wait);
+}
+
+static void on_admission_wait(struct wwri_timer *timer) {
+  admit_in(
+      WWRI_CONTAINER(timer, struct wwri_ws_server_shard, lobby.admission_wait),
+      0);
 }
 
 /* Looking */
 
+/* False: there are too many of those. */
+static bool shed(struct wwri_ws_server_conn *conn) {
+  struct wwri_ws_server *server = conn->shard->server;
+  if (conn->shed) return true;
+  if (server->shed >= WWRI_WS_SHED_MAX) return false;
+  conn->shed = true;
+  server->shed++;
+  server->connections--;
+  return true;
+}
+
 static void join_queue(struct wwri_ws_server_conn *conn) {
-  struct wwri_ws_lobby *lobby = &conn->shard->lobby;
+  struct wwri_ws_server_shard *shard = conn->shard;
+  struct wwri_ws_lobby *lobby = &shard->lobby;
   struct epoll_event end_only = {.data.ptr = conn};
   (void)epoll_ctl(lobby->epoll_fd, EPOLL_CTL_MOD, conn->fd, &end_only);
+  if (conn->shed || waits_too_long(shard)) {
+    if (shed(conn)) {
+      wwri_list_append(&lobby->refused, &conn->pipe.todo_link);
+    } else {
+      shard->server->refused++;
+      turn_away(conn);
+    }
+    return;
+  }
+  bool waits = lobby->queue_count > 0 && interval_us(shard);
+  if (waits || time_to_turn(shard)) shard->server->delayed++;
+  conn->queued = true;
+  lobby->queue_count++;
   wwri_list_append(&lobby->queue, &conn->pipe.todo_link);
 }
 
@@ -191,7 +290,11 @@ static void on_readable(uv_poll_t *handle, int status, int events) {
   if (status < 0) return;
   int n = epoll_wait(shard->lobby.epoll_fd, found, LOOKS_PER_PASS, 0);
   for (int i = 0; i < n; i++) look_at(found[i].data.ptr, found[i].events);
-  admit(shard);
+  const struct wwri_ws_lobby *lobby = &shard->lobby;
+  if (!wwri_list_empty(&lobby->refused) ||
+      (!wwri_list_empty(&lobby->queue) && !lobby->admission_wait.armed)) {
+    admit_in(shard, 0);
+  }
 }
 
 /* Life */
@@ -203,7 +306,9 @@ void wwri_ws_lobby_init(struct wwri_ws_server_shard *shard) {
   wwri_list_init(&lobby->queue);
   wwri_list_init(&lobby->handshakes);
   wwri_timer_init(&lobby->expiry, on_expiry);
-  wwri_timer_init(&lobby->admission, on_admission);
+  wwri_list_init(&lobby->refused);
+  wwri_flusher_init_ranked(&lobby->admission, admit, WWRI_RANK_BULK);
+  wwri_timer_init(&lobby->admission_wait, on_admission_wait);
 }
 
 wwr_err wwri_ws_lobby_open(struct wwri_ws_server_shard *shard) {
@@ -231,7 +336,8 @@ static void on_closed(uv_handle_t *handle) {
 void wwri_ws_lobby_stop(struct wwri_ws_server_shard *shard) {
   struct wwri_ws_lobby *lobby = &shard->lobby;
   wwri_loop_timer_cancel(shard->base.loop, &lobby->expiry);
-  wwri_loop_timer_cancel(shard->base.loop, &lobby->admission);
+  wwri_loop_timer_cancel(shard->base.loop, &lobby->admission_wait);
+  wwri_flusher_cancel(&lobby->admission);
   while (!wwri_list_empty(&lobby->guests)) {
     turn_away(by_link(lobby->guests.next));
   }

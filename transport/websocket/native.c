@@ -194,7 +194,7 @@ void wwri_ws_native_flush(struct wwri_ws_pipe *pipe) {
   write_queue(pipe);
   if (!pipe->native.attached || pipe->waiting || pipe->broken) return;
   if (pipe->out.count > 0) {
-    wwri_ws_mark_dirty(pipe); /* over its budget */
+    wwri_ws_mark_bulk(pipe); /* over its budget */
   } else if (pipe->close_sent && pipe->peer_closing) {
     (void)shutdown(pipe->native.fd, SHUT_WR);
     wwri_ws_pipe_gone(pipe, WWR_OK);
@@ -340,8 +340,7 @@ static void on_event(struct wwri_ws_pipe *pipe, uint32_t events) {
   if ((events & EPOLLOUT) && pipe->waiting) {
     pipe->waiting = false;
     wwri_list_remove(&pipe->stall_link);
-    wwri_ws_native_flush(pipe);
-    if (!native->attached) return;
+    wwri_ws_mark_bulk(pipe); /* there may be many such */
   }
   if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
   if (!pipe->rx_off) {

@@ -94,6 +94,7 @@ static bool copy_opts(struct wwri_ws_server *server,
                                      ? opts->handshake_timeout_ms
                                      : DEFAULT_HANDSHAKE_MS;
   atomic_store(&server->write_path, (int)opts->write_path);
+  atomic_store(&server->accepts_per_second, opts->accepts_per_second);
   return copy_string(&server->listen,
                      opts->listen ? opts->listen : "127.0.0.1:0") &&
          wwri_ws_address_parse(&server->where, server->listen) &&
@@ -173,6 +174,14 @@ wwr_err wwr_websocket_set_origins(struct wwr_transport *ws,
   pthread_rwlock_unlock(&server->origins_lock);
   free_strings(&old);
   return WWR_OK;
+}
+
+void wwr_websocket_set_accepts_per_second(struct wwr_transport *ws,
+                                          uint32_t count) {
+  if (ws->ops != &wwri_ws_transport_ops) return;
+  struct wwri_ws_server *server =
+      WWRI_CONTAINER(ws, struct wwri_ws_server, base);
+  atomic_store(&server->accepts_per_second, count);
 }
 
 void wwr_websocket_set_write_path(struct wwr_transport *ws,

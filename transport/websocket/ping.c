@@ -52,7 +52,7 @@ static void visit(struct wwri_ws_pipe *pipe, uint64_t now) {
     pipe->last_tx_ms = now;
     silent = 0;
     wwri_frame_ref(shard->ping_frame);
-    (void)pipe->base.ops->send(&pipe->base, shard->ping_frame);
+    (void)pipe->base.ops->spread(&pipe->base, shard->ping_frame);
     if (!wwri_ws_attached(pipe)) return; /* out of memory */
   }
   put_in_bucket(pipe, due > silent ? due - silent : due);

@@ -167,8 +167,9 @@ void wwri_ws_pipe_work(struct wwri_ws_pipe *pipe) {
 
 /* Operations */
 
-static wwr_err pipe_send(struct wwri_pipe *base, struct wwri_frame *frame) {
-  struct wwri_ws_pipe *pipe = from_base(base);
+/* Takes over one reference. */
+static inline wwr_err queue(struct wwri_ws_pipe *pipe,
+                            struct wwri_frame *frame) {
   if (pipe->closing) {
     wwri_frame_unref(frame);
     return WWR_E_DISCONNECTED;
@@ -183,9 +184,22 @@ static wwr_err pipe_send(struct wwri_pipe *base, struct wwri_frame *frame) {
     wwri_ws_pipe_kill(pipe, err);
     return err;
   }
-  base->queued_bytes = pipe->out.bytes;
-  wwri_ws_mark_dirty(pipe);
+  pipe->base.queued_bytes = pipe->out.bytes;
   return WWR_OK;
+}
+
+static wwr_err pipe_send(struct wwri_pipe *base, struct wwri_frame *frame) {
+  struct wwri_ws_pipe *pipe = from_base(base);
+  wwr_err err = queue(pipe, frame);
+  if (err == WWR_OK) wwri_ws_mark_dirty(pipe);
+  return err;
+}
+
+static wwr_err pipe_spread(struct wwri_pipe *base, struct wwri_frame *frame) {
+  struct wwri_ws_pipe *pipe = from_base(base);
+  wwr_err err = queue(pipe, frame);
+  if (err == WWR_OK) wwri_ws_mark_bulk(pipe);
+  return err;
 }
 
 static void pipe_release(struct wwri_pipe *base) {
@@ -235,6 +249,7 @@ static const char *pipe_remote(const struct wwri_pipe *base) {
 }
 
 const struct wwri_pipe_ops wwri_ws_pipe_ops = {.send = pipe_send,
+                                               .spread = pipe_spread,
                                                .release = pipe_release,
                                                .pause = pipe_pause,
                                                .close = pipe_close,

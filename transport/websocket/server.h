@@ -8,7 +8,10 @@
 #include "http.h"
 #include "websocket.h"
 
-enum { WWRI_WS_LISTENERS = 4 };
+enum {
+  WWRI_WS_LISTENERS = 4,
+  WWRI_WS_SHED_MAX = 1024 /* of those that are told 503; then it's the end */
+};
 
 /** Options as they were copied. */
 struct wwri_ws_strings {
@@ -40,8 +43,12 @@ struct wwri_ws_lobby {
   int epoll_fd;            /* of all guests; -1: not open */
   struct wwri_list guests; /* oldest first, by pipe.link */
   struct wwri_list queue;  /* those that have spoken, by pipe.todo_link */
+  unsigned queue_count;
+  struct wwri_list refused; /* the same, to be told 503 */
+  uint64_t due_us;          /* of the next by the accept rate, see lobby.c */
   struct wwri_timer expiry;
-  struct wwri_timer admission; /* runs while somebody queues */
+  struct wwri_flusher admission; /* a turn of letting in */
+  struct wwri_timer admission_wait;
   struct wwri_list handshakes; /* oldest first, by pipe.link */
   unsigned handshake_count;
 };
@@ -75,6 +82,7 @@ struct wwri_ws_server {
   struct wwri_ws_strings origins;
   struct wwri_ws_strings paths;
   uint32_t accepts_per_pass;
+  atomic_uint accepts_per_second; /* 0: no limit */
   uint32_t handshake_timeout_ms;
   atomic_int write_path;
 
@@ -92,6 +100,7 @@ struct wwri_ws_server {
   atomic_uint_fast64_t open;
   atomic_uint_fast64_t accepted;
   atomic_uint_fast64_t refused;
+  atomic_uint_fast64_t delayed;
   atomic_uint max_connections;             /* 0: no limit */
   atomic_uint_fast64_t old_slow_consumers; /* of shards that are gone */
   char address[80];
@@ -119,6 +128,7 @@ struct wwri_ws_server_conn {
   struct wwri_mail mail; /* takes it to its loop */
   uint64_t since_ms;     /* in the lobby, or in its handshake */
   int fd;
+  bool queued; /* in the lobby's `queue` */
   bool in_handshake;
   bool shed;    /* answered with 503, whatever it asks */
   bool created; /* lws has made its wsi */

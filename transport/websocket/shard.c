@@ -102,8 +102,11 @@ void wwri_ws_shard_init(struct wwri_ws_shard *shard, struct wwri_loop *loop,
   shard->event_fd = -1;
   wwri_list_init(&shard->pipes);
   wwri_list_init(&shard->dirty);
+  wwri_list_init(&shard->bulk);
   wwri_list_init(&shard->todo);
   wwri_flusher_init(&shard->flusher, wwri_ws_flush);
+  wwri_flusher_init_ranked(&shard->bulk_flusher, wwri_ws_flush_bulk,
+                           WWRI_RANK_BULK);
   wwri_timer_init(&shard->todo_timer, on_todo);
   wwri_timer_init(&shard->stop_timer, on_stop_poll);
 }
@@ -181,6 +184,7 @@ static void finish_pipes(struct wwri_ws_shard *shard) {
 
 static void release(struct wwri_ws_shard *shard) {
   wwri_flusher_cancel(&shard->flusher);
+  wwri_flusher_cancel(&shard->bulk_flusher);
   wwri_loop_timer_cancel(shard->loop, &shard->todo_timer);
   wwri_ws_ping_deinit(shard);
   free(shard->scratch);

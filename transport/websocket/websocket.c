@@ -214,6 +214,7 @@ static void transport_stats(const struct wwr_transport *base,
   struct wwri_ws_server *server = from_base(base);
   out->accepted = server->accepted;
   out->refused = server->refused;
+  out->delayed = server->delayed;
   out->connections = server->open;
   out->slow_consumers = server->old_slow_consumers;
   pthread_mutex_lock(&server->reload_lock);

@@ -63,7 +63,9 @@ struct wwri_ws_shard {
 
   struct wwri_flusher flusher;
   struct wwri_list dirty; /* pipes with something to send, by dirty_link */
-  uint8_t *scratch;       /* LWS_PRE + scratch_cap bytes, NULL until used */
+  struct wwri_flusher bulk_flusher;
+  struct wwri_list bulk; /* the same, behind all of those */
+  uint8_t *scratch;      /* LWS_PRE + scratch_cap bytes, NULL until used */
   size_t scratch_cap;
 
   struct wwri_timer todo_timer; /* runs `todo` in the next pass */
@@ -121,6 +123,7 @@ struct wwri_ws_pipe {
   uint16_t violation_code;
   bool is_client;
   bool direct; /* TLS, and frames past lws' WRITEABLE callback */
+  bool bulk;   /* dirty_link is in the shard's `bulk` */
   bool opened;
   bool held;
   bool paused;
@@ -247,11 +250,14 @@ void wwri_ws_inbox_free(struct wwri_ws_pipe *pipe);
 
 /* flush.c */
 
-/** The queue has something to send: get it out at the next quiescence. */
+/** The queue has something to send: get it out at the next quiescence; with
+ * _bulk, in its turn among those with bulk. */
 void wwri_ws_mark_dirty(struct wwri_ws_pipe *pipe);
+void wwri_ws_mark_bulk(struct wwri_ws_pipe *pipe);
 
-/** The shard's flusher. */
+/** The shard's flushers: a turn. */
 void wwri_ws_flush(struct wwri_flusher *flusher);
+void wwri_ws_flush_bulk(struct wwri_flusher *flusher);
 
 /** lws' WRITEABLE callback. Its return value: negative closes. */
 int wwri_ws_writeable(struct wwri_ws_pipe *pipe);

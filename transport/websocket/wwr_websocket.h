@@ -42,6 +42,11 @@ struct wwr_websocket_opts {
   const char *const *paths;
   size_t path_count;
   uint32_t accepts_per_pass; /**< Default 64: new connections per loop pass. */
+  /** New connections per second, of all I/O threads together, and a tenth of
+   * that at once; 0 (default): no limit. Those above wait, in the order in
+   * which they said what they want; one that would have to wait for more than
+   * half of handshake_timeout_ms is told 503 instead. */
+  uint32_t accepts_per_second;
   /** Default 10000: until a connection has sent its whole upgrade request; with
    * TLS, until it has sent something and its handshake may begin, and once more
    * for the rest, as for what is no usual upgrade request. In a crowd only some
@@ -75,6 +80,10 @@ WWR_API wwr_err wwr_websocket_set_origins(struct wwr_transport *ws,
 /** Choose the write path of connections from now on. Any thread. */
 WWR_API void wwr_websocket_set_write_path(struct wwr_transport *ws,
                                           enum wwr_write_path path);
+
+/** Change accepts_per_second from now on. Any thread. */
+WWR_API void wwr_websocket_set_accepts_per_second(struct wwr_transport *ws,
+                                                  uint32_t count);
 
 struct wwr_websocket_dialer_opts {
   const char *url; /**< Required: "ws://host[:port][/path]" or "wss://…". */
