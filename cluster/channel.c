@@ -75,6 +75,7 @@ void wwri_channel_deinit(struct wwri_channel *channel) {
   clear_recent(channel);
   while (wwri_list_pop(&channel->subs)) continue;
   while (wwri_list_pop(&channel->joins)) continue;
+  wwri_ahead_deinit(&channel->ahead);
   wwri_seen_deinit(&channel->seen);
 }
 
@@ -171,6 +172,7 @@ void wwri_channel_lag(struct wwri_channel *channel, uint64_t now_ms) {
  * be read. */
 void wwri_channel_caught_up(struct wwri_channel *channel, uint64_t now_ms) {
   struct wwri_list *node;
+  wwri_ahead_reached(&channel->ahead);
   while (!channel->again && (node = wwri_list_pop(&channel->buffer))) {
     struct held *held = WWRI_CONTAINER(node, struct held, node);
     const struct wwri_pos *at = wwri_channel_at(channel);
@@ -401,8 +403,9 @@ void wwri_channel_topped(struct wwri_channel *channel,
     } else {
       wwri_channel_lag(channel, now_ms);
     }
-  } else if (channel->phase != WWRI_LAGGING && !same &&
-             channel->suspect_until_ms == 0) {
+  } else if (channel->phase != WWRI_LAGGING && same) {
+    wwri_ahead_reached(&channel->ahead);
+  } else if (channel->phase != WWRI_LAGGING && channel->suspect_until_ms == 0) {
     channel->suspect_until_ms = now_ms + channel->config->audit_grace_ms;
     channel->suspect_top = *top;
   }
@@ -434,7 +437,14 @@ void wwri_channel_leave(struct wwri_channel *channel, struct wwri_sub *sub,
 
 bool wwri_channel_unused(const struct wwri_channel *channel) {
   return channel->phase == WWRI_IDLE && channel->link == WWRI_SUB_OFF &&
-         channel->in_flight == WWRI_CMD_NONE;
+         channel->in_flight == WWRI_CMD_NONE && channel->ahead.open == 0;
+}
+
+bool wwri_channel_may_publish(struct wwri_channel *channel,
+                              uint32_t log_entries) {
+  const struct wwri_logid *at =
+      channel->trail_len ? &wwri_channel_at(channel)->id : NULL;
+  return wwri_ahead_has_room(&channel->ahead, at, log_entries);
 }
 
 static void check_suspicion(struct wwri_channel *channel, uint64_t now_ms) {

@@ -10,6 +10,7 @@
 #ifndef WWRI_CHANNEL_H
 #define WWRI_CHANNEL_H
 
+#include "ahead.h"
 #include "list.h"
 #include "position.h"
 #include "rules.h"
@@ -121,6 +122,7 @@ struct wwri_channel {
   unsigned probe; /* the trail entry that catch-up tries to match */
 
   struct wwri_seen seen;
+  struct wwri_ahead ahead; /* this node's own publishes */
 
   struct wwri_list buffer; /* hints in order of arrival */
   size_t buffer_count;
@@ -231,6 +233,10 @@ bool wwri_channel_audit(struct wwri_channel *channel);
 
 /** Where the channel is; {0} before the first OPEN. */
 struct wwri_pos wwri_channel_pos(const struct wwri_channel *channel);
+
+/** True when this node may publish one more to it (ahead.h). */
+bool wwri_channel_may_publish(struct wwri_channel *channel,
+                              uint32_t log_entries);
 
 const char *wwri_phase_name(enum wwri_phase phase);
 

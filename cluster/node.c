@@ -33,6 +33,7 @@ void wwri_node_init(struct wwri_node *node,
   node->config.channel.rules = config->rules;
   node->config.channel.total = &node->channel_stats;
   node->config.publish.rules = config->rules;
+  node->config.publish.settled = wwri_node_settled;
   node->touch_at_ms = now_ms + config->touch_ms;
   wwri_map_init(&node->by_name);
   wwri_timers_init(&node->timers);
@@ -40,6 +41,7 @@ void wwri_node_init(struct wwri_node *node,
   wwri_list_init(&node->todo);
   wwri_list_init(&node->read_queue);
   wwri_list_init(&node->tops);
+  wwri_list_init(&node->holders);
   wwri_publisher_init(&node->publisher, &node->config.publish, boot, node);
 }
 
@@ -233,6 +235,7 @@ uint64_t wwri_node_deadline(const struct wwri_node *node) {
   uint64_t timer = 0;
   if (wwri_timers_next(&node->timers, &timer)) at = least(at, timer);
   at = least(at, wwri_publisher_deadline(&node->publisher));
+  at = least(at, wwri_node_held_until(node));
   if (node->live) at = least(at, node->audit_at_ms);
   return at > node->run_ms ? at : node->run_ms + 1;
 }

@@ -34,6 +34,8 @@ struct wwri_node_channel {
   struct wwri_list all;   /* node->channels */
   struct wwri_list queue; /* node->todo or ->read_queue */
   struct wwri_list top;   /* node->tops */
+  struct wwri_list held;  /* publishes that may not go yet (ahead.h) */
+  struct wwri_list holds; /* node->holders, while there are some */
   struct wwri_timer timer;
   struct wwri_node *owner;
   size_t name_len;
@@ -115,7 +117,8 @@ struct wwri_node_out {
 struct wwri_node_config {
   const struct wwri_node_out *out;
   struct wwri_channel_config channel; /* sink set by the owner, total by us */
-  struct wwri_publish_config publish; /* done, lost set by the owner */
+  struct wwri_publish_config publish; /* done, lost set by the owner, settled
+                                         by us */
   struct wwri_rules rules;
   uint32_t lease_ms;
   uint32_t audit_ms;
@@ -174,6 +177,7 @@ struct wwri_node {
   struct wwri_list todo;
   struct wwri_list read_queue;
   struct wwri_list tops;
+  struct wwri_list holders;
   struct wwri_node_stats stats;
   struct wwri_channel_stats channel_stats; /* of all, also of former ones */
 };
@@ -202,7 +206,8 @@ void wwri_node_leave(struct wwri_node *node, struct wwr_view name,
 void wwri_node_pressure(struct wwri_node *node, struct wwr_view name,
                         bool full);
 
-/** wwri_publisher_publish() with the best hint that the node has. */
+/** wwri_publisher_publish() with the best hint that the node has; at once or
+ * when the node has read enough of the channel's log (ahead.h). */
 WWR_MUST_CHECK wwr_err wwri_node_publish(struct wwri_node *node,
                                          struct wwr_view channel,
                                          struct wwr_view data,

@@ -16,6 +16,15 @@ void wwri_node_touch(struct wwri_node *node, struct wwri_node_channel *channel);
 /** The link is gone: every call is unanswered. */
 void wwri_node_drop_calls(struct wwri_node *node, uint64_t now_ms);
 
+/** What was submitted for a channel was appended, or will not be. */
+void wwri_node_settled(struct wwri_publisher *publisher,
+                       const struct wwri_publish *publish,
+                       struct wwri_logid id);
+
+/** When the oldest publish that is held will have waited too long; UINT64_MAX:
+ * none is. */
+uint64_t wwri_node_held_until(const struct wwri_node *node);
+
 /** We are live, or no longer. */
 void wwri_node_channels_live(struct wwri_node *node);
 void wwri_node_channels_lost(struct wwri_node *node, uint64_t now_ms);

@@ -42,6 +42,8 @@ static struct wwri_node_channel *channel_new(struct wwri_node *node,
   memcpy(channel->name, name.data, name.len);
   wwri_list_init(&channel->queue);
   wwri_list_init(&channel->top);
+  wwri_list_init(&channel->held);
+  wwri_list_init(&channel->holds);
   wwri_timer_init(&channel->timer, channel_due);
   if (wwri_map_insert(&node->by_name, wwri_name_of(channel), channel)) {
     wwri_channel_deinit(&channel->base);
@@ -64,13 +66,32 @@ static void channel_free(struct wwri_node *node,
   free(channel);
 }
 
+static struct wwri_node_channel *of_holds(struct wwri_list *at) {
+  return WWRI_CONTAINER(at, struct wwri_node_channel, holds);
+}
+
+static struct wwri_publish *of_held(struct wwri_list *at) {
+  return WWRI_CONTAINER(at, struct wwri_publish, node);
+}
+
+/* The oldest that is held, which is no longer then. */
+static struct wwri_publish *take_held(struct wwri_node_channel *channel) {
+  struct wwri_publish *publish = of_held(wwri_list_pop(&channel->held));
+  if (wwri_list_empty(&channel->held)) wwri_list_remove(&channel->holds);
+  return publish;
+}
+
 void wwri_node_deinit(struct wwri_node *node) {
+  while (!wwri_list_empty(&node->holders)) {
+    wwri_publisher_expire(&node->publisher,
+                          take_held(of_holds(node->holders.next)));
+  }
+  wwri_publisher_deinit(&node->publisher);
   while (!wwri_list_empty(&node->channels)) {
     struct wwri_list *at = node->channels.next;
     channel_free(node, WWRI_CONTAINER(at, struct wwri_node_channel, all));
   }
   wwri_map_deinit(&node->by_name);
-  wwri_publisher_deinit(&node->publisher);
 }
 
 struct wwri_node_channel *wwri_node_channel(struct wwri_node *node,
@@ -104,14 +125,84 @@ void wwri_node_pressure(struct wwri_node *node, struct wwr_view name,
   wwri_node_touch(node, channel);
 }
 
+/* --- publishes that wait until more of the log was read --- */
+
+static void submit_held(struct wwri_node *node,
+                        struct wwri_node_channel *channel) {
+  struct wwri_list *held = &channel->held;
+  while (!wwri_list_empty(held) &&
+         wwri_channel_may_publish(&channel->base,
+                                  of_held(held->next)->limit.entries)) {
+    struct wwri_publish *publish = take_held(channel);
+    wwri_ahead_begin(&channel->base.ahead, wwri_publish_size(publish));
+    publish->lane = channel;
+    wwri_publisher_submit(&node->publisher, publish);
+  }
+}
+
+static void hold(struct wwri_node *node, struct wwri_node_channel *channel,
+                 struct wwri_publish *publish) {
+  if (wwri_list_empty(&channel->held)) {
+    wwri_list_append(&node->holders, &channel->holds);
+  }
+  wwri_list_append(&channel->held, &publish->node);
+}
+
+static void expire_held(struct wwri_node *node, uint64_t now_ms) {
+  struct wwri_list *at = node->holders.next;
+  while (at != &node->holders) {
+    struct wwri_node_channel *channel = of_holds(at);
+    at = at->next;
+    while (!wwri_list_empty(&channel->held) &&
+           of_held(channel->held.next)->deadline_ms <= now_ms) {
+      wwri_publisher_expire(&node->publisher, take_held(channel));
+    }
+  }
+}
+
+uint64_t wwri_node_held_until(const struct wwri_node *node) {
+  uint64_t until = UINT64_MAX;
+  struct wwri_list *at = node->holders.next;
+  for (; at != &node->holders; at = at->next) {
+    uint64_t due = of_held(of_holds(at)->held.next)->deadline_ms;
+    if (due < until) until = due;
+  }
+  return until;
+}
+
+void wwri_node_settled(struct wwri_publisher *publisher,
+                       const struct wwri_publish *publish,
+                       struct wwri_logid id) {
+  struct wwri_node_channel *channel = publish->lane;
+  wwri_ahead_end(&channel->base.ahead, id, wwri_publish_size(publish));
+  bool idle = channel->base.phase == WWRI_IDLE;
+  if (idle || !wwri_list_empty(&channel->held)) {
+    wwri_node_touch(publisher->user, channel);
+  }
+}
+
 wwr_err wwri_node_publish(struct wwri_node *node, struct wwr_view name,
                           struct wwr_view data, struct wwri_log_limit limit,
                           void *cookie, uint64_t now_ms) {
   struct wwri_node_channel *channel = wwri_node_channel(node, name, false);
   struct wwri_logid hint = {0};
+  struct wwri_publish *publish;
   if (channel) hint = wwri_channel_pos(&channel->base).id;
-  return wwri_publisher_publish(&node->publisher, name, data, limit, hint,
-                                cookie, now_ms);
+  wwr_err err = wwri_publisher_make(&node->publisher, name, data, limit, hint,
+                                    cookie, now_ms, &publish);
+  if (err) return err;
+  if (!channel || !limit.entries || node->config.rules.no_ahead) {
+    wwri_publisher_submit(&node->publisher, publish);
+    return WWR_OK;
+  }
+  err = wwri_ahead_prepare(&channel->base.ahead);
+  if (err) {
+    wwri_publisher_discard(&node->publisher, publish);
+    return err;
+  }
+  hold(node, channel, publish);
+  submit_held(node, channel);
+  return WWR_OK;
 }
 
 void wwri_node_hint(struct wwri_node *node, struct wwr_view name,
@@ -120,7 +211,9 @@ void wwri_node_hint(struct wwri_node *node, struct wwr_view name,
   if (!channel) return;
   enum wwri_phase before = channel->base.phase;
   wwri_channel_hint(&channel->base, entry, now_ms);
-  if (channel->base.phase != before) wwri_node_touch(node, channel);
+  if (channel->base.phase != before || !wwri_list_empty(&channel->held)) {
+    wwri_node_touch(node, channel);
+  }
 }
 
 /* --- calls --- */
@@ -268,6 +361,7 @@ static void read_log(struct wwri_node *node, struct wwri_node_channel *channel,
 static void look_at(struct wwri_node *node, struct wwri_node_channel *channel,
                     uint64_t now_ms) {
   wwri_channel_run(&channel->base, now_ms);
+  submit_held(node, channel);
   subscribe(node, channel, now_ms);
   if (wwri_channel_unused(&channel->base)) {
     channel_free(node, channel);
@@ -313,7 +407,6 @@ static void audit(struct wwri_node *node, uint64_t now_ms) {
 }
 
 static void publish(struct wwri_node *node, uint64_t now_ms) {
-  wwri_publisher_run(&node->publisher, now_ms);
   if (!node->live) return;
   while (node->call_count < WWRI_CALLS_MAX / 2 + 64) {
     const struct wwri_publish *publish =
@@ -328,6 +421,8 @@ static void publish(struct wwri_node *node, uint64_t now_ms) {
 
 void wwri_node_work(struct wwri_node *node, uint64_t now_ms) {
   wwri_timers_run(&node->timers, now_ms);
+  wwri_publisher_run(&node->publisher, now_ms);
+  expire_held(node, now_ms);
   audit(node, now_ms);
   struct wwri_list todo;
   wwri_list_init(&todo);

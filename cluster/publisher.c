@@ -35,7 +35,7 @@ static bool is_logged(const struct wwri_publish *publish) {
   return publish->limit.entries > 0;
 }
 
-static size_t size_of(const struct wwri_publish *publish) {
+size_t wwri_publish_size(const struct wwri_publish *publish) {
   return sizeof *publish + publish->channel.len + publish->data.len;
 }
 
@@ -66,6 +66,9 @@ static struct wwri_publish *oldest_open(
   return NULL;
 }
 
+static void rejected(struct wwri_publisher *publisher,
+                     struct wwri_publish *publish, enum wwri_outcome outcome);
+
 /* Tell the caller, once. */
 static void end(struct wwri_publisher *publisher, struct wwri_publish *publish,
                 enum wwri_outcome outcome, struct wwri_logid id) {
@@ -79,6 +82,20 @@ static void end(struct wwri_publisher *publisher, struct wwri_publish *publish,
   publisher->config->done(publisher, publish->cookie, outcome, id);
 }
 
+static void settle(struct wwri_publisher *publisher,
+                   struct wwri_publish *publish, struct wwri_logid id) {
+  if (!publish->lane) return;
+  publisher->config->settled(publisher, publish, id);
+  publish->lane = NULL;
+}
+
+static void drop(struct wwri_publisher *publisher,
+                 struct wwri_publish *publish) {
+  static const struct wwri_logid none = {0};
+  settle(publisher, publish, none);
+  free(publish);
+}
+
 static void end_all(struct wwri_publisher *publisher, struct wwri_list *list) {
   static const struct wwri_logid none = {0};
   struct wwri_list *node;
@@ -88,7 +105,7 @@ static void end_all(struct wwri_publisher *publisher, struct wwri_list *list) {
     if (!publish->acked_ms) {
       end(publisher, publish, open ? WWRI_UNKNOWN : WWRI_FAILED, none);
     }
-    free(publish);
+    drop(publisher, publish);
   }
 }
 
@@ -97,7 +114,7 @@ void wwri_publisher_close(struct wwri_publisher *publisher) {
 }
 
 bool wwri_publisher_is_idle(const struct wwri_publisher *publisher) {
-  if (!wwri_list_empty(&publisher->waiting)) return false;
+  if (publisher->held || !wwri_list_empty(&publisher->waiting)) return false;
   return !oldest_open(publisher);
 }
 
@@ -113,11 +130,12 @@ static struct wwr_view copy_into(uint8_t *at, struct wwr_view bytes) {
   return (struct wwr_view){at, bytes.len};
 }
 
-wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
-                               struct wwr_view channel, struct wwr_view data,
-                               struct wwri_log_limit limit,
-                               struct wwri_logid hint, void *cookie,
-                               uint64_t now_ms) {
+wwr_err wwri_publisher_make(struct wwri_publisher *publisher,
+                            struct wwr_view channel, struct wwr_view data,
+                            struct wwri_log_limit limit, struct wwri_logid hint,
+                            void *cookie, uint64_t now_ms,
+                            struct wwri_publish **out) {
+  *out = NULL;
   if (publisher->closed) return WWR_E_CLOSED;
   size_t size = sizeof(struct wwri_publish) + channel.len + data.len;
   if (publisher->waiting_bytes + size > publisher->config->queue_bytes) {
@@ -135,8 +153,10 @@ wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
   uint8_t *bytes = (uint8_t *)(publish + 1);
   publish->channel = copy_into(bytes, channel);
   publish->data = copy_into(bytes + channel.len, data);
-  wwri_list_append(&publisher->waiting, &publish->node);
+  wwri_list_init(&publish->node);
   publisher->waiting_bytes += size;
+  publisher->held++;
+  *out = publish;
   return WWR_OK;
 }
 
@@ -151,10 +171,41 @@ static void insert_by_seq(struct wwri_list *list,
   wwri_list_append(at, &publish->node); /* before `at` */
 }
 
+void wwri_publisher_submit(struct wwri_publisher *publisher,
+                           struct wwri_publish *publish) {
+  publisher->held--;
+  insert_by_seq(&publisher->waiting, publish);
+}
+
+void wwri_publisher_expire(struct wwri_publisher *publisher,
+                           struct wwri_publish *publish) {
+  publisher->held--;
+  rejected(publisher, publish, WWRI_FAILED);
+}
+
+void wwri_publisher_discard(struct wwri_publisher *publisher,
+                            struct wwri_publish *publish) {
+  publisher->held--;
+  publisher->waiting_bytes -= wwri_publish_size(publish);
+  free(publish);
+}
+
+wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
+                               struct wwr_view channel, struct wwr_view data,
+                               struct wwri_log_limit limit,
+                               struct wwri_logid hint, void *cookie,
+                               uint64_t now_ms) {
+  struct wwri_publish *publish;
+  wwr_err err = wwri_publisher_make(publisher, channel, data, limit, hint,
+                                    cookie, now_ms, &publish);
+  if (!err) wwri_publisher_submit(publisher, publish);
+  return err;
+}
+
 static void drop_acked(struct wwri_publisher *publisher,
                        struct wwri_publish *publish) {
   wwri_list_remove(&publish->node);
-  publisher->acked_bytes -= size_of(publish);
+  publisher->acked_bytes -= wwri_publish_size(publish);
   free(publish);
 }
 
@@ -171,14 +222,11 @@ static void keep(struct wwri_publisher *publisher,
                  struct wwri_publish *publish) {
   bool here = publish->generation == publisher->generation;
   insert_by_seq(here ? &publisher->acked : &publisher->replay, publish);
-  publisher->acked_bytes += size_of(publish);
+  publisher->acked_bytes += wwri_publish_size(publish);
   drop_for_room(publisher);
 }
 
 /* --- links and generations --- */
-
-static void rejected(struct wwri_publisher *publisher,
-                     struct wwri_publish *publish, enum wwri_outcome outcome);
 
 /* A later one of the channel is in, or may be: receivers that got it drop what
  * comes behind it, so earlier ones that were refused are out for good. The
@@ -245,8 +293,8 @@ static void put_back(struct wwri_publisher *publisher,
   if (publish->acked_ms) {
     keep(publisher, publish);
   } else if (publish->given_up) {
-    publisher->waiting_bytes -= size_of(publish);
-    free(publish);
+    publisher->waiting_bytes -= wwri_publish_size(publish);
+    drop(publisher, publish);
   } else {
     insert_by_seq(&publisher->waiting, publish);
   }
@@ -282,7 +330,7 @@ static struct wwri_publish *next_of(struct wwri_publisher *publisher) {
   }
   if (node) {
     struct wwri_publish *acked = publish_of(node);
-    publisher->acked_bytes -= size_of(acked);
+    publisher->acked_bytes -= wwri_publish_size(acked);
     acked->retry = true;
     acked->deep = !acked->sure;
     return acked;
@@ -328,7 +376,8 @@ static void accepted(struct wwri_publisher *publisher,
   if (!publish->acked_ms) {
     if (is_logged(publish)) supersede(publisher, publish);
     publish->sure = !publish->unanswered;
-    publisher->waiting_bytes -= size_of(publish);
+    publisher->waiting_bytes -= wwri_publish_size(publish);
+    settle(publisher, publish, id);
     end(publisher, publish, WWRI_ACKED, id);
   } else if (!wwri_logid_equal(publish->hint, id)) {
     publish->sure = false; /* another branch may come back that has it too */
@@ -353,9 +402,9 @@ static void rejected(struct wwri_publisher *publisher,
     return;
   }
   if (publish->unanswered) outcome = WWRI_UNKNOWN;
-  publisher->waiting_bytes -= size_of(publish);
+  publisher->waiting_bytes -= wwri_publish_size(publish);
   end(publisher, publish, outcome, none);
-  free(publish);
+  drop(publisher, publish);
 }
 
 void wwri_publisher_answer(struct wwri_publisher *publisher,

@@ -35,6 +35,7 @@ enum wwri_answer {
 };
 
 struct wwri_publisher;
+struct wwri_publish;
 
 /** How much of a channel is kept. */
 struct wwri_log_limit {
@@ -53,6 +54,10 @@ struct wwri_publish_config {
   /** A publish ended; exactly once each. `cookie` is the caller's. */
   void (*done)(struct wwri_publisher *publisher, void *cookie,
                enum wwri_outcome outcome, struct wwri_logid id);
+  /** What was submitted for a lane was appended, as `id`, or ({0}) is given up
+   * or not logged; once each, mostly before done(). NULL: nobody cares. */
+  void (*settled)(struct wwri_publisher *publisher,
+                  const struct wwri_publish *publish, struct wwri_logid id);
   /** A message that was acknowledged could not be re-submitted, or may not be
    * there: declared lost by name. */
   void (*lost)(struct wwri_publisher *publisher, struct wwr_view channel,
@@ -79,6 +84,7 @@ struct wwri_publish {
   bool unanswered; /* some attempt may have been executed */
   bool given_up;   /* the caller was told; an answer is still under way */
   void *cookie;
+  void *lane; /* the owner's, until settled() */
   uint64_t deadline_ms;
   uint64_t first_sent_ms; /* 0: never; tells how far back a retry must look */
   uint64_t acked_ms;
@@ -112,6 +118,7 @@ struct wwri_publisher {
   struct wwri_list waiting; /* in order of seq: unanswered, then new */
   struct wwri_list sent;    /* in flight, in the order of sending */
   size_t in_flight;
+  size_t held; /* made, not yet submitted */
   size_t acked_bytes;
   size_t waiting_bytes;
   uint64_t retry_at_ms;
@@ -136,15 +143,38 @@ void wwri_publisher_deinit(struct wwri_publisher *publisher);
 void wwri_publisher_reboot(struct wwri_publisher *publisher,
                            struct wwri_boot boot);
 
-/** Queue a message; copies both views. `hint`: the newest id of the channel
- * that the node knows, or {0}. done() follows, never from inside this call.
+/** Make a publish; copies both views. `hint`: the newest id of the channel that
+ * the node knows, or {0}. It is numbered now, and to be submitted or expired,
+ * those of one channel in the order they were made. Its list node is the
+ * caller's until then.
  * Errors: WWR_E_LIMIT (queue_bytes), WWR_E_CLOSED, WWR_E_NOMEM. */
+WWR_MUST_CHECK wwr_err wwri_publisher_make(
+    struct wwri_publisher *publisher, struct wwr_view channel,
+    struct wwr_view data, struct wwri_log_limit limit, struct wwri_logid hint,
+    void *cookie, uint64_t now_ms, struct wwri_publish **out);
+
+/** Queue it. done() follows, never from inside this call. */
+void wwri_publisher_submit(struct wwri_publisher *publisher,
+                           struct wwri_publish *publish);
+
+/** It waited too long to be submitted: it fails, from inside this call. */
+void wwri_publisher_expire(struct wwri_publisher *publisher,
+                           struct wwri_publish *publish);
+
+/** Forget it: whoever made it hears of the error itself. */
+void wwri_publisher_discard(struct wwri_publisher *publisher,
+                            struct wwri_publish *publish);
+
+/** Make and submit. */
 WWR_MUST_CHECK wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
                                               struct wwr_view channel,
                                               struct wwr_view data,
                                               struct wwri_log_limit limit,
                                               struct wwri_logid hint,
                                               void *cookie, uint64_t now_ms);
+
+/** What it counts for in queue_bytes. */
+size_t wwri_publish_size(const struct wwri_publish *publish);
 
 /** The link is live, in this generation. */
 void wwri_publisher_link_up(struct wwri_publisher *publisher,

@@ -9,6 +9,7 @@ struct wwri_rules {
   bool no_log_matching; /* R3: catch-up believes numbers alone */
   bool no_retry_flag;   /* R7: what got no answer is simply sent again */
   bool no_replay;       /* R8: what was acknowledged is forgotten at once */
+  bool no_ahead;        /* ahead.h: a node publishes whatever it has read */
 };
 
 #endif

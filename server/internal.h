@@ -27,7 +27,7 @@ enum {
   /* Open requests without a concurrency limit. A deferring handler keeps about
    * 200 bytes for each, and the message when it runs on workers. */
   WWRI_UNLIMITED = 65536,
-  WWRI_DEFERRED_MAX = 256, /* of one connection */
+  WWRI_DEFERRED_MAX = 32, /* of one connection */
   WWRI_STORE_THREADS = 4,
   WWRI_KEY_MAX = 1024 /* of a key generator, NUL included */
 };

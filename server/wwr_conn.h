@@ -140,7 +140,7 @@ WWR_API wwr_err wwr_request_fail_internal(struct wwr_request *request,
  * the hook has returned, the request does not count towards the concurrency
  * limit any more (PROTOCOL.md, "Requests"): meant for a hook that has only
  * handed the request on, such as to wwr_server_publish(), which keeps the
- * order. Over 256 deferred requests of one connection the limit counts
+ * order. Over 32 deferred requests of one connection the limit counts
  * again. */
 WWR_API void wwr_request_defer(struct wwr_request *request);
 

@@ -49,9 +49,12 @@ static char *signal_of(const struct wwr_conn *conn, const struct words *words) {
   return json;
 }
 
+/* The room keeps the order of what is published: who writes much need not wait
+ * for each answer. */
 static wwr_err publish(const struct room *room, const char *json,
                        wwr_publish_done done, struct wwr_request *request) {
   const struct wwr_payload signal = wwr_payload_text(json);
+  wwr_request_defer(request);
   return wwr_server_publish(room->server, wwr_view_str(ROOM_CHANNEL),
                             wwr_view_str(""), &signal, NULL, done, request);
 }

@@ -242,6 +242,9 @@ static void node_sleeps(struct world *world) {
   if (!node->alive) return;
   stand_still(&node->paused_until,
               world->now_ms + 200 + world_below(world, length));
+  struct event event = {.kind = EVENT_BACKLOG, .node = node->index};
+  event.connection = node->proc;
+  world_push(world, node->paused_until, event);
 }
 
 static void node_dies(struct world *world) {

@@ -148,6 +148,28 @@ void oracle_added(struct oracle *oracle, const struct server *server,
   if (call->id_count < IDS_MAX) call->ids[call->id_count++] = id;
 }
 
+/* What was submitted again after the log forgot it is nobody's backlog; nor is
+ * what its node gave up, which may be executed behind its back. */
+static bool is_paced(const struct call *call) {
+  return call && call->paced && call->id_count == 1 &&
+         call->state != CALL_UNKNOWN;
+}
+
+void oracle_ahead(struct oracle *oracle, const struct server *server,
+                  unsigned channel, unsigned proc, logid at, unsigned most) {
+  const struct stream *stream = &server->streams[channel];
+  unsigned own = 0;
+  for (size_t i = stream->count; i > 0; i--) {
+    const struct wwri_pos *pos = &stream->entries[stream->first + i - 1].pos;
+    if (wwri_logid_compare(pos->id, at) <= 0) break;
+    own += pos->boot.hi == proc &&
+           is_paced(oracle_find(oracle, pos->boot, pos->seq));
+  }
+  if (own <= most) return;
+  oracle_fail(oracle, "%u of its own beyond what it read: node %u c%u", own,
+              proc, channel);
+}
+
 /* --- receivers --- */
 
 static bool covers(const struct wwri_verdict *verdict, logid id) {

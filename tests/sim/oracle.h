@@ -10,6 +10,7 @@
  * - in the end: what was acknowledged was delivered to every receiver that was
  *   there throughout, or a verdict names the channel and range;
  * - delivery is prompt when nothing is wrong;
+ * - of what a node has still to read few entries are its own (ahead.h);
  * - no verdict without a cause. */
 #ifndef WWR_SIM_ORACLE_H
 #define WWR_SIM_ORACLE_H
@@ -41,6 +42,7 @@ struct call {
   unsigned id_count;
   bool declared_lost; /* by its publisher */
   bool stale;         /* the master that took it was no longer the cluster's */
+  bool paced;         /* its node read the channel when it was published */
   uint8_t data[8];
 };
 
@@ -107,6 +109,11 @@ void oracle_outcome(struct oracle *oracle, struct call *call,
 /** `stale`: the server is not the cluster's master. */
 void oracle_added(struct oracle *oracle, const struct server *server,
                   bool stale, unsigned channel, const struct wwri_entry *entry);
+/** The same: its node has read the channel's log up to `at`, and may have
+ * `most` entries of its own beyond that. */
+void oracle_ahead(struct oracle *oracle, const struct server *server,
+                  unsigned channel, unsigned proc, struct wwri_logid at,
+                  unsigned most);
 void oracle_joined(struct oracle *oracle, struct receiver *receiver,
                    struct wwri_logid from, const struct wwri_entry *history,
                    size_t count, bool first);

@@ -4,10 +4,10 @@
  *       [--verbose] [--trace]
  *
  * Without --mutant every seed must pass; the first that does not is printed
- * with how to run it again. With --mutant R1, R3, R4, R7, R8, R11, R12 or fence
- * that rule is switched off, and some seed must fail, or the simulation proves
- * nothing. --sessions: in every run rather than in half of them. --verbose: go
- * on after a failure. */
+ * with how to run it again. With --mutant R1, R3, R4, R7, R8, R11, R12, ahead
+ * or fence that rule is switched off, and some seed must fail, or the
+ * simulation proves nothing. --sessions: in every run rather than in half of
+ * them. --verbose: go on after a failure. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -38,6 +38,7 @@ static bool set_mutant(struct options *options, const char *rule) {
   if (strcmp(rule, "R4") == 0) return options->params.no_pair = true;
   if (strcmp(rule, "R7") == 0) return rules->no_retry_flag = true;
   if (strcmp(rule, "R8") == 0) return rules->no_replay = true;
+  if (strcmp(rule, "ahead") == 0) return rules->no_ahead = true;
   if (strcmp(rule, "R11") == 0 || strcmp(rule, "R12") == 0) {
     options->params.sessions = true;
     options->params.increments = strcmp(rule, "R11") == 0;

@@ -314,22 +314,46 @@ struct node *world_random_awake(struct world *world) {
   return NULL;
 }
 
-static void publish(struct world *world) {
-  struct node *node = world_random_awake(world);
-  unsigned channel = (unsigned)world_below(world, CHANNELS);
-  unsigned burst = world_chance(world, 5) ? 30 : 1;
-  for (unsigned i = 0; node && i < burst; i++) {
+static bool reads(struct node *node, unsigned channel) {
+  struct wwri_node_channel *core =
+      wwri_node_channel(&node->core, wwr_view_str(names[channel]), false);
+  return core && core->base.trail_len > 0;
+}
+
+static void say(struct node *node, unsigned channel, unsigned count) {
+  struct world *world = node->world;
+  const uint32_t entries = (uint32_t)world->model.config.limit;
+  for (unsigned i = 0; i < count; i++) {
     uint64_t seq = node->core.publisher.last_seq + 1;
     struct call *call =
         oracle_call(&world->oracle, node->proc, channel, node->core.boot, seq);
     if (!call) return;
+    call->paced = reads(node, channel);
     struct wwr_view data = {call->data, sizeof call->data};
-    struct wwri_log_limit limit = {.entries = 1, .age_ms = 1};
+    struct wwri_log_limit limit = {.entries = entries, .age_ms = 1};
     wwr_err err = wwri_node_publish(&node->core, wwr_view_str(names[channel]),
                                     data, limit, call, world->now_ms);
     assert(err == WWR_OK);
   }
-  if (node) world_run_node(node);
+  world_run_node(node);
+}
+
+/* What a node's clients sent while it stood still waited in its sockets. */
+static void catch_up(struct world *world, const struct event *event) {
+  struct node *node = &world->nodes[event->node];
+  if (!node->alive || node->proc != event->connection) return;
+  if (node->paused_until > world->now_ms) {
+    world_push(world, node->paused_until, *event);
+  } else {
+    say(node, (unsigned)world_below(world, CHANNELS), 100);
+  }
+}
+
+static void publish(struct world *world) {
+  struct node *node = world_random_awake(world);
+  unsigned channel = (unsigned)world_below(world, CHANNELS);
+  unsigned burst = world_chance(world, 5) ? 30 : 1;
+  if (node) say(node, channel, burst);
   bool calm = world->now_ms >= world->end_of_faults_ms;
   uint64_t next = world->now_ms + 10 + world_below(world, calm ? 1000 : 140);
   if (next < world->end_of_faults_ms + PUBLISH_MS) {
@@ -400,11 +424,28 @@ static void replicate(struct world *world) {
 
 /* --- a run --- */
 
+static struct node *node_of_proc(struct world *world, uint64_t proc) {
+  for (unsigned i = 0; i < world->node_count; i++) {
+    struct node *node = &world->nodes[i];
+    if (node->alive && node->proc == proc) return node;
+  }
+  return NULL;
+}
+
 static void added(struct model *model, struct server *server, unsigned channel,
                   const struct wwri_entry *entry) {
   struct world *world = model->user;
   bool stale = server->index != world->master;
   oracle_added(&world->oracle, server, stale, channel, entry);
+  if (entry->fork || channel == CONTROL) return;
+  struct node *node = node_of_proc(world, entry->pos.boot.hi);
+  if (!node || !reads(node, channel)) return;
+  struct wwri_node_channel *core =
+      wwri_node_channel(&node->core, wwr_view_str(names[channel]), false);
+  size_t share = model->config.limit / WWRI_AHEAD_SHARE;
+  oracle_ahead(&world->oracle, server, channel, node->proc,
+               wwri_channel_pos(&core->base).id,
+               share < WWRI_AHEAD_MAX ? (unsigned)share : WWRI_AHEAD_MAX);
 }
 
 static void begin(struct world *world, const struct params *params) {
@@ -474,6 +515,9 @@ static void handle(struct world *world, struct event *event) {
       break;
     case EVENT_PUBLISH:
       publish(world);
+      break;
+    case EVENT_BACKLOG:
+      catch_up(world, event);
       break;
     case EVENT_FLAP:
       flap(world);

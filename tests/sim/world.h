@@ -186,6 +186,7 @@ enum event_kind {
   EVENT_BEAT_BACK,
   EVENT_REPLICATE,
   EVENT_PUBLISH, /* the application */
+  EVENT_BACKLOG, /* ... what its clients sent while the node stood still */
   EVENT_FAULT,
   EVENT_HEAL,
   EVENT_FLAP,
