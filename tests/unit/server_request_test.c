@@ -330,7 +330,7 @@ static void deferred_ones_hold_nobody_back(void) {
   struct peer *peer = peer_connect();
   for (int i = 0; i < 700; i++) stage_request(peer, (uint64_t)i, "r", "1");
   (void)peer_flush(peer);
-  expect_held(257); /* the last of them is over the ceiling: it has the slot */
+  expect_held(33); /* the last of them is over the ceiling: it has the slot */
   answer_on_two_threads(700);
   expect_each_once(peer, 700);
 }
