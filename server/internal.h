@@ -28,6 +28,7 @@ enum {
    * 200 bytes for each, and the message when it runs on workers. */
   WWRI_UNLIMITED = 65536,
   WWRI_DEFERRED_MAX = 32, /* of one connection */
+  WWRI_DEFERRED_BYTES = 32 * 1024,
   WWRI_STORE_THREADS = 4,
   WWRI_KEY_MAX = 1024 /* of a key generator, NUL included */
 };
@@ -226,8 +227,9 @@ struct wwr_conn {
   int concurrency;
   unsigned running;  /* handlers that hold a slot */
   unsigned deferred; /* requests that gave it back, and wait for their answer */
-  unsigned hooks;    /* of them: hooks on a worker, or on their way there */
-  bool blocked;      /* a restore or close holds back later messages */
+  size_t deferred_bytes; /* of their payloads */
+  unsigned hooks;        /* of them: hooks on a worker, or on their way there */
+  bool blocked;          /* a restore or close holds back later messages */
   struct wwri_store_op *restoring; /* a restore that may be given up */
   bool pumping;
   bool pump_posted;

@@ -75,13 +75,21 @@ void wwri_request_free(struct wwr_request *request) {
   free(request);
 }
 
+static size_t size_of(const struct wwr_request *request) {
+  return request->message.payload.data.len;
+}
+
 /* The hook has returned, the answer is still to come. */
 static void pass_slot_on(struct wwr_request *request) {
   struct wwr_conn *conn = request->conn;
-  if (!request->deferred || conn->deferred == WWRI_DEFERRED_MAX) return;
+  if (!request->deferred || conn->deferred == WWRI_DEFERRED_MAX ||
+      conn->deferred_bytes >= WWRI_DEFERRED_BYTES) {
+    return;
+  }
   request->has_slot = false;
   conn->running--;
   conn->deferred++;
+  conn->deferred_bytes += size_of(request);
 }
 
 bool wwri_request_end(struct wwr_request *request) {
@@ -95,6 +103,7 @@ bool wwri_request_end(struct wwr_request *request) {
     conn->running--;
   } else {
     conn->deferred--;
+    conn->deferred_bytes -= size_of(request);
   }
   wwri_conn_work_end(conn);
   wwri_request_free(request);

@@ -140,8 +140,8 @@ WWR_API wwr_err wwr_request_fail_internal(struct wwr_request *request,
  * the hook has returned, the request does not count towards the concurrency
  * limit any more (PROTOCOL.md, "Requests"): meant for a hook that has only
  * handed the request on, such as to wwr_server_publish(), which keeps the
- * order. Over 32 deferred requests of one connection the limit counts
- * again. */
+ * order. Over 32 deferred requests of one connection, or 32 KiB of their
+ * payloads, the limit counts again. */
 WWR_API void wwr_request_defer(struct wwr_request *request);
 
 /** The connection it came on; borrowed, lives until the request is answered. */

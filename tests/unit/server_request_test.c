@@ -335,6 +335,21 @@ static void deferred_ones_hold_nobody_back(void) {
   expect_each_once(peer, 700);
 }
 
+static void deferred_ones_have_a_ceiling_of_bytes(void) {
+  char big[1501];
+  memset(&seen, 0, sizeof seen);
+  memset(big, 'b', sizeof big - 1);
+  big[sizeof big - 1] = '\0';
+  fix.override.on_request = defer_and_hold;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  for (int i = 0; i < 40; i++) stage_request(peer, (uint64_t)i, "r", big);
+  (void)peer_flush(peer);
+  expect_held(23); /* 22 are over 32 KiB, and one has the slot */
+  answer_on_two_threads(40);
+  expect_each_once(peer, 40);
+}
+
 static void only_deferred_ones(void) {
   memset(&seen, 0, sizeof seen);
   fix.override.on_request = defer_and_hold;
@@ -598,6 +613,8 @@ static CU_TestInfo tests[] = {
     {"limit n is never passed", limit_n_is_reached_and_never_passed},
     {"up to n run at once", up_to_n_run_at_once},
     {"deferred ones hold nobody back", deferred_ones_hold_nobody_back},
+    {"deferred ones have a ceiling of bytes",
+     deferred_ones_have_a_ceiling_of_bytes},
     {"only deferred ones", only_deferred_ones},
     {"a close waits for deferred ones", a_close_waits_for_deferred_ones},
     {"unlimited is unlimited", unlimited_is_unlimited},
