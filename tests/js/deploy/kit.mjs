@@ -12,7 +12,7 @@ import { makeClient } from "../client/kit.mjs";
 import { makeCertificate, missing, startBalancer } from "../lib/balancers.mjs";
 import { clusterMissing, converse, startCluster } from "../lib/cluster.mjs";
 import { WebSocket as Package } from "../lib/packages.mjs";
-import { binDir, run, skipFile } from "../lib/programs.mjs";
+import { binDir, run, skipFile, start } from "../lib/programs.mjs";
 import { pause, until } from "../lib/until.mjs";
 
 const subprotocol = "chatroom-example-protocol";
@@ -117,10 +117,27 @@ async function idle(t, name) {
   }
 }
 
+/** A real node keeps a client that only listens, also through a balancer that is
+ * less patient than it. */
+async function pinged(t, name) {
+  const { stdout: help } = await run(join(binDir(), "webwired"), ["--help"]);
+  const more = help.includes("--admin ") ? ["--admin", "off"] : [];
+  const node = await start(t, "webwired", ["--drain-time", "0", ...more], {
+    env: { WEBWIRED_SERVER_PING_INTERVAL: "1", STATE_DIRECTORY: await temporary(t) },
+  });
+  const front = await startBalancer(t, name, { dir: await temporary(t), ports: [node.port], idle: 3 });
+  const client = silentClient(t, front.port);
+  await isOpen(client);
+  const pings = () => client.head.split("\x89\x00").length - 1;
+  await until(() => pings() >= 4, { what: "four pings" });
+  assert.equal(client.ended, false);
+  await node.stop();
+}
+
 async function times(t, file, pattern) {
   const text = await readFile(new URL(`../../../deploy/${file}`, import.meta.url), "utf8");
-  const source = await readFile(new URL("../../../transport/websocket/options.c", import.meta.url), "utf8");
-  const ping = Number(/ping_interval_ms = (\d+)/.exec(source)?.[1] ?? 25_000);
+  const sample = await readFile(new URL("../../../deploy/webwired.conf", import.meta.url), "utf8");
+  const ping = Number(/#ping-interval = (\d+);/.exec(sample)[1]) * 1000;
   const idleTime = Number(pattern.exec(text)[1]) * 1000;
   assert.ok(idleTime > 2 * 1.2 * ping, `${idleTime} ms, and a ping every ${ping} ms`);
 }
@@ -218,6 +235,7 @@ export async function testBalancer(name, file, pattern) {
   test(`${name}: a chat across three nodes`, (t) => chat(t, name));
   test(`${name}: the client's address and host`, (t) => headers(t, name));
   test(`${name}: pings keep the idle, silence is cut`, (t) => idle(t, name));
+  test(`${name}: a node's pings`, (t) => pinged(t, name));
   test(`${name}: the idle time-out is longer than two pings`, (t) => times(t, file, pattern));
   test(`${name}: a node is killed`, (t) => killed(t, name));
   test(`${name}: a rolling restart loses nothing`, (t) => rolling(t, name));
