@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # compose.sh OUT BIN: the compose file with the images of this build, in a network
 # of its own, Redis started last: a chat message passes through HAProxy from node to
-# node.
+# node; then the same with the node daemon.
 . "$(dirname "$0")/lib.sh"
 out=$1 bin=$2
 need podman podman-compose runc iptables
@@ -24,9 +24,10 @@ for name in redis haproxy; do
   podman tag "docker.io/library/debian:$suite-slim" "$image"
 done
 
+files=(-f compose.yaml -f compose.chatroom.yaml)
 compose() {
-  (cd "$SOURCE/deploy" && podman-compose -p wwr -f compose.yaml \
-    -f compose.chatroom.yaml "$@") >>"$log" 2>&1
+  (cd "$SOURCE/deploy" && podman-compose -p wwr "${files[@]}" "$@") \
+    >>"$log" 2>&1
 }
 clients=()
 clean_up() {
@@ -76,9 +77,28 @@ until_true 20 "bob has it" grep -q "from ann through HAProxy" "$work/bob.out" ||
   { cat "$work"/*.out; fail "bob does not hear ann"; }
 
 # Stopped as `compose down` does it, nodes end by themselves.
-compose stop -t 45 node1 node2 node3 || fail "stop"
-for node in node1 node2 node3; do
-  code=$(podman inspect "wwr_${node}_1" --format '{{.State.ExitCode}}')
-  [ "$code" = 0 ] || fail "$node: exit status $code"
+stop_nodes() {
+  compose stop -t 45 node1 node2 node3 || fail "stop"
+  for node in node1 node2 node3; do
+    code=$(podman inspect "wwr_${node}_1" --format '{{.State.ExitCode}}')
+    [ "$code" = 0 ] || fail "$node: exit status $code"
+  done
+  echo "the nodes ended with 0"
+}
+kill "${clients[@]}" 2>/dev/null
+stop_nodes
+
+# The file as it is, with a Redis that has nothing of the chat room's settings.
+podman image exists localhost/webwire/webwired || exit 0
+podman rm -f -t 0 wwr_node1_1 wwr_node2_1 wwr_node3_1 >>"$log" 2>&1
+podman exec wwr_redis_1 redis-cli flushall >>"$log" 2>&1
+files=(-f compose.yaml)
+for service in node1 node2 node3; do
+  compose up -d --no-build "$service" || fail "$service did not come up"
 done
-echo "the nodes ended with 0"
+until_true 60 "HAProxy has three nodes of webwired" ready ||
+  fail "not three nodes of webwired are ready"
+"$bin/webwire-bench" --url ws://127.0.0.1:8080 --mode connect --connections 3 \
+  --count 30 --sub-protocol webwire-channels/1 >>"$log" 2>&1 ||
+  fail "webwired through HAProxy"
+stop_nodes

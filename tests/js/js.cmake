@@ -29,7 +29,7 @@ js_tests(servers)
 if(NOT WWR_SANITIZE)
   js_tests(client)
   js_tests(page)
-  js_tests(deploy RESOURCE_LOCK cluster)
+  js_tests(deploy)
   # They take long and share a lock with others that do: early, not last.
   js_tests(e2e TIMEOUT 240 RESOURCE_LOCK cluster COST 60)
 endif()

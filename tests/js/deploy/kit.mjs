@@ -125,11 +125,11 @@ async function pinged(t, name) {
   const node = await start(t, "webwired", ["--drain-time", "0", ...more], {
     env: { WEBWIRED_SERVER_PING_INTERVAL: "1", STATE_DIRECTORY: await temporary(t) },
   });
-  const front = await startBalancer(t, name, { dir: await temporary(t), ports: [node.port], idle: 3 });
+  const front = await startBalancer(t, name, { dir: await temporary(t), ports: [node.port], idle: 2 });
   const client = silentClient(t, front.port);
   await isOpen(client);
   const pings = () => client.head.split("\x89\x00").length - 1;
-  await until(() => pings() >= 4, { what: "four pings" });
+  await until(() => pings() >= 3, { what: "three pings" });
   assert.equal(client.ended, false);
   await node.stop();
 }
