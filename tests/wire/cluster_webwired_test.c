@@ -30,6 +30,20 @@ static int begin(void) {
   return cluster ? 0 : 1;
 }
 
+static int begin_hasty(void) {
+  static const char *const args[] = {"--hold", "0.5", "--lease", "5", NULL};
+  static const struct cluster_opts opts = {.program = PROGRAMS "/webwired",
+                                           .nodes = NODES,
+                                           .args = args,
+                                           .no_haproxy = true};
+  cluster = cluster_open(&opts);
+  return cluster ? 0 : 1;
+}
+
+static int end_hasty(void) {
+  return cluster_close(cluster);
+}
+
 static int end(void) {
   int status = cluster_close(cluster);
   wire_dir_remove(&dir);
@@ -185,6 +199,28 @@ static void while_redis_is_away(void) {
   rawws_free(there);
 }
 
+/* Longer than requests wait: each is told what is certain. */
+static void redis_is_away_for_long(void) {
+  struct rawws_message got;
+  struct rawws *ws = open_at(0);
+  CU_ASSERT_PTR_NOT_NULL(node_ask(ws, "sub:long", NULL));
+  cluster_pause(cluster, CLUSTER_REDIS);
+  CU_ASSERT_TRUE(wire_request(ws, "pub:long", "x"));
+  CU_ASSERT_EQUAL(rawws_recv_message(ws, &got, WIRE_MS), RAWWS_OK);
+  CU_ASSERT_EQUAL(got.payload[0], REPLY_ERROR);
+  CU_ASSERT_PTR_NOT_NULL(
+      memmem(got.payload, got.len, "UNAVAILABLE", strlen("UNAVAILABLE")));
+  CU_ASSERT_PTR_NOT_NULL(
+      memmem(got.payload, got.len, "certain: ", strlen("certain: ")));
+  CU_ASSERT_STRING_EQUAL(node_refused(ws, "history:long", NULL), "UNAVAILABLE");
+  CU_ASSERT_STRING_EQUAL(node_refused(ws, "sub:other", NULL), "UNAVAILABLE");
+  CU_ASSERT_STRING_EQUAL(node_ask(ws, "unsub:long", NULL), "{}");
+  cluster_resume(cluster, CLUSTER_REDIS);
+  CU_ASSERT_TRUE(cluster_wait_health(cluster, 0, 200));
+  CU_ASSERT_PTR_NOT_NULL(node_ask(ws, "pub:long", "y"));
+  rawws_free(ws);
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"payloads are untouched", payloads_are_untouched},
                          {"places amid messages", places_amid_messages},
@@ -192,7 +228,10 @@ int main(int argc, char **argv) {
                          {"presence of both", presence_of_both},
                          {"while Redis is away", while_redis_is_away},
                          CU_TEST_INFO_NULL};
+  CU_TestInfo hasty[] = {{"Redis is away for long", redis_is_away_for_long},
+                         CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"cluster_webwired", begin, end, NULL, NULL, tests},
+                           {"hasty", begin_hasty, end_hasty, NULL, NULL, hasty},
                            CU_SUITE_INFO_NULL};
   if (!cluster_available()) return 77;
   return test_run(argc, argv, suites);

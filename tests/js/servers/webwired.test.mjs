@@ -1,27 +1,12 @@
 /** The client and webwired: the sub-protocol as docs/channels.md shows it. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
 
 import { utf16 } from "../../../client/js/webwire.js";
 import { follow } from "../../../examples/channels/follow.mjs";
-import { start } from "../lib/programs.mjs";
 import { until } from "../lib/until.mjs";
+import { subprotocol, webwired } from "../lib/webwired.mjs";
 import { WebSocket, makeClient, rejects } from "../client/kit.mjs";
-
-const subprotocol = "webwire-channels/1";
-const MORE = ["--drain-time", "0"];
-
-/** A node with this configuration. */
-async function webwired(t, config = "") {
-  const dir = await mkdtemp(join(tmpdir(), "wwr-js-"));
-  t.after(() => rm(dir, { recursive: true, force: true }));
-  const file = join(dir, "x.conf");
-  await writeFile(file, config);
-  return start(t, "webwired", ["--config", file, "--sessions", join(dir, "sessions"), ...MORE]);
-}
 
 test("webwired: requests, replies and deliveries", async (t) => {
   const server = await webwired(t, 'channels = { namespaces = ( { prefix = "no:"; publish = "nobody"; } ); };');
