@@ -6,6 +6,7 @@
  * gets its messages in order, and nobody begins to read in its midst; but they
  * may leave, see wwri_reader_end(). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -173,9 +174,28 @@ static size_t next_start(struct wwri_feed *feed) {
   return (size_t)((uint64_t)feed->rotor * feed->count >> 32);
 }
 
+enum { OWN_COPY_MIN = 16 /* readers */ };
+
+/* Shards that share a frame take its count of references from each other, and
+ * with it the line of memory that its message begins in. One that has use for
+ * many references makes a copy. */
+static struct wwri_frame *own_frame(const struct wwri_feed *feed,
+                                    struct wwri_frame *frame) {
+  if (feed->shard->server->shard_count == 1 || feed->count < OWN_COPY_MIN) {
+    return frame;
+  }
+  struct wwri_frame *copy = wwri_frame_new(frame->message_len);
+  if (!copy) return frame;
+  memcpy(wwri_frame_message(copy), wwri_frame_message(frame),
+         frame->message_len);
+  wwri_frame_unref(frame);
+  return copy;
+}
+
 /* Takes over one reference of the frame. No walk is under way. */
 static void hand_out(struct wwri_feed *feed, struct wwri_frame *frame,
                      struct wwri_logid id, uint64_t except) {
+  frame = own_frame(feed, frame);
   feed->walk = (struct wwri_walk){.frame = frame, .id = id, .except = except};
   feed->walk.start = feed->walk.at = next_start(feed);
   if (!wwri_logid_none(id)) {

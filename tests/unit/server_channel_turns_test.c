@@ -157,6 +157,24 @@ static void nobody_is_always_last(void) {
   empty_room();
 }
 
+/* Each loop makes a copy of what many of its readers get. */
+static void readers_on_two_loops(void) {
+  fix.opts.io_threads = 2;
+  fixture_start();
+  fill_room();
+  for (int m = 0; m < MESSAGES; m++) {
+    char text[] = {(char)('0' + m), '\0'};
+    (void)publish("room", text);
+  }
+  for (int i = 0; i < READERS; i++) {
+    for (int m = 0; m < MESSAGES; m++) {
+      char text[] = {(char)('0' + m), '\0'};
+      expect_message(peers[i], text);
+    }
+  }
+  empty_room();
+}
+
 /* --- Leaving in the midst ------------------------------------------------- */
 
 static void leave_by_unsubscribing(struct watch *watch) {
@@ -258,6 +276,7 @@ int main(int argc, char **argv) {
       {"a turn is bounded", a_turn_is_bounded},
       {"a small channel does not wait", a_small_channel_does_not_wait},
       {"nobody is always last", nobody_is_always_last},
+      {"readers on two loops", readers_on_two_loops},
       {"readers unsubscribe", readers_unsubscribe},
       {"readers break", readers_break},
       {"everybody leaves", everybody_leaves},
