@@ -118,11 +118,11 @@ WWR_API WWR_MUST_CHECK wwr_err wwr_conn_subscribe(struct wwr_conn *conn,
 WWR_API wwr_err wwr_conn_unsubscribe(struct wwr_conn *conn,
                                      struct wwr_view channel);
 
-/** The place of the last message that came before those which the connection
- * still gets: exact in wwr_subscribe_done and whenever else it is called on the
- * connection's I/O thread; what is delivered counts up from there, by one. It
- * means nothing in a channel that is not logged. False off that thread, and
- * without a subscription. */
+/** In wwr_subscribe_done: the place of the last message before those that the
+ * connection gets from now on; what is delivered counts up from there, by one.
+ * It means nothing in a channel that is not logged, and later the message that
+ * is being handed out may be one further. False off the connection's I/O thread
+ * and without a subscription. */
 WWR_API bool wwr_conn_channel_place(const struct wwr_conn *conn,
                                     struct wwr_view channel,
                                     struct wwr_channel_id *out);

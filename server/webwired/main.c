@@ -111,6 +111,7 @@ static void on_reload(struct wwr_node *node, void *user_data) {
   prepare(daemon, &again);
   again.program.complain = complain;
   int status = wwr_node_reread(node, &again.program, &again.opts, keep, daemon);
+  daemon->now = NULL;
   wwr_node_say(node, status == WWR_GO_ON ? WWR_LOG_INFO : WWR_LOG_ERROR,
                status == WWR_GO_ON ? "settings read again"
                                    : "settings not read again, all stays");
