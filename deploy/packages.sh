@@ -6,6 +6,7 @@ WWR_PACKAGES=(
   build-essential cmake ninja-build pkg-config
   libwebsockets-dev libwebsockets-evlib-uv # the latter is loaded at run time
   libuv1-dev libssl-dev libhiredis-dev libconfig-dev libjansson-dev libjwt-dev
+  libmicrohttpd-dev
   libcunit1-dev openssl
 )
 # What a cluster runs on: each is called like its program.
@@ -21,7 +22,8 @@ WWR_DEPLOY_PACKAGES=(debootstrap dpkg-dev file mandoc systemd nginx buildah
 # shellcheck disable=SC2034
 WWR_JS_PACKAGES=(nodejs npm chromium)
 # The same as pkg-config and the shell know them.
-WWR_MODULES=(libwebsockets libuv openssl hiredis jansson libconfig libjwt cunit)
+WWR_MODULES=(libwebsockets libuv openssl hiredis jansson libconfig libjwt
+  libmicrohttpd cunit)
 WWR_COMMANDS=(cc c++ cmake ninja pkg-config openssl)
 
 wwr_is_debian() {

@@ -20,12 +20,14 @@ enum { WANTED_DESCRIPTORS = 65536, SPARE_DESCRIPTORS = 256 };
 
 static int parse(struct wwr_node *node) {
   const struct wwr_node_program *program = node->program;
-  size_t shared = WWRI_OWN_OPTIONS + WWRI_CLUSTER_OPTIONS;
+  size_t own = WWRI_OWN_OPTIONS + WWRI_ADMIN_OPTIONS;
+  size_t shared = own + WWRI_CLUSTER_OPTIONS;
   size_t count = shared + program->option_count;
   node->table = calloc(count + 1, sizeof *node->table);
   if (!node->table) return WWR_EXIT_FAILED;
   wwri_node_options(node, node->table);
-  wwri_cluster_options(node, node->table + WWRI_OWN_OPTIONS);
+  wwri_node_admin_options(node, node->table + WWRI_OWN_OPTIONS);
+  wwri_cluster_options(node, node->table + own);
   if (program->option_count > 0) {
     memcpy(node->table + shared, program->options,
            program->option_count * sizeof *node->table);
@@ -67,6 +69,7 @@ static int look_over(struct wwr_node *node) {
   enum wwri_ask ask = node->options->ask;
   wwri_node_settle(node);
   wwri_cluster_settle(node);
+  wwri_node_admin_settle(node);
   if (program->settle) program->settle(node->options, program->user_data);
   int status = WWR_GO_ON;
   if (ask != WWRI_ASK_NOTHING) status = try_out(node);
@@ -103,6 +106,7 @@ static struct wwr_node *node_new(const struct wwr_node_program *program,
   node->listen = program->listen;
   node->origin = program->origin;
   node->drain_ms = program->drain_ms;
+  node->admin_listen = program->admin;
   node->log_level = WWR_LOG_INFO;
   pthread_mutex_init(&node->reason.mutex, NULL);
   return node;

@@ -19,6 +19,7 @@
 
 #include <webwire/wwr_server.h>
 
+#include "admin.h"
 #include "options.h"
 
 struct wwr_node; /* opaque */
@@ -31,6 +32,8 @@ struct wwr_node_program {
   const char *origin;  /**< Default allowed origin; NULL: the same host, "*":
                             any. */
   uint32_t drain_ms;   /**< Default time of a drain; 0: all at once. */
+  const char *admin;   /**< Default address of the admin listener; NULL: there
+                            is none unless --admin asks for it. */
   const struct wwr_option *options; /**< Its own, besides the shared ones. */
   size_t option_count;
 
@@ -44,6 +47,8 @@ struct wwr_node_program {
   void (*settle)(struct wwr_options *options, void *user_data);
   /** SIGHUP: the program reads its options again with wwr_node_reread(). */
   void (*on_reload)(struct wwr_node *node, void *user_data);
+  /** What the program counts, for its metrics; see admin.h. */
+  void (*counters)(struct wwri_admin_counters *out, void *user_data);
   void *user_data;
 };
 
@@ -79,7 +84,8 @@ void wwr_node_say(const struct wwr_node *node, enum wwr_log_level level,
 int wwr_node_open(struct wwr_node *node, struct wwr_server **server);
 
 /** Make the server unless that has happened, start it, print "listening on
- * ADDRESS", wait for a signal, stop. Returns the exit status. */
+ * ADDRESS" (before that "admin on ADDRESS" if there is an admin listener), wait
+ * for a signal, stop. Returns the exit status. */
 int wwr_node_run(struct wwr_node *node);
 
 /** Print "NAME: option: message" and return the exit status, as

@@ -33,6 +33,8 @@ struct wwr_node {
   const char *redis_url; /* NULL: no cluster */
   const char *redis_password;
   struct wwr_cluster_opts cluster_opts;
+  const char *admin_listen; /* NULL: no admin listener */
+  const char *admin_token;
   enum wwr_log_level log_level;
   atomic_int level; /* the same, for all threads */
   enum wwr_log_format log_format;
@@ -42,6 +44,7 @@ struct wwr_node {
   struct wwr_transport *transport; /* the server owns it */
   struct wwr_server *server;
   struct wwr_cluster *cluster; /* outlives the server */
+  struct wwri_admin *admin;    /* while it runs */
   sigset_t signals;            /* that wwr_node_run() waits for */
 
   /* Why the server could not start, as the log tells it. */
@@ -51,7 +54,7 @@ struct wwr_node {
   } reason;
 };
 
-enum { WWRI_CLUSTER_OPTIONS = 10 };
+enum { WWRI_CLUSTER_OPTIONS = 10, WWRI_ADMIN_OPTIONS = 3 };
 
 /** wwr_node_new() without an effect on the process. */
 int wwri_node_read(struct wwr_node **out,
@@ -73,6 +76,19 @@ void wwri_node_settle(struct wwr_node *node);
 /** Make the transport. WWR_GO_ON or the exit status; then a line was printed.
  */
 int wwri_node_transport(struct wwr_node *node);
+
+/** Fill the options of the admin listener. */
+void wwri_node_admin_options(struct wwr_node *node, struct wwr_option *rows);
+
+/** What is wrong with them, and the hook for what other nodes ask for. */
+void wwri_node_admin_settle(struct wwr_node *node);
+
+/** Start it, if there is to be one, and say where. WWR_GO_ON or the exit
+ * status; then a line was printed. */
+int wwri_node_admin_start(struct wwr_node *node);
+
+/** What was read again. */
+void wwri_node_admin_reread(struct wwr_node *node, const struct wwr_node *now);
 
 /** Fill the options of the cluster; sets their defaults. */
 void wwri_cluster_options(struct wwr_node *node, struct wwr_option *rows);

@@ -100,6 +100,7 @@ int wwr_node_reread(struct wwr_node *node,
   set_limits(node, now);
   set_origins(node, now);
   remember(node, now);
+  wwri_node_admin_reread(node, now);
   keep(user_data);
   wwr_node_free(now);
   return WWR_GO_ON;

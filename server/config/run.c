@@ -24,6 +24,8 @@ enum { ABORT_MS = 1000, TWIN_MS = 50, SIGNAL_STATUS = 128, ALIVE_MS = 5000 };
 /* --- Starting ----------------------------------------------------------- */
 
 static int start(struct wwr_node *node) {
+  int status = wwri_node_admin_start(node);
+  if (status != WWR_GO_ON) return status;
   wwr_err err = wwr_server_start(node->server);
   if (err != WWR_OK) {
     char what[WWRI_REASON_MAX];
@@ -144,7 +146,7 @@ static void serve(const struct watch *watch) {
   if (second != 0) abort_now(watch, second);
 }
 
-int wwr_node_run(struct wwr_node *node) {
+static int run(struct wwr_node *node) {
   struct wwr_server *server;
   int status = node->server ? WWR_GO_ON : wwr_node_open(node, &server);
   if (status == WWR_GO_ON) status = start(node);
@@ -161,4 +163,12 @@ int wwr_node_run(struct wwr_node *node) {
   serve(&watch);
   pthread_join(watcher, NULL);
   return WWR_EXIT_OK;
+}
+
+/* Probes are answered until the server has ended. */
+int wwr_node_run(struct wwr_node *node) {
+  int status = run(node);
+  wwri_admin_free(node->admin);
+  node->admin = NULL;
+  return status;
 }

@@ -24,6 +24,19 @@ struct daemon {
   const struct reading *now; /* that is being read */
 };
 
+/* --- Counters ------------------------------------------------------------- */
+
+static void counters(struct wwri_admin_counters *out, void *user_data) {
+  struct webwired *webwired = &((struct daemon *)user_data)->webwired;
+  struct guard_counts refused;
+  guard_counts(webwired->guard, &refused);
+  out->limited_connection = refused.messages;
+  out->limited_address = refused.connections;
+  out->auth_ok = atomic_load(&webwired->sign_ins[AUTH_GOOD]);
+  out->auth_bad = atomic_load(&webwired->sign_ins[AUTH_BAD]);
+  out->auth_expired = atomic_load(&webwired->sign_ins[AUTH_EXPIRED]);
+}
+
 /* --- Settings ------------------------------------------------------------- */
 
 static void settle(struct wwr_options *options, void *user_data) {
@@ -52,6 +65,7 @@ static void prepare(struct daemon *daemon, struct reading *reading) {
           "A node for channels: clients subscribe to them and publish to\n"
           "them, on this node and on all others of its cluster.",
       .listen = "127.0.0.1:8080",
+      .admin = "127.0.0.1:9180",
       .drain_ms = 20000,
       .options = reading->rows,
       .option_count = SETTINGS_ROWS,
@@ -60,6 +74,7 @@ static void prepare(struct daemon *daemon, struct reading *reading) {
       .env = "WEBWIRED",
       .settle = settle,
       .on_reload = on_reload,
+      .counters = counters,
       .user_data = daemon};
 }
 

@@ -15,6 +15,7 @@ enum { MAX_NAME = 200, MAX_ENTRIES = 1000000, MIN_AGE_MS = 1000 };
 const struct wwr_option_section settings_sections[] = {
     {"server", "Where clients connect, and what they may ask of this node."},
     {"tls", "Encryption. With it the address is wss://."},
+    {"admin", "Probes, metrics and the API for operators: docs/admin.md."},
     {"cluster", "Many nodes as one server, over Redis."},
     {"sessions", "Where sessions are kept."},
     {"auth", "How clients sign in."},

@@ -25,6 +25,7 @@ only 'hiredis/.*' redis/
 only 'libconfig\.h' 'server/config(\.c|/)' 'examples/common/'
 only 'jansson\.h' session/ examples/chatroom/ server/webwired/ server/admin/ tools/
 only 'jwt\.h' server/webwired/token
+only 'microhttpd\.h' server/admin/http.c
 only 'uv\.h' loop/ transport/websocket/ redis/
 only 'openssl/.*' transport/websocket/ server/keygen.c redis/ bench/tls.c \
   sessionstore/redis/ server/webwired/token_key.c

@@ -16,7 +16,7 @@ static int begin(void) {
       "channels = { namespaces = (\n"
       "  { prefix = \"raw:\"; log-entries = 0; },\n"
       "  { prefix = \"who:\"; presence = true; } ); };\n";
-  static const char *args[] = {"--config", NULL, NULL};
+  static const char *args[] = {"--config", NULL, "--admin", "off", NULL};
   static const struct cluster_opts opts = {.program = PROGRAMS "/webwired",
                                            .nodes = NODES,
                                            .args = args,
@@ -31,7 +31,8 @@ static int begin(void) {
 }
 
 static int begin_hasty(void) {
-  static const char *const args[] = {"--hold", "0.5", "--lease", "5", NULL};
+  static const char *const args[] = {"--hold",  "0.5", "--lease", "5",
+                                     "--admin", "off", NULL};
   static const struct cluster_opts opts = {.program = PROGRAMS "/webwired",
                                            .nodes = NODES,
                                            .args = args,

@@ -7,8 +7,8 @@
 bool node_start(struct node *node, const char *config,
                 const char *const args[]) {
   const char *argv[WIRE_MAX_ARGS] = {"--config", node->file, "--log-level",
-                                     "info"};
-  size_t count = 4;
+                                     "info",     "--admin",  "off"};
+  size_t count = 6;
   *node = (struct node){.file = ""};
   if (!wire_dir_make(&node->server.dir)) return false;
   snprintf(node->file, sizeof node->file, "%s/x.conf", node->server.dir.path);

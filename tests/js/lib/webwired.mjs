@@ -16,7 +16,7 @@ export async function webwired(t, config = "", files = {}) {
   for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
   const configure = (text) => writeFile(path, text.replaceAll("DIR", dir));
   await configure(config);
-  const args = ["--config", path, "--sessions", join(dir, "sessions"), "--drain-time", "0"];
+  const args = ["--config", path, "--sessions", join(dir, "sessions"), "--drain-time", "0", "--admin", "off"];
   const server = await start(t, "webwired", args);
   server.configure = configure;
   return server;

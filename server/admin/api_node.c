@@ -1,0 +1,215 @@
+/* The node itself, the cluster's nodes, draining and reloading. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "impl.h"
+
+/* --- This node ------------------------------------------------------------ */
+
+static const char *health_name(enum wwr_health health) {
+  switch (health) {
+    case WWR_HEALTH_READY:
+      return "ready";
+    case WWR_HEALTH_HOLDING:
+      return "holding";
+    case WWR_HEALTH_UNREADY:
+      return "unready";
+    case WWR_HEALTH_REFUSED:
+      return "refused";
+  }
+  return "unknown";
+}
+
+static json_t *counters_json(const struct wwr_server *server) {
+  struct wwr_server_stats stats;
+  struct wwr_cluster_state cluster;
+  wwr_server_stats(server, &stats);
+  wwr_server_cluster(server, &cluster);
+  const struct {
+    const char *key;
+    uint64_t number;
+  } rows[] = {{"accepted", stats.accepted},
+              {"refused", stats.refused},
+              {"slow_consumers", stats.slow_consumers},
+              {"read_timeouts", stats.read_timeouts},
+              {"violations", stats.violations},
+              {"requests", stats.requests},
+              {"signals_received", stats.signals_in},
+              {"signals_sent", stats.signals_out},
+              {"open_handlers", stats.open_handlers},
+              {"queued_bytes", stats.queued_bytes},
+              {"channels", cluster.channels},
+              {"published", cluster.published},
+              {"delivered", cluster.delivered},
+              {"repaired", cluster.repaired},
+              {"duplicates", cluster.duplicates},
+              {"lost", cluster.verdicts[WWR_VERDICT_LOST]},
+              {"diverged", cluster.verdicts[WWR_VERDICT_DIVERGED]},
+              {"reset", cluster.verdicts[WWR_VERDICT_RESET]},
+              {"uncertain", cluster.verdicts[WWR_VERDICT_UNCERTAIN]}};
+  json_t *json = json_object();
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    wwri_json_number(json, rows[i].key, rows[i].number);
+  }
+  return json;
+}
+
+static void answer_node(struct wwri_ask *ask) {
+  const struct wwri_admin *admin = ask->admin;
+  const struct wwr_server *server = admin->opts.server;
+  struct wwr_server_stats stats;
+  struct wwr_cluster_state cluster;
+  struct wwr_drain_state drain;
+  wwr_server_stats(server, &stats);
+  wwr_server_cluster(server, &cluster);
+  wwr_server_drain_state(server, &drain);
+  json_t *json = json_pack(
+      "{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:b, s:I, s:I, s:I}", "name",
+      admin->name ? admin->name : "", "version", wwr_version(), "address",
+      wwr_server_address(server), "started", (json_int_t)admin->started_ms,
+      "uptime", (json_int_t)(wwri_admin_now() - admin->since_ms), "health",
+      health_name(cluster.health), "reason", cluster.reason, "draining",
+      (int)drain.draining, "drain_remaining", (json_int_t)drain.remaining,
+      "connections", (json_int_t)stats.connections, "sessions",
+      (json_int_t)stats.sessions);
+  if (json) (void)json_object_set_new(json, "counters", counters_json(server));
+  wwri_answer_json(ask, 200, json);
+}
+
+/* The name is asked for until it is known; without it the rest is true as
+ * well. */
+static void on_name(wwr_err err, const struct wwr_node_info *nodes,
+                    size_t count, void *user_data) {
+  struct wwri_call *call = user_data;
+  call->err = err;
+  if (err == WWR_OK && count > 0) call->json = json_string(nodes[0].name);
+  wwri_call_post(call);
+}
+
+static void got_name(struct wwri_ask *ask, struct wwri_call *call) {
+  struct wwri_admin *admin = ask->admin;
+  const char *name = json_string_value(call->json);
+  if (name && !admin->name) admin->name = strdup(name);
+  answer_node(ask);
+}
+
+void wwri_api_node(struct wwri_ask *ask) {
+  struct wwr_server *server = ask->admin->opts.server;
+  struct wwr_cluster_state cluster;
+  wwr_server_cluster(server, &cluster);
+  if (ask->admin->name || cluster.health != WWR_HEALTH_READY) {
+    answer_node(ask);
+    return;
+  }
+  struct wwri_call *call = wwri_call_new(ask, got_name);
+  if (call) wwri_call_begun(call, wwr_server_nodes(server, on_name, call));
+}
+
+/* --- All nodes ------------------------------------------------------------ */
+
+static void on_nodes(wwr_err err, const struct wwr_node_info *nodes,
+                     size_t count, void *user_data) {
+  struct wwri_call *call = user_data;
+  call->err = err;
+  call->json = json_array();
+  for (size_t i = 0; i < count; i++) {
+    (void)json_array_append_new(
+        call->json,
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b}", "name", nodes[i].name,
+                  "address", nodes[i].address, "version", nodes[i].version,
+                  "started", (json_int_t)nodes[i].started_ms, "beat_age",
+                  (json_int_t)nodes[i].beat_age_ms, "connections",
+                  (json_int_t)nodes[i].connections, "draining",
+                  (int)nodes[i].draining));
+  }
+  wwri_call_post(call);
+}
+
+static void got_nodes(struct wwri_ask *ask, struct wwri_call *call) {
+  if (call->err != WWR_OK) {
+    wwri_answer_err(ask, call->err);
+  } else {
+    wwri_answer_json(ask, 200, json_pack("{s:O}", "nodes", call->json));
+  }
+}
+
+void wwri_api_nodes(struct wwri_ask *ask) {
+  struct wwri_call *call = wwri_call_new(ask, got_nodes);
+  if (!call) return;
+  wwri_call_begun(call,
+                  wwr_server_nodes(ask->admin->opts.server, on_nodes, call));
+}
+
+/* --- Draining ------------------------------------------------------------- */
+
+static void on_command(wwr_err err, void *user_data) {
+  struct wwri_call *call = user_data;
+  call->err = err;
+  wwri_call_post(call);
+}
+
+static void commanded(struct wwri_ask *ask, struct wwri_call *call) {
+  if (call->err == WWR_E_REFUSED) {
+    wwri_answer_error(ask, 409, "refused",
+                      "that node does not drain by command");
+  } else if (call->err == WWR_E_NOT_FOUND) {
+    wwri_answer_error(ask, 404, NULL, "no node of that name is alive");
+  } else if (call->err != WWR_OK) {
+    wwri_answer_err(ask, call->err);
+  } else {
+    wwri_answer_json(ask, 202, json_pack("{s:b}", "draining", 1));
+  }
+}
+
+static void drain_by_name(struct wwri_ask *ask, const char *node) {
+  struct wwri_call *call = wwri_call_new(ask, commanded);
+  if (!call) return;
+  wwri_call_begun(call,
+                  wwr_server_command(ask->admin->opts.server, node,
+                                     wwr_view_str(WWRI_ADMIN_COMMAND_DRAIN),
+                                     on_command, call));
+}
+
+static void drain_here(struct wwri_ask *ask) {
+  const struct wwri_admin_opts *opts = &ask->admin->opts;
+  if (!opts->drain) {
+    wwri_answer_error(ask, 409, "refused", "this program does not drain");
+    return;
+  }
+  opts->drain(opts->user_data);
+  wwri_answer_json(ask, 202, json_pack("{s:b}", "draining", 1));
+}
+
+void wwri_api_drain(struct wwri_ask *ask) {
+  static const char *const names[] = {"node", NULL};
+  json_t *body = wwri_ask_object(ask, names);
+  if (!body) return;
+  json_t *node = json_object_get(body, "node");
+  if (!node) {
+    drain_here(ask);
+  } else if (!json_is_string(node) || json_string_length(node) == 0 ||
+             strlen(json_string_value(node)) != json_string_length(node)) {
+    wwri_answer_error(ask, 400, NULL, "node: must be the name of a node");
+  } else {
+    drain_by_name(ask, json_string_value(node));
+  }
+  json_decref(body);
+}
+
+/* --- Reloading ------------------------------------------------------------ */
+
+void wwri_api_reload(struct wwri_ask *ask) {
+  static const char *const names[] = {NULL};
+  const struct wwri_admin_opts *opts = &ask->admin->opts;
+  char reason[WWRI_ADMIN_REASON_MAX] = "";
+  json_t *body = wwri_ask_object(ask, names);
+  if (!body) return;
+  json_decref(body);
+  if (!opts->reload) {
+    wwri_answer_error(ask, 409, "refused", "this program does not reload");
+  } else if (opts->reload(reason, opts->user_data) == WWR_OK) {
+    wwri_answer_json(ask, 202, json_pack("{s:b}", "reloading", 1));
+  } else {
+    wwri_answer_error(ask, 409, "refused", reason);
+  }
+}
