@@ -181,9 +181,11 @@ static void print_bytes(double bytes) {
 }
 
 static void print_cost(const struct measure *measure) {
-  static const char *const units[] = {"replies",     "deliveries",
-                                      "deliveries",  "connections",
-                                      "connections", "signals"};
+  static const char *const units[] = {
+      [MODE_ECHO] = "replies",         [MODE_ASK] = "replies",
+      [MODE_BROADCAST] = "deliveries", [MODE_PUBSUB] = "deliveries",
+      [MODE_CONNECT] = "connections",  [MODE_RECONNECT] = "connections",
+      [MODE_IDLE] = "signals"};
   struct cost cost = cost_of(measure);
   printf("  %-16s %.0f %s per second, %.0f in %.2f s\n", "throughput",
          isnan(cost.rate) ? 0 : cost.rate, units[measure->options->mode],
