@@ -51,8 +51,8 @@ set(CPACK_DEBIAN_SERVER_PACKAGE_RECOMMENDS webwire-tools)
 set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS "redis-server, haproxy")
 set(CPACK_COMPONENT_SERVER_DESCRIPTION "messaging over WebSocket, node daemon
 webwired takes WebSocket connections and passes messages between them by
-channels, with history, presence and sign-in. Many of them with one Redis are one
-server; a load balancer in front needs no stickiness.")
+channels, with history, presence and sign-in. Many of them with one Redis
+are one server; a load balancer in front needs no stickiness.")
 
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME webwire-tools)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION net)
