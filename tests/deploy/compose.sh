@@ -98,6 +98,16 @@ for service in node1 node2 node3; do
 done
 until_true 60 "HAProxy has three nodes of webwired" ready ||
   fail "not three nodes of webwired are ready"
+for node in node1 node2 node3; do # what prometheus.yml scrapes
+  address=$(podman inspect "wwr_${node}_1" \
+    --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')
+  exec 8<>"/dev/tcp/$address/9180"
+  printf 'GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' \
+    "$node" >&8
+  [ "$(grep -c '^webwire_health{state="ready"} 1' <&8)" -eq 1 ] ||
+    fail "no metrics of $node"
+done
+echo "three nodes have metrics"
 "$bin/webwire-bench" --url ws://127.0.0.1:8080 --mode connect --connections 3 \
   --count 30 --sub-protocol webwire-channels/1 >>"$log" 2>&1 ||
   fail "webwired through HAProxy"
