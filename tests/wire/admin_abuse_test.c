@@ -193,6 +193,8 @@ static void draining(void) {
   CU_ASSERT_PTR_NOT_NULL(strstr(answer.body, "\nwebwire_drain_remaining 1\n"));
   rawws_free(ws);
   CU_ASSERT_EQUAL(proc_wait_exit(server.proc, WIRE_MS), 0);
+  proc_free(server.proc);
+  server.proc = NULL;
   CU_ASSERT_TRUE(wire_restart(&server, "echo-server", args));
   port = admin_port(server.proc);
 }
