@@ -46,7 +46,7 @@ static void garbage(void) {
       "GET /live\r\n\r\n",
       "GET /live HTTP/9.9\r\nHost: a\r\n\r\n",
       "GET live HTTP/1.1\r\nHost: a\r\n\r\n",
-      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+      "\x16\x03\x01\x02\x01\xfc\x03\x03\r\n\r\n",
       "POST /api/v1/drain HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
       "POST /api/v1/drain HTTP/1.1\r\nHost: a\r\nContent-Length: 9x\r\n\r\n",
       "POST /api/v1/drain HTTP/1.1\r\nHost: a\r\n"
