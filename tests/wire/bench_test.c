@@ -308,6 +308,23 @@ static void ask_a_busy_room(void) {
   forget(&said);
 }
 
+/* Each mode says what it counts. */
+static void units_as_text(void) {
+  static const char *const units[][2] = {{"echo", " replies per second"},
+                                         {"ask", " replies per second"},
+                                         {"connect", " connections per second"},
+                                         {"idle", " signals per second"}};
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    struct result result =
+        run("ws", echo.port,
+            (const char *[]){"--mode", units[i][0], "--connections", "2",
+                             "--warmup", "0", "--seconds", "0.1", NULL});
+    CU_ASSERT_EQUAL(result.status, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.out, units[i][1]));
+    forget(&result);
+  }
+}
+
 static void as_text(void) {
   struct result result =
       run("ws", echo.port, (const char *[]){"--count", "10", NULL});
@@ -603,6 +620,7 @@ int main(int argc, char **argv) {
   CU_TestInfo usage[] = {{"CSV", as_csv},
                          {"ask a busy room", ask_a_busy_room},
                          {"text", as_text},
+                         {"units", units_as_text},
                          {"help and version", help_and_version},
                          {"wrong usage", wrong_usage},
                          {"message buffer", respects_the_message_buffer},
