@@ -113,7 +113,7 @@ echo "== test"
 junit=$build/junit.xml
 rm -f "$junit"
 # Most tests wait more than they work.
-jobs=$(($(nproc) + 1))
+jobs=$(($(nproc) * 2))
 [ "$jobs" -le 8 ] || jobs=8
 chosen=()
 [ -z "$filter" ] || chosen=(-R "$filter")

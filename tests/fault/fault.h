@@ -11,18 +11,7 @@
 #include "rawws.h"
 #include "test.h"
 
-#if defined(__has_feature)
-#define FAULT_HAS_FEATURE(x) __has_feature(x)
-#else
-#define FAULT_HAS_FEATURE(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
-    FAULT_HAS_FEATURE(address_sanitizer) ||                          \
-    FAULT_HAS_FEATURE(thread_sanitizer)
-#define FAULT_SANITIZED 1
-#else
-#define FAULT_SANITIZED 0
-#endif
+#define FAULT_SANITIZED TEST_SANITIZED
 
 /** A count that is smaller when everything is slower. */
 #define FAULT_SCALED(n) (FAULT_SANITIZED ? ((n) + 9) / 10 : (n))

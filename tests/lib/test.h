@@ -5,6 +5,20 @@
 #include <CUnit/CUnit.h>
 #include <stdbool.h>
 
+/* Whether a sanitizer makes everything slower: rounds that only repeat may be
+ * fewer. */
+#if defined(__has_feature)
+#define TEST_HAS_FEATURE(x) __has_feature(x)
+#else
+#define TEST_HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    TEST_HAS_FEATURE(address_sanitizer) || TEST_HAS_FEATURE(thread_sanitizer)
+#define TEST_SANITIZED 1
+#else
+#define TEST_SANITIZED 0
+#endif
+
 /** Run the suites (ended by CU_SUITE_INFO_NULL); a test or suite name as the
  * only argument runs just that. Returns main()'s exit status: 0 only when at
  * least one test ran and none failed. */
