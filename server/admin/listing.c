@@ -6,6 +6,7 @@ static void next_page(struct wwri_ask *ask, const json_t *after);
 
 static void got_page(struct wwri_ask *ask, struct wwri_call *call) {
   const struct wwri_listing *listing = ask->listing;
+  if (call->err == WWR_OK && !call->json) call->err = WWR_E_NOMEM;
   if (call->err != WWR_OK) {
     wwri_answer_err(ask, call->err);
     return;
