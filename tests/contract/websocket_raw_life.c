@@ -117,7 +117,7 @@ static void check_pings(void) {
     struct rawws_message message;
     CU_ASSERT_EQUAL_FATAL(rawws_recv(ws, &message, WAIT_MS), RAWWS_OK);
     CU_ASSERT_EQUAL(message.opcode, RAWWS_PING);
-    CU_ASSERT_EQUAL(message.len, 0);
+    CU_ASSERT_EQUAL(message.len, 1);
   }
   CU_ASSERT_TRUE(raw_echo(ws, "x", 1));
   rawws_free(ws);
@@ -382,7 +382,39 @@ static void test_handshake_timeout(void) {
   rawws_free(ws);
 }
 
-CU_TestInfo raw_life[] = {{"200 cycles", test_cycles},
+/* A client that does nothing but answer our pings is there. */
+
+static void read_last_rx(void *arg) {
+  *(uint64_t *)arg = raw.pipes[0]->last_rx_ms;
+}
+
+static void check_pongs_count(bool tls) {
+  uint64_t first, last;
+  raw.config.ping_interval_ms = 40;
+  raw_start_with(WWR_WRITE_DIRECT, tls);
+  struct rawws *ws = raw_client(0);
+  RAW_WAIT(raw.opened == 1);
+  raw_on_loop(read_last_rx, &first);
+  uint64_t until = raw_now_ms() + WAIT_MS;
+  do {
+    CU_ASSERT_TRUE(rawws_expect_silence(ws, 50)); /* answers meanwhile */
+    raw_on_loop(read_last_rx, &last);
+  } while (last == first && raw_now_ms() < until);
+  CU_ASSERT_TRUE(last > first);
+  rawws_free(ws);
+}
+
+static void test_pongs_count(void) {
+  check_pongs_count(false);
+}
+
+static void test_pongs_count_tls(void) {
+  check_pongs_count(true);
+}
+
+CU_TestInfo raw_life[] = {{"pongs count", test_pongs_count},
+                          {"pongs count, TLS", test_pongs_count_tls},
+                          {"200 cycles", test_cycles},
                           {"50 cycles, TLS", test_cycles_tls},
                           {"addresses", test_addresses},
                           {"address in use", test_address_in_use},

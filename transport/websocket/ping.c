@@ -141,9 +141,11 @@ wwr_err wwri_ws_ping_init(struct wwri_ws_shard *shard, uint32_t interval_ms) {
     wwri_list_init(&shard->ping_buckets[i]);
   }
   if (interval_ms == 0) return WWR_OK;
-  shard->ping_frame = wwri_frame_new(0);
+  /* Not empty: lws would not tell of the pong. */
+  shard->ping_frame = wwri_frame_new(1);
   if (!shard->ping_frame) return WWR_E_NOMEM;
   shard->ping_frame->wire[0] = PING_FIRST_BYTE;
+  *wwri_frame_message(shard->ping_frame) = 'p';
   shard->ping_interval_ms = interval_ms;
   shard->ping_tick_ms =
       interval_ms < TICKS_PER_INTERVAL ? 1 : interval_ms / TICKS_PER_INTERVAL;
