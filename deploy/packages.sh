@@ -6,7 +6,7 @@ WWR_PACKAGES=(
   build-essential cmake ninja-build pkg-config
   libwebsockets-dev libwebsockets-evlib-uv # the latter is loaded at run time
   libuv1-dev libssl-dev libhiredis-dev libconfig-dev libjansson-dev libjwt-dev
-  libmicrohttpd-dev
+  libmicrohttpd-dev libcurl4-openssl-dev
   libcunit1-dev openssl
 )
 # What a cluster runs on: each is called like its program.
@@ -22,7 +22,7 @@ WWR_DEPLOY_PACKAGES=(debootstrap dpkg-dev file mandoc systemd nginx buildah
 # shellcheck disable=SC2034
 WWR_JS_PACKAGES=(nodejs npm chromium)
 # The same as pkg-config and the shell know them.
-WWR_MODULES=(libwebsockets libuv openssl hiredis jansson libconfig libjwt
+WWR_MODULES=(libwebsockets libuv openssl hiredis jansson libconfig libjwt libcurl
   libmicrohttpd cunit)
 WWR_COMMANDS=(cc c++ cmake ninja pkg-config openssl)
 

@@ -126,7 +126,8 @@ void wwri_env_read(struct wwr_options *options) {
   const char *prefix = options->command->env;
   if (!prefix) return;
   size_t len = strlen(prefix);
-  for (char **entry = environ; *entry; entry++) {
+  for (char **entry = environ; *entry && !options->command->env_shared;
+       entry++) {
     if (strncmp(*entry, prefix, len) == 0 && (*entry)[len] == '_')
       look_at(options, *entry);
   }

@@ -99,6 +99,8 @@ struct wwr_command {
   const struct wwr_option_section *sections;
   size_t section_count;
   const char *env; /**< "WEBWIRED": variables are read; NULL: none. */
+  bool env_shared; /**< Others have variables with that prefix, too: what is
+                        none of ours is no mistake. */
 
   /** Where mistakes go, a line each without its end. NULL: stderr, behind the
    * program's name. */

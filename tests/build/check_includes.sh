@@ -13,7 +13,7 @@ only() {
   allowed=$(printf '%s\n' "$@" | sed 's@^@^@' | paste -sd'|' -)
   found=$(grep -rlE "^ *# *include *[<\"]${header}[>\"]" --include='*.[ch]' \
     core protocol session loop transport sessionstore redis cluster server \
-    client examples bench 2>/dev/null | grep -vE "$allowed" || true)
+    client examples bench tools 2>/dev/null | grep -vE "$allowed" || true)
   if [ -n "$found" ]; then
     printf '%s\n' "$found" | sed "s@\$@: must not include $header@"
     bad=1
@@ -21,7 +21,8 @@ only() {
 }
 only 'libwebsockets\.h' transport/websocket/
 only 'libwebsockets/.*' transport/websocket/
-only 'hiredis/.*' redis/
+only 'hiredis/.*' redis/ tools/webwire/doctor_redis.c
+only 'curl/.*' tools/webwire/
 only 'libconfig\.h' 'server/config(\.c|/)' 'examples/common/'
 only 'jansson\.h' session/ examples/chatroom/ server/webwired/ server/admin/ tools/
 only 'jwt\.h' server/webwired/token
@@ -47,7 +48,7 @@ arrows() {
     # What speaks to Redis stands above the folder that it is in.
     case $file in "$folder"/redis/*) continue ;; esac
     case $folder in
-      bench | examples) [ -z "$(find "$folder" -path "*/$header")" ] || continue ;;
+      bench | examples | tools/*) [ -z "$(find "$folder" -path "*/$header")" ] || continue ;;
     esac
     where=$(find core protocol session loop transport sessionstore redis \
       cluster server client -name "$(basename "$header")" 2>/dev/null || true)
@@ -84,6 +85,8 @@ arrows server transport sessionstore cluster protocol session loop core
 arrows client transport protocol session loop core
 # Examples and the load generator see what a user sees.
 arrows examples server/config
+# The tool does, too, and reads the URL of a Redis.
+arrows tools/webwire server/config redis core
 arrows bench
 
 # Another folder's header is reached by its name alone, never by a path.

@@ -25,6 +25,9 @@ if(TARGET webwire_shared AND TARGET wwr_websocket AND TARGET wwr_server)
     # the suites beside it.
     set_tests_properties(fault_${suite} PROPERTIES RESOURCE_LOCK attack COST 50)
   endforeach()
+  # These two ask for more of the processor than can be spared beside others:
+  # they come last, and alone.
+  set_tests_properties(fault_frames fault_flood PROPERTIES RUN_SERIAL ON COST 0)
   if(TEST fault_valgrind)
     set_tests_properties(fault_valgrind PROPERTIES LABELS "fault;valgrind"
                                                    RESOURCE_LOCK "")

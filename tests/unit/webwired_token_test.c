@@ -45,9 +45,9 @@ static bool keep_pair(struct pair *pair, EVP_PKEY *key, const char *name) {
   PEM_write_bio_PUBKEY(public_bio, key);
   EVP_PKEY_free(key);
   snprintf(pair->public_file, sizeof pair->public_file, "%s/%s", dir, name);
-  return take(private_bio, pair->private_pem) &
-             take(public_bio, pair->public_pem) &&
-         write_file(pair->public_file, pair->public_pem);
+  bool taken = take(private_bio, pair->private_pem);
+  taken = take(public_bio, pair->public_pem) && taken;
+  return taken && write_file(pair->public_file, pair->public_pem);
 }
 
 static int begin(void) {

@@ -49,8 +49,8 @@ static void garbage(void) {
       "\x16\x03\x01\x02\x01\xfc\x03\x03\r\n\r\n",
       "POST /api/v1/drain HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
       "POST /api/v1/drain HTTP/1.1\r\nHost: a\r\nContent-Length: 9x\r\n\r\n",
-      "POST /api/v1/drain HTTP/1.1\r\nHost: a\r\n"
-      "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+      ("POST /api/v1/drain HTTP/1.1\r\nHost: a\r\n"
+       "Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
       "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct rawws *http = dial();

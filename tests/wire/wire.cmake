@@ -26,6 +26,13 @@ if(TARGET echo-server)
   endif()
   # The general node: its requests, its settings, and two of them.
   if(TARGET webwired)
+    # The tool: with webwired, and its doctor through HAProxy.
+    foreach(name IN ITEMS tool doctor)
+      wire_test(${name})
+      target_sources(wire_${name} PRIVATE wire/admin.c wire/webwired.c)
+      add_dependencies(wire_${name} webwired webwire)
+      set_tests_properties(wire_${name} PROPERTIES SKIP_RETURN_CODE 77)
+    endforeach()
     foreach(name IN ITEMS webwired webwired_config)
       wire_test(${name})
       target_sources(wire_${name} PRIVATE wire/webwired.c)

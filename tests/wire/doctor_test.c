@@ -1,0 +1,155 @@
+/* webwire doctor on a real cluster behind a real HAProxy: nothing is wrong with
+ * one that is right, and each thing that was made wrong is found. */
+#include "admin.h"
+#include "cluster.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NODES = 2 };
+
+static struct cluster *cluster;
+static struct wire_dir dir;
+static char admins[NODES][64], url[64], redis_url[64], token_file[96];
+static char out[1 << 15];
+
+/* --- The patient ---------------------------------------------------------- */
+
+static bool open_cluster(void) {
+  static const char *const args[] = {"--admin", "127.0.0.1:0",
+                                     "--admin-token-file", token_file, NULL};
+  static const struct cluster_opts opts = {
+      .program = PROGRAMS "/webwired", .nodes = NODES, .args = args};
+  snprintf(token_file, sizeof token_file, "%s", wire_path(&dir, "token"));
+  if (!wire_write_file(token_file, ADMIN_TOKEN)) return false;
+  if (setenv("WEBWIRED_SERVER_PING_INTERVAL", "1", 1) != 0) return false;
+  cluster = cluster_open(&opts);
+  return cluster != NULL;
+}
+
+static int begin(void) {
+  if (!wire_dir_make(&dir) || !open_cluster()) return 1;
+  for (int i = 0; i < NODES; i++) {
+    snprintf(admins[i], sizeof admins[i], "http://127.0.0.1:%u",
+             admin_port_logged(cluster_log(cluster, i)));
+  }
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u",
+           cluster_port(cluster, CLUSTER_HAPROXY));
+  snprintf(redis_url, sizeof redis_url, "redis://127.0.0.1:%u",
+           cluster_port(cluster, CLUSTER_REDIS));
+  return 0;
+}
+
+static int end(void) {
+  int status = cluster_close(cluster);
+  wire_dir_remove(&dir);
+  return status;
+}
+
+/* HAProxy with another idle time-out. */
+static void set_tunnel(const char *text) {
+  cluster_kill(cluster, CLUSTER_HAPROXY);
+  CU_ASSERT_EQUAL_FATAL(setenv("WEBWIRE_TUNNEL", text, 1), 0);
+  CU_ASSERT_TRUE_FATAL(cluster_run(cluster, CLUSTER_HAPROXY));
+  for (int i = 0; i < NODES; i++)
+    CU_ASSERT_TRUE_FATAL(cluster_wait_balanced(cluster, i, true));
+}
+
+/* --- The doctor ----------------------------------------------------------- */
+
+/* Its exit status, with what it found in `out`. */
+static int examine(const char *where, const char *idle) {
+  const char *const args[] = {"--admin",      admins[0],  "--admin", admins[1],
+                              "--token-file", token_file, "--redis", redis_url,
+                              "--url",        where,      "--idle",  idle,
+                              "doctor",       NULL};
+  struct proc *proc = wire_program("webwire", args);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
+  int status = proc_wait_exit(proc, WIRE_MS);
+  char *text = proc_output(proc, PROC_STDOUT);
+  snprintf(out, sizeof out, "%s", text ? text : "");
+  free(text);
+  proc_free(proc);
+  return status;
+}
+
+/* A finding, and what is said about it. */
+static bool found(const char *finding, const char *what, const char *advice) {
+  char begin_of_line[96];
+  snprintf(begin_of_line, sizeof begin_of_line, "%-8s %s: ", finding, what);
+  const char *at = strstr(out, begin_of_line);
+  if (at && (!advice || strstr(at, advice))) return true;
+  fprintf(stderr, "no \"%s\" in:\n%s\n", begin_of_line, out);
+  return false;
+}
+
+static void all_is_well(void) {
+  CU_ASSERT_EQUAL(examine(url, "2.5"), 0);
+  CU_ASSERT_TRUE(found("ok", "live", NULL) && found("ok", "ready", NULL));
+  CU_ASSERT_TRUE(found("ok", "clock", NULL));
+  CU_ASSERT_TRUE(found("ok", "versions", "2 nodes run"));
+  CU_ASSERT_TRUE(found("ok", "redis kind", "a master"));
+  CU_ASSERT_TRUE(found("ok", "redis eviction", "noeviction"));
+  CU_ASSERT_TRUE(found("ok", "redis buffers", NULL));
+  CU_ASSERT_TRUE(found("ok", "redis clock", NULL));
+  CU_ASSERT_TRUE(found("ok", "upgrade", url));
+  CU_ASSERT_TRUE(found("ok", "protocol", "speaks webwire-channels/1"));
+  CU_ASSERT_TRUE(found("ok", "close codes", "1000"));
+  CU_ASSERT_TRUE(found("ok", "idle time-out", "pings came"));
+  CU_ASSERT_PTR_NOT_NULL(strstr(out, "\n0 problems, "));
+}
+
+/* Shorter than the time between two pings. */
+static void idle_time_out(void) {
+  set_tunnel("300ms");
+  CU_ASSERT_EQUAL(examine(url, "2.5"), 1);
+  CU_ASSERT_TRUE(found("problem", "idle time-out", "timeout tunnel"));
+  CU_ASSERT_PTR_NOT_NULL(strstr(out, "\n1 problems, "));
+  set_tunnel("75s");
+}
+
+static void redis_settings(void) {
+  CU_ASSERT_TRUE(cluster_redis(cluster, "CONFIG SET maxmemory 100mb", NULL, 0));
+  CU_ASSERT_TRUE(cluster_redis(
+      cluster, "CONFIG SET maxmemory-policy allkeys-lru", NULL, 0));
+  CU_ASSERT_EQUAL(examine(url, "0"), 1);
+  CU_ASSERT_TRUE(found("problem", "redis eviction", "noeviction"));
+  CU_ASSERT_TRUE(found("skipped", "idle time-out", NULL));
+  CU_ASSERT_TRUE(cluster_redis(
+      cluster, "CONFIG SET maxmemory-policy noeviction", NULL, 0));
+}
+
+/* Not where clients connect. */
+static void wrong_address(void) {
+  char where[64];
+  snprintf(where, sizeof where, "ws%s", admins[0] + strlen("http"));
+  CU_ASSERT_EQUAL(examine(where, "0"), 1);
+  CU_ASSERT_TRUE(found("problem", "upgrade", "404"));
+  CU_ASSERT_EQUAL(examine("ws://127.0.0.1:1", "0"), 1);
+  CU_ASSERT_TRUE(found("problem", "upgrade", "does anything listen there"));
+  CU_ASSERT_EQUAL(examine("nowhere", "0"), 1);
+  CU_ASSERT_TRUE(found("problem", "upgrade", "no ws:// or wss:// URL"));
+}
+
+/* The last: the nodes stay down. */
+static void nodes_down(void) {
+  cluster_kill(cluster, 1);
+  CU_ASSERT_EQUAL(examine(url, "0"), 1);
+  CU_ASSERT_TRUE(found("problem", "live", admins[1]));
+  cluster_kill(cluster, 0);
+  CU_ASSERT_TRUE(cluster_wait_balanced(cluster, 0, false));
+  CU_ASSERT_TRUE(cluster_wait_balanced(cluster, 1, false));
+  CU_ASSERT_EQUAL(examine(url, "0"), 1);
+  CU_ASSERT_TRUE(found("problem", "upgrade", "503"));
+}
+
+int main(int argc, char **argv) {
+  CU_TestInfo tests[] = {
+      {"all is well", all_is_well},       {"idle time-out", idle_time_out},
+      {"redis settings", redis_settings}, {"wrong address", wrong_address},
+      {"nodes down", nodes_down},         CU_TEST_INFO_NULL};
+  CU_SuiteInfo suites[] = {{"doctor", begin, end, NULL, NULL, tests},
+                           CU_SUITE_INFO_NULL};
+  if (!cluster_available()) return 77;
+  return test_run(argc, argv, suites);
+}

@@ -1,0 +1,180 @@
+/* What the nodes say of themselves: /live, /ready, /metrics, and the API when
+ * there is a token. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "doctor.h"
+#include "adminapi.h"
+
+enum { MANY_FDS = 10000, SPARE_FDS = 64, SKEW_S = 2, SKEW_TOO_MUCH_S = 10 };
+
+/* --- Metrics -------------------------------------------------------------- */
+
+/* A sample's value; -1: there is none. Infinite: there is no limit. */
+static double metric(const char *text, const char *name) {
+  size_t len = strlen(name);
+  for (const char *at = text; (at = strstr(at, name)); at += len) {
+    if ((at == text || at[-1] == '\n') && at[len] == ' ')
+      return strtod(at + len, NULL);
+  }
+  return -1;
+}
+
+static void check_descriptors(struct report *report, const char *base,
+                              const char *metrics) {
+  static const char advice[] =
+      "raise it: LimitNOFILE= of systemd, ulimit -n, --ulimit of a container";
+  double max = metric(metrics, "process_max_fds");
+  double open = metric(metrics, "process_open_fds");
+  double limit = metric(metrics, "webwire_connections_limit");
+  if (max < 0) {
+    report_say(report, FINDING_SKIPPED, "descriptors", NULL,
+               "%s does not say how many it may open", base);
+  } else if (limit > 0 && limit < 1e9 && max < limit + SPARE_FDS) {
+    report_say(report, FINDING_PROBLEM, "descriptors", advice,
+               "%s may take %.0f connections, but open only %.0f descriptors",
+               base, limit, max);
+  } else if (max < MANY_FDS) {
+    report_say(report, FINDING_WARNING, "descriptors", advice,
+               "%s may open only %.0f", base, max);
+  } else {
+    report_say(report, FINDING_OK, "descriptors", NULL,
+               "%s has %.0f of %.0f open", base, open, max);
+  }
+}
+
+static void check_losses(struct report *report, const char *base,
+                         const char *metrics) {
+  double slow = metric(metrics, "webwire_slow_consumers_total");
+  double lost = metric(metrics, "webwire_verdicts_total{kind=\"lost\"}");
+  double age = metric(metrics, "webwire_redis_beat_age_seconds");
+  if (lost > 0)
+    report_say(report, FINDING_WARNING, "messages",
+               "a longer channels.log-entries or log-age would have kept them",
+               "%s could not repair %.0f gaps since its start", base, lost);
+  if (slow > 0)
+    report_say(report, FINDING_WARNING, "slow consumers",
+               "clients read too slowly for what they are sent; "
+               "server.max-queued is what they may fall behind",
+               "%s cut off %.0f since its start", base, slow);
+  if (age > 3)
+    report_say(report, FINDING_PROBLEM, "redis",
+               "is Redis up, and can this node reach it?",
+               "%s has not heard of it for %.1f s", base, age);
+}
+
+/* --- Probes --------------------------------------------------------------- */
+
+static void check_ready(const struct cli *cli, struct report *report,
+                        const char *base) {
+  struct http_answer answer;
+  if (!http_ask(cli, base, "GET", "/ready", NULL, &answer)) {
+    report_say(report, FINDING_PROBLEM, "ready",
+               "answers /live, but not this: look at its log", "%s: %s", base,
+               answer.why);
+  } else if (answer.status == 200) {
+    report_say(report, FINDING_OK, "ready", NULL, "%s", base);
+  } else {
+    report_say(report, FINDING_PROBLEM, "ready",
+               "docs/admin.md explains the reasons", "%s: %s", base,
+               answer.text);
+  }
+  http_deinit(&answer);
+}
+
+/* Whole seconds, and half of the time that the question took. */
+static void check_clock(struct report *report, const char *base, long date) {
+  long skew = date - (long)time(NULL);
+  long apart = skew < 0 ? -skew : skew;
+  if (date < 0) return;
+  report_say(
+      report,
+      apart > SKEW_TOO_MUCH_S ? FINDING_PROBLEM
+      : apart > SKEW_S        ? FINDING_WARNING
+                              : FINDING_OK,
+      "clock",
+      apart > SKEW_S ? "run chrony or systemd-timesyncd on all machines" : NULL,
+      "%s is %ld s from ours", base, apart);
+}
+
+static bool check_live(const struct cli *cli, struct report *report,
+                       const char *base) {
+  struct http_answer answer;
+  bool there = http_ask(cli, base, "GET", "/live", NULL, &answer);
+  if (!there) {
+    report_say(report, FINDING_PROBLEM, "live",
+               "is this its admin listener (--admin), and does it run?",
+               "%s: %s", base, answer.why);
+  } else if (answer.status != 200) {
+    report_say(report, FINDING_PROBLEM, "live",
+               "a loop stands still: restart the node, and report it", "%s: %s",
+               base, answer.text);
+  } else {
+    report_say(report, FINDING_OK, "live", NULL, "%s", base);
+    check_clock(report, base, answer.date);
+  }
+  http_deinit(&answer);
+  return there;
+}
+
+static void check_metrics(const struct cli *cli, struct report *report,
+                          const char *base) {
+  struct http_answer answer;
+  if (http_ask(cli, base, "GET", "/metrics", NULL, &answer) &&
+      answer.status == 200) {
+    check_descriptors(report, base, answer.text);
+    check_losses(report, base, answer.text);
+  } else {
+    report_say(report, FINDING_PROBLEM, "metrics", NULL, "%s has none", base);
+  }
+  http_deinit(&answer);
+}
+
+/* --- The cluster ---------------------------------------------------------- */
+
+static void check_versions(struct report *report, const json_t *nodes) {
+  const char *first = NULL, *other = NULL;
+  size_t index;
+  json_t *node;
+  json_array_foreach(nodes, index, node) {
+    const char *version = json_string_value(json_object_get(node, "version"));
+    if (!first) first = version;
+    if (version && strcmp(version, first) != 0) other = version;
+  }
+  if (other) {
+    report_say(report, FINDING_WARNING, "versions",
+               "finish the upgrade; mixed versions are meant for its duration",
+               "some nodes run %s, others %s", first, other);
+  } else {
+    report_say(report, FINDING_OK, "versions", NULL, "%zu nodes run %s",
+               json_array_size(nodes), first ? first : "?");
+  }
+}
+
+static void check_cluster(const struct cli *cli, struct report *report) {
+  if (!cli->token) {
+    report_say(report, FINDING_SKIPPED, "versions", NULL,
+               "the list of nodes needs --token-file");
+    return;
+  }
+  json_t *json = http_api(cli, "GET", "/api/v1/nodes", NULL);
+  if (json) {
+    check_versions(report, json_object_get(json, "nodes"));
+  } else {
+    report_say(report, FINDING_PROBLEM, "versions", NULL,
+               "the list of nodes can't be had");
+  }
+  json_decref(json);
+}
+
+void doctor_nodes(const struct cli *cli, struct report *report) {
+  for (size_t i = 0; i < cli->admins.count; i++) {
+    const char *base = cli->admins.items[i];
+    if (!check_live(cli, report, base)) continue;
+    check_ready(cli, report, base);
+    check_metrics(cli, report, base);
+    if (i == 0) check_cluster(cli, report);
+  }
+}
