@@ -126,7 +126,7 @@ async function pinged(t, name) {
   const front = await startBalancer(t, name, { dir: await temporary(t), ports: [node.port], idle: 2 });
   const client = silentClient(t, front.port);
   await isOpen(client);
-  const pings = () => client.head.split("\x89\x00").length - 1;
+  const pings = () => client.head.split("\x89\x01p").length - 1;
   await until(() => pings() >= 3, { what: "three pings" });
   assert.equal(client.ended, false);
   await node.stop();
