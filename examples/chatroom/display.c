@@ -9,7 +9,7 @@
 void display_notice(const char *what, const char *more) {
   flockfile(stderr); /* hooks and the main thread print */
   fprintf(stderr, "* %s%s", what, more ? ": " : "");
-  if (more) example_print_harmless(stderr, more, strlen(more));
+  if (more) wwr_print_harmless(stderr, more, strlen(more));
   fputc('\n', stderr);
   funlockfile(stderr);
 }
@@ -17,11 +17,9 @@ void display_notice(const char *what, const char *more) {
 static void print_message(const json_t *user, const json_t *text) {
   if (!json_is_string(user) || !json_is_string(text)) return;
   flockfile(stdout);
-  example_print_harmless(stdout, json_string_value(user),
-                         json_string_length(user));
+  wwr_print_harmless(stdout, json_string_value(user), json_string_length(user));
   fputs(": ", stdout);
-  example_print_harmless(stdout, json_string_value(text),
-                         json_string_length(text));
+  wwr_print_harmless(stdout, json_string_value(text), json_string_length(text));
   fputc('\n', stdout);
   fflush(stdout);
   funlockfile(stdout);
@@ -40,8 +38,7 @@ static void on_signal(const struct wwr_message *message, void *user_data) {
 
 static void print_text(const json_t *text) {
   if (!json_is_string(text)) return;
-  example_print_harmless(stderr, json_string_value(text),
-                         json_string_length(text));
+  wwr_print_harmless(stderr, json_string_value(text), json_string_length(text));
 }
 
 void display_history(struct wwr_view json) {

@@ -19,7 +19,7 @@ static void on_signal(const struct wwr_message *message, void *user_data) {
   size_t len;
   if (subscriber->left == 0) return;
   if (wwr_payload_to_utf8(&message->payload, &text, &len) == WWR_OK) {
-    example_print_harmless(stdout, text, len);
+    wwr_print_harmless(stdout, text, len);
     fputc('\n', stdout);
     fflush(stdout);
     wwr_free(text);

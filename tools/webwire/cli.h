@@ -39,10 +39,6 @@ int cli_fail(const char *what, const char *why);
  * failed when it is NULL or can't be written. */
 int cli_print_json(json_t *json);
 
-/** Write UTF-8 so that it can do nothing but be read: what moves the cursor or
- * turns the direction of writing becomes U+FFFD, line ends become spaces. */
-void cli_print_text(const char *text, size_t len);
-
 /* --- commands ------------------------------------------------------------- */
 /* Each returns the exit status. */
 

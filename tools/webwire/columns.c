@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cli.h"
+#include "terminal.h"
 
 enum { CELL_MAX = 512, COLUMNS_MAX = 16 };
 
@@ -74,7 +75,7 @@ static int width(const char *text) {
 static void print_cell(const char *text, int wanted, bool right, bool last) {
   int space = wanted - width(text);
   if (right) printf("%*s", space > 0 ? space : 0, "");
-  cli_print_text(text, strlen(text));
+  wwr_print_harmless(stdout, text, strlen(text));
   if (!right && !last) printf("%*s", space > 0 ? space : 0, "");
   fputs(last ? "\n" : "  ", stdout);
 }

@@ -1,4 +1,5 @@
 #include "report.h"
+#include "terminal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ void report_begin(struct report *report, bool json) {
 static void print(enum finding finding, const char *what, const char *text,
                   const char *advice) {
   printf("%-8s %s: ", words[finding], what);
-  cli_print_text(text, strlen(text));
+  wwr_print_harmless(stdout, text, strlen(text));
   if (advice) printf("\n         -> %s", advice);
   putchar('\n');
   fflush(stdout);

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "cli.h"
+#include "terminal.h"
 
 enum { AGAIN_HISTORY = 256, STEP_MS = 250, RETRIES = 2400 };
 
@@ -58,7 +59,7 @@ static void print_message(struct channel *channel, const json_t *message) {
     json_dumpf(message, stdout, JSON_COMPACT);
   } else {
     if (subscriber->channel_count > 1) printf("%s: ", channel->name);
-    if (text) cli_print_text(text, strlen(text));
+    if (text) wwr_print_harmless(stdout, text, strlen(text));
   }
   fputc('\n', stdout);
   fflush(stdout);

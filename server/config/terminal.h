@@ -1,6 +1,6 @@
 /* terminal.h - print text of strangers on a terminal. */
-#ifndef EXAMPLE_TERMINAL_H
-#define EXAMPLE_TERMINAL_H
+#ifndef WWR_TERMINAL_H
+#define WWR_TERMINAL_H
 
 #include <stddef.h>
 #include <stdio.h>
@@ -8,6 +8,6 @@
 /** Write valid UTF-8 text so that it can do nothing but be read: line breaks
  * and tabs become spaces; other control characters, and those that turn the
  * direction of writing, become U+FFFD. */
-void example_print_harmless(FILE *out, const char *text, size_t len);
+void wwr_print_harmless(FILE *out, const char *text, size_t len);
 
 #endif

@@ -26,7 +26,7 @@ static bool is_harmful(uint32_t code) {
          (code >= 0x2066 && code <= 0x2069);
 }
 
-void example_print_harmless(FILE *out, const char *text, size_t len) {
+void wwr_print_harmless(FILE *out, const char *text, size_t len) {
   const unsigned char *at = (const unsigned char *)text;
   for (size_t n; len > 0; at += n, len -= n) {
     uint32_t code = decode(at, len, &n);
