@@ -4,6 +4,10 @@
 
 #include "report.h"
 
+/** What a clock shows that is so many seconds from ours. */
+void doctor_clock(struct report *report, const char *what, const char *whose,
+                  long skew_s);
+
 /** The way clients take: upgrade, accept-conf, close codes, silence. */
 void doctor_way(const struct cli *cli, struct report *report);
 

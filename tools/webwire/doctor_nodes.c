@@ -8,7 +8,7 @@
 #include "doctor.h"
 #include "adminapi.h"
 
-enum { MANY_FDS = 10000, SPARE_FDS = 64, SKEW_S = 2, SKEW_TOO_MUCH_S = 10 };
+enum { MANY_FDS = 10000, SPARE_FDS = 64 };
 
 /* --- Metrics -------------------------------------------------------------- */
 
@@ -84,21 +84,6 @@ static void check_ready(const struct cli *cli, struct report *report,
   http_deinit(&answer);
 }
 
-/* Whole seconds, and half of the time that the question took. */
-static void check_clock(struct report *report, const char *base, long date) {
-  long skew = date - (long)time(NULL);
-  long apart = skew < 0 ? -skew : skew;
-  if (date < 0) return;
-  report_say(
-      report,
-      apart > SKEW_TOO_MUCH_S ? FINDING_PROBLEM
-      : apart > SKEW_S        ? FINDING_WARNING
-                              : FINDING_OK,
-      "clock",
-      apart > SKEW_S ? "run chrony or systemd-timesyncd on all machines" : NULL,
-      "%s is %ld s from ours", base, apart);
-}
-
 static bool check_live(const struct cli *cli, struct report *report,
                        const char *base) {
   struct http_answer answer;
@@ -113,7 +98,8 @@ static bool check_live(const struct cli *cli, struct report *report,
                base, answer.text);
   } else {
     report_say(report, FINDING_OK, "live", NULL, "%s", base);
-    check_clock(report, base, answer.date);
+    if (answer.date >= 0)
+      doctor_clock(report, "clock", base, answer.date - (long)time(NULL));
   }
   http_deinit(&answer);
   return there;

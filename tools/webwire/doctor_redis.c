@@ -93,16 +93,8 @@ static void check_clock(struct report *report, redisContext *redis) {
   redisReply *reply = redisCommand(redis, "TIME");
   if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
       reply->element[0]->type == REDIS_REPLY_STRING) {
-    long skew = strtol(reply->element[0]->str, NULL, 10) - (long)time(NULL);
-    report_say(report,
-               labs(skew) > 10  ? FINDING_PROBLEM
-               : labs(skew) > 2 ? FINDING_WARNING
-                                : FINDING_OK,
-               "redis clock",
-               labs(skew) > 2
-                   ? "run chrony or systemd-timesyncd on all machines"
-                   : NULL,
-               "%ld s from ours", labs(skew));
+    long now = strtol(reply->element[0]->str, NULL, 10);
+    doctor_clock(report, "redis clock", "its clock", now - (long)time(NULL));
   }
   if (reply) freeReplyObject(reply);
 }
