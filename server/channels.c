@@ -114,20 +114,6 @@ static void beat_fired(struct wwri_timer *timer) {
 
 /* --- Health --------------------------------------------------------------- */
 
-static const char *health_name(enum wwr_health health) {
-  switch (health) {
-    case WWR_HEALTH_READY:
-      return "ready";
-    case WWR_HEALTH_HOLDING:
-      return "holding";
-    case WWR_HEALTH_UNREADY:
-      return "unready";
-    case WWR_HEALTH_REFUSED:
-      return "refused";
-  }
-  return "unknown";
-}
-
 static void health_arrived(struct wwri_mail *mail) {
   struct wwr_server *server =
       WWRI_CONTAINER(mail, struct wwr_server, channels.health_mail);
@@ -140,7 +126,7 @@ static void health_arrived(struct wwri_mail *mail) {
   channels->bus->ops->state(channels->bus, &state);
   wwri_log(&server->opts.log,
            health == WWR_HEALTH_READY ? WWR_LOG_INFO : WWR_LOG_WARN, 0,
-           "cluster health", "health", health_name((enum wwr_health)health),
+           "cluster health", "health", wwr_health_name((enum wwr_health)health),
            "reason", state.reason, NULL);
   const struct wwr_server_opts *opts = &server->opts;
   if (opts->hooks.on_health) {

@@ -229,6 +229,10 @@ enum wwr_health {
   WWR_HEALTH_REFUSED  /**< The settings disagree with the cluster's. */
 };
 
+/** Its name: "ready", "holding", "unready", "refused"; "unknown" for anything
+ * else. Static. */
+WWR_API const char *wwr_health_name(enum wwr_health health);
+
 /** Milliseconds up to which a bucket of wwr_cluster_state.lag counts. */
 #define WWR_LAG_BOUNDS \
   { 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000 }

@@ -130,13 +130,12 @@ static void render_channels(FILE *out, const struct wwr_cluster_state *state) {
 }
 
 static void render_health(FILE *out, const struct wwri_metrics *metrics) {
-  static const char *const states[] = {"ready", "holding", "unready",
-                                       "refused"};
   static const char name[] = "webwire_health";
   family(out, name, "gauge", "1 for the state that the node is in, else 0.");
-  for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
-    labelled(out, name, "state", states[i],
-             (size_t)metrics->cluster.health == i);
+  for (int i = WWR_HEALTH_READY; i <= WWR_HEALTH_REFUSED; i++) {
+    enum wwr_health state = (enum wwr_health)i;
+    labelled(out, name, "state", wwr_health_name(state),
+             metrics->cluster.health == state);
   }
   gauge_seconds(out, "webwire_redis_beat_age_seconds",
                 "Since Redis last answered a beat; 0 without a cluster.",
