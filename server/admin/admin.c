@@ -87,8 +87,9 @@ static wwr_err make(struct wwri_admin *admin,
   wwr_err err = wwri_admin_listen(admin, opts->listen, reason);
   if (err != WWR_OK) return err;
   snprintf(reason, WWRI_ADMIN_REASON_MAX, "out of memory or descriptors");
-  admin->name = opts->name ? strdup(opts->name) : NULL;
-  if (opts->name && !admin->name) return WWR_E_NOMEM;
+  admin->name =
+      strdup(opts->name ? opts->name : wwr_server_node_name(opts->server));
+  if (!admin->name) return WWR_E_NOMEM;
   admin->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (admin->wake_fd < 0) return WWR_E_IO;
   admin->box = wwri_postbox_new(admin->wake_fd);

@@ -38,7 +38,7 @@ struct wwri_admin_opts {
   const char *token;  /**< Of the API, 1 to WWRI_ADMIN_TOKEN_MAX printable ASCII
                            characters without spaces; NULL: the API answers
                            403. */
-  const char *name;   /**< The node's; NULL: as wwr_server_nodes() tells it. */
+  const char *name;   /**< The node's; NULL: wwr_server_node_name(). */
   struct wwr_server *server; /**< Required; borrowed. */
   struct wwr_log log;        /**< Default: silence. */
 

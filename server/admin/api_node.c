@@ -6,20 +6,6 @@
 
 /* --- This node ------------------------------------------------------------ */
 
-static const char *health_name(enum wwr_health health) {
-  switch (health) {
-    case WWR_HEALTH_READY:
-      return "ready";
-    case WWR_HEALTH_HOLDING:
-      return "holding";
-    case WWR_HEALTH_UNREADY:
-      return "unready";
-    case WWR_HEALTH_REFUSED:
-      return "refused";
-  }
-  return "unknown";
-}
-
 static json_t *counters_json(const struct wwr_server *server) {
   struct wwr_server_stats stats;
   struct wwr_cluster_state cluster;
@@ -54,7 +40,7 @@ static json_t *counters_json(const struct wwr_server *server) {
   return json;
 }
 
-static void answer_node(struct wwri_ask *ask) {
+void wwri_api_node(struct wwri_ask *ask) {
   const struct wwri_admin *admin = ask->admin;
   const struct wwr_server *server = admin->opts.server;
   struct wwr_server_stats stats;
@@ -65,44 +51,15 @@ static void answer_node(struct wwri_ask *ask) {
   wwr_server_drain_state(server, &drain);
   json_t *json = json_pack(
       "{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:b, s:I, s:I, s:I}", "name",
-      admin->name ? admin->name : "", "version", wwr_version(), "address",
+      admin->name, "version", wwr_version(), "address",
       wwr_server_address(server), "started", (json_int_t)admin->started_ms,
       "uptime", (json_int_t)(wwri_admin_now() - admin->since_ms), "health",
-      health_name(cluster.health), "reason", cluster.reason, "draining",
+      wwr_health_name(cluster.health), "reason", cluster.reason, "draining",
       (int)drain.draining, "drain_remaining", (json_int_t)drain.remaining,
       "connections", (json_int_t)stats.connections, "sessions",
       (json_int_t)stats.sessions);
   if (json) (void)json_object_set_new(json, "counters", counters_json(server));
   wwri_answer_json(ask, 200, json);
-}
-
-/* The name is asked for until it is known; without it the rest is true as
- * well. */
-static void on_name(wwr_err err, const struct wwr_node_info *nodes,
-                    size_t count, void *user_data) {
-  struct wwri_call *call = user_data;
-  call->err = err;
-  if (err == WWR_OK && count > 0) call->json = json_string(nodes[0].name);
-  wwri_call_post(call);
-}
-
-static void got_name(struct wwri_ask *ask, struct wwri_call *call) {
-  struct wwri_admin *admin = ask->admin;
-  const char *name = json_string_value(call->json);
-  if (name && !admin->name) admin->name = strdup(name);
-  answer_node(ask);
-}
-
-void wwri_api_node(struct wwri_ask *ask) {
-  struct wwr_server *server = ask->admin->opts.server;
-  struct wwr_cluster_state cluster;
-  wwr_server_cluster(server, &cluster);
-  if (ask->admin->name || cluster.health != WWR_HEALTH_READY) {
-    answer_node(ask);
-    return;
-  }
-  struct wwri_call *call = wwri_call_new(ask, got_name);
-  if (call) wwri_call_begun(call, wwr_server_nodes(server, on_name, call));
 }
 
 /* --- All nodes ------------------------------------------------------------ */

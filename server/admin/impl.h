@@ -128,7 +128,7 @@ struct wwri_client {
 struct wwri_admin {
   struct wwri_admin_opts opts; /* its texts are not ours: don't look */
   struct wwr_log log;
-  char *name; /* NULL: not known yet */
+  char *name; /* of the node */
   char address[128];
   uint64_t started_ms; /* Unix time */
   uint64_t since_ms;   /* the same by the monotonic clock */
