@@ -57,8 +57,7 @@ static bool complained(const char *text) {
 static int begin(void) {
   if (!wire_dir_make(&dir)) return 1;
   snprintf(token_file, sizeof token_file, "%s/token", dir.path);
-  FILE *file = fopen(token_file, "w");
-  if (!file || fputs(ADMIN_TOKEN "\n", file) < 0 || fclose(file) != 0) return 1;
+  if (!wire_write_file(token_file, ADMIN_TOKEN "\n")) return 1;
   if (!node_start(
           &node, "channels = { presence = true; };\n",
           (const char *const[]){"--admin", "127.0.0.1:0", "--admin-token-file",
