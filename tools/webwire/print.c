@@ -1,10 +1,17 @@
 /* What is printed: mistakes and documents. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
+#include "terminal.h"
 
+/* `why` may be a server's, `what` an argument. */
 int cli_fail(const char *what, const char *why) {
-  fprintf(stderr, "webwire: %s: %s\n", what, why);
+  fputs("webwire: ", stderr);
+  wwr_print_harmless(stderr, what, strlen(what));
+  fputs(": ", stderr);
+  wwr_print_harmless(stderr, why, strlen(why));
+  fputc('\n', stderr);
   return WWR_EXIT_FAILED;
 }
 

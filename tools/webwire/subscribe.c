@@ -103,6 +103,15 @@ static struct channel *find_channel(struct subscriber *subscriber,
   return NULL;
 }
 
+static void say_gap(struct wwr_view name, const struct wwr_payload *payload) {
+  char *text, channel[256];
+  snprintf(channel, sizeof channel, "%.*s", (int)name.len,
+           (const char *)name.data);
+  if (wwr_payload_to_utf8(payload, &text, NULL) != WWR_OK) return;
+  cli_fail(channel, text);
+  wwr_free(text);
+}
+
 static void on_signal(const struct wwr_message *message, void *user_data) {
   static const char gap[] = "gap:";
   struct subscriber *subscriber = user_data;
@@ -114,8 +123,7 @@ static void on_signal(const struct wwr_message *message, void *user_data) {
     return;
   }
   if (name.len > sizeof gap && memcmp(name.data, gap, sizeof gap - 1) == 0)
-    fprintf(stderr, "webwire: %.*s: %.*s\n", (int)name.len, name.data,
-            (int)message->payload.data.len, message->payload.data.data);
+    say_gap(name, &message->payload);
 }
 
 static void on_disconnected(wwr_err reason, void *user_data) {
