@@ -37,7 +37,7 @@ static bool dial_path(struct redis_conn *conn, const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path)
     return redis_conn_fail(conn, "the socket's path is too long");
-  strcpy(address.sun_path, path);
+  memcpy(address.sun_path, path, strlen(path));
   return dial(conn, AF_UNIX, (const struct sockaddr *)&address, sizeof address);
 }
 
@@ -155,7 +155,7 @@ static bool read_master(const redisReply *reply, struct wwri_redis_host *out) {
   if (number == 0 || number > UINT16_MAX ||
       strlen(name->str) >= sizeof out->name)
     return false;
-  strcpy(out->name, name->str);
+  memcpy(out->name, name->str, strlen(name->str) + 1);
   out->port = (uint16_t)number;
   return true;
 }
