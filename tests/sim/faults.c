@@ -6,9 +6,10 @@
 enum { TWO_BEATS_MS = 2000 };
 
 static const char *const fault_names[FAULTS] = {
-    "cut",   "blackhole", "isolate",   "pause",  "restart", "truncate",
-    "empty", "failover",  "partition", "demote", "evict",   "memory",
-    "sleep", "kill",      "hints",     "flap",   "pressure"};
+    "cut",      "blackhole", "isolate",  "pause",     "restart",
+    "truncate", "empty",     "failover", "partition", "demote",
+    "evict",    "memory",    "sleep",    "kill",      "hints",
+    "flap",     "pressure",  "handover", "move"};
 
 const char *fault_name(enum fault fault) {
   return fault_names[fault];
@@ -16,7 +17,7 @@ const char *fault_name(enum fault fault) {
 
 static bool needs_replica(unsigned fault) {
   return fault == FAULT_FAILOVER || fault == FAULT_PARTITION ||
-         fault == FAULT_DEMOTE;
+         fault == FAULT_DEMOTE || fault == FAULT_HANDOVER;
 }
 
 static void draw_faults(struct world *world) {
@@ -27,6 +28,7 @@ static void draw_faults(struct world *world) {
   for (unsigned i = 0; i < FAULTS; i++) {
     if (needs_replica(i) && world->servers == 1) world->faults &= ~(1u << i);
   }
+  if (world->faults >> FAULT_MOVE & 1) world->shards = SHARDS;
 }
 
 void faults_plan(struct world *world) {
@@ -81,9 +83,9 @@ static void drop_connections(struct world *world, unsigned server,
   }
 }
 
-static void detach_replicas(struct world *world) {
+static void detach_replicas(struct world *world, unsigned shard) {
   for (unsigned i = 0; i < SERVERS; i++) {
-    world->model.servers[i].attached = false;
+    world->model.servers[shard * SERVERS + i].attached = false;
   }
 }
 
@@ -105,7 +107,7 @@ static void server_returns(struct world *world, struct server *server) {
   server->up = true;
   server_new_id(&world->model, server);
   server->loading_until = world->now_ms + world_below(world, 500);
-  if (server->master) detach_replicas(world);
+  if (server->master) detach_replicas(world, shard_of(server->index));
 }
 
 static void restart(struct world *world, enum fault fault) {
@@ -120,6 +122,9 @@ static void restart(struct world *world, enum fault fault) {
     keep = keep > lose ? keep - lose : 0;
   }
   server_truncate(server, keep, limit);
+  if (world->move.state == MOVE_KEYS && fault != FAULT_RESTART) {
+    world->move.disturbed = true;
+  }
   sessions_data_changed(world);
   heal_later(world, FAULT_RESTART, 50 + world_below(world, 4000),
              server->index);
@@ -149,11 +154,12 @@ static void evict(struct world *world) {
 
 static void promote(struct world *world, unsigned index) {
   struct server *server = &world->model.servers[index];
+  move_broken(world);
   server->master = true;
   server_new_id(&world->model, server);
-  world->master = index;
+  world->master = world->masters[shard_of(index)] = index;
   sessions_data_changed(world);
-  detach_replicas(world);
+  detach_replicas(world, shard_of(index));
 }
 
 /* Demoted and promoted again between two beats is CLUSTER.md's row 5, which no
@@ -173,8 +179,9 @@ static void step_down(struct world *world, struct server *server) {
 
 static unsigned some_replica(struct world *world) {
   unsigned first = (unsigned)world_below(world, world->servers);
+  unsigned shard = shard_of(world->master);
   for (unsigned i = 0; i < world->servers; i++) {
-    unsigned index = (first + i) % world->servers;
+    unsigned index = shard * SERVERS + (first + i) % world->servers;
     if (may_be_promoted(world, &world->model.servers[index])) return index;
   }
   return world->master;
@@ -229,6 +236,20 @@ static void demote(struct world *world) {
   struct server *old = master_of(world);
   unsigned next = some_replica(world);
   if (next == world->master || world->partition || !old->up) return;
+  step_down(world, old);
+  promote(world, next);
+}
+
+/* CLUSTER FAILOVER: the replica has everything, then the roles change. Not
+ * while a slot moves: a replica does not know which of its keys are elsewhere.
+ */
+static void hand_over(struct world *world) {
+  struct server *old = master_of(world);
+  unsigned next = some_replica(world);
+  if (next == world->master || world->partition || !old->up) return;
+  if (old->paused_until > world->now_ms || old->migrating) return;
+  server_replicate(&world->model, &world->model.servers[next], old,
+                   world->now_ms);
   step_down(world, old);
   promote(world, next);
 }
@@ -341,6 +362,12 @@ static void strike(struct world *world, enum fault fault) {
       press(world, true);
       heal_later(world, fault, 300 + world_below(world, 4000), 0);
       break;
+    case FAULT_HANDOVER:
+      hand_over(world);
+      break;
+    case FAULT_MOVE:
+      move_begin(world);
+      break;
     case FAULT_HINTS:
     case FAULT_FLAP:
     case FAULTS:
@@ -388,11 +415,12 @@ void faults_event(struct world *world, const struct event *event) {
 void faults_heal_all(struct world *world) {
   oracle_trace(&world->oracle, "all faults end");
   end_partition(world);
-  for (unsigned i = 0; i < world->servers; i++) {
+  for (unsigned i = 0; i < SERVERS_MAX; i++) {
     struct server *server = &world->model.servers[i];
     server->out_of_memory = false;
-    server_returns(world, server);
+    if (i % SERVERS < world->servers) server_returns(world, server);
   }
+  move_finish(world);
   world->faults &= ~(1u << FAULT_HINTS | 1u << FAULT_FLAP);
   press(world, false);
   for (unsigned i = 0; i < world->node_count; i++) {

@@ -65,6 +65,23 @@ static void drop_generation(struct server *server) {
   }
 }
 
+static void take_nodes(struct server *server, const struct server *from) {
+  server->generation = from->generation;
+  memcpy(server->beats, from->beats, sizeof server->beats);
+  server->beat_count = from->beat_count;
+  server->grace_ms = from->grace_ms;
+}
+
+static void take_log(struct stream *stream, const struct stream *from,
+                     size_t limit) {
+  stream->first = stream->count = 0;
+  for (size_t i = 0; i < from->count; i++) {
+    stream_add(stream, &from->entries[i], limit);
+  }
+  stream->log = true;
+  stream->last = from->last;
+}
+
 static void apply(struct server *server, const struct op *op, size_t limit) {
   struct stream *stream = &server->streams[op->channel];
   switch (op->kind) {
@@ -92,6 +109,17 @@ static void apply(struct server *server, const struct op *op, size_t limit) {
       break;
     case OP_DROP_GENERATION:
       drop_generation(server);
+      break;
+    case OP_DROP_NODES:
+      drop_generation(server);
+      server->beat_count = 0;
+      server->grace_ms = 0;
+      break;
+    case OP_TAKE_NODES:
+      take_nodes(server, op->server);
+      break;
+    case OP_TAKE_LOG:
+      take_log(stream, op->log, limit);
       break;
     case OP_EXPIRE:
       stream->expires_ms = op->a;
@@ -156,7 +184,6 @@ void server_replicate(struct model *model, struct server *replica,
     replica->synced = 0;
     replica->replid = master->replid;
     for (size_t i = 0; i < master->op_count; i++) {
-      if (master->ops[i].at_ms > until_ms) break;
       push(replica, &master->ops[i]);
       apply(replica, &master->ops[i], model->config.limit);
       replica->synced++;
@@ -195,14 +222,15 @@ bool server_find(const struct server *server, unsigned channel,
 void model_init(struct model *model, const struct model_config *config,
                 struct rng *rng, void *user) {
   *model = (struct model){.config = *config, .rng = rng, .user = user};
-  for (unsigned i = 0; i < SERVERS; i++) {
+  for (unsigned i = 0; i < SERVERS_MAX; i++) {
     model->servers[i].index = i;
+    model->servers[i].has_slot = true;
     server_new_id(model, &model->servers[i]);
   }
 }
 
 void model_free(struct model *model) {
-  for (unsigned i = 0; i < SERVERS; i++) {
+  for (unsigned i = 0; i < SERVERS_MAX; i++) {
     clear_data(&model->servers[i]);
     free(model->servers[i].ops);
   }
@@ -560,18 +588,34 @@ static bool refuse(struct script *script) {
   bool reads = kind == WWRI_CALL_RANGE ||
                (kind == WWRI_CALL_TOPS && !script->request->touch);
   bool needs_memory = kind == WWRI_CALL_PUBLISH || kind == WWRI_CALL_OPEN;
-  if (script->now_ms < server->loading_until) {
+  if (!server->has_slot) {
+    reply->status = WWRI_REPLY_NOT_MASTER; /* MOVED */
+  } else if (script->now_ms < server->loading_until) {
     reply->status = WWRI_REPLY_REFUSED;
   } else if (!server->master && !reads) {
     reply->status = WWRI_REPLY_NOT_MASTER;
+  } else if (server->migrating && !script->model->config.undeclared &&
+             slot_keys_of(server, script->request).missing) {
+    reply->status = WWRI_REPLY_REFUSED; /* TRYAGAIN, or ASK when none is left */
   } else if (server->out_of_memory && needs_memory) {
     reply->status = WWRI_REPLY_REFUSED;
   }
   return reply->status != WWRI_REPLY_OK;
 }
 
+/* Mutant: ASK and MOVED are followed, as clients of Redis Cluster do. */
+static struct server *follow(struct model *model, struct server *server,
+                             const struct request *request) {
+  struct server *importer = &model->servers[model->importer];
+  struct slot_keys here = slot_keys_of(server, request);
+  bool asked = server->migrating && here.missing && !here.present &&
+               !slot_keys_of(importer, request).missing;
+  return asked || !server->has_slot ? importer : server;
+}
+
 struct answer *model_execute(struct model *model, struct server *server,
                              const struct request *request, uint64_t now_ms) {
+  if (model->config.follow) server = follow(model, server, request);
   struct script script = {model, server, request, now_ms, 0, NULL};
   script.time_us = now_ms * 1000 + 1000000000u + (uint64_t)server->clock_us;
   script.time_us += server->index; /* no two read the same microsecond */

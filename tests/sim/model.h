@@ -14,11 +14,23 @@ enum {
   CHANNELS = 3,
   CONTROL = CHANNELS, /* notices about sessions */
   STREAMS,
-  SERVERS = 3,
+  SERVERS = 3, /* of a shard */
+  SHARDS = 2,
+  SERVERS_MAX = SERVERS * SHARDS,
   BOOTS = 64,
   TOPS_MAX = STREAMS,
   KEYS = 48, /* sessions of one run; each has one incarnation */
   COUNTS_MAX = 32
+};
+
+/* The keys of the partition, numbered: those that a slot move carries over one
+ * by one. "gen" and "nodes" are one here: no script uses the second alone. */
+enum {
+  SLOT_NODES,
+  SLOT_META,
+  SLOT_LOG = SLOT_META + STREAMS,
+  SLOT_SESSION = SLOT_LOG + STREAMS,
+  SLOT_KEYS = SLOT_SESSION + KEYS
 };
 
 /* Beyond enum wwri_call_kind. */
@@ -85,6 +97,9 @@ struct op {
     OP_DROP_META,
     OP_DROP_LOG,
     OP_DROP_GENERATION,
+    OP_DROP_NODES, /* and the generation */
+    OP_TAKE_NODES, /* what another server had */
+    OP_TAKE_LOG,
     OP_EXPIRE,
     OP_BEAT,
     OP_FENCE,
@@ -98,6 +113,8 @@ struct op {
   uint64_t a, b, c, d;     /* by kind */
   struct wwri_boot boot;
   const struct session_row *row; /* SESSION; a is the key */
+  const struct server *server;   /* TAKE_NODES: a copy of it */
+  const struct stream *log;      /* TAKE_LOG */
   uint64_t at_ms;
 };
 
@@ -117,8 +134,10 @@ struct server {
   bool up;
   bool master;
   bool out_of_memory;
-  bool attached; /* a replica that follows its master */
-  bool stuck;    /* ... or can't reach it, to the end of the run */
+  bool has_slot;  /* ... or sends whoever asks elsewhere */
+  bool migrating; /* has the slot, but no longer all of its keys */
+  bool attached;  /* a replica that follows its master */
+  bool stuck;     /* ... or can't reach it, to the end of the run */
   uint64_t demoted_ms;
   uint64_t paused_until;
   uint64_t loading_until;
@@ -150,6 +169,8 @@ struct model_config {
   bool no_fence;      /* mutant: late commands are executed */
   bool increments;    /* mutant R11 */
   bool no_grace;      /* mutant R12 */
+  bool undeclared;    /* mutant R6: what a script needs may have moved */
+  bool follow;        /* mutant: redirections are followed */
   size_t limit;       /* entries of a log */
   uint64_t lease_ms;
   uint64_t ttl_ms; /* of a log and its meta */
@@ -189,7 +210,8 @@ struct answer {
 struct model {
   struct model_config config;
   struct rng *rng;
-  struct server servers[SERVERS];
+  struct server servers[SERVERS_MAX];
+  unsigned importer; /* where redirections lead */
   void *user;
   /** Hints to the subscribers of a server. */
   void (*published)(struct model *model, struct server *server,
@@ -225,13 +247,25 @@ void server_new_id(struct model *model, struct server *server);
 /** Only the first `keep` writes survive; logs hold `limit` entries. */
 void server_truncate(struct server *server, size_t keep, size_t limit);
 
-/** Follow `master`: everything up to `until_ms`. */
+/** Follow `master`: everything up to `until_ms`, or, for the first time, all
+ * that it has. */
 void server_replicate(struct model *model, struct server *replica,
                       const struct server *master, uint64_t until_ms);
 
 /** A write that is no script of ours (eviction). */
 void model_write(struct model *model, struct server *server,
                  const struct op *op);
+
+/** The server has that key of the slot. */
+bool server_has(const struct server *server, unsigned key);
+
+/** MIGRATE: the key is `to`'s from now on. */
+void server_move(struct model *model, struct server *from, struct server *to,
+                 unsigned key, uint64_t now_ms);
+
+/** Drop all keys of the slot. */
+void server_drop_slot(struct model *model, struct server *server,
+                      uint64_t now_ms);
 
 /** What INFO says. */
 void server_info(const struct server *server, struct wwri_redis_info *out);

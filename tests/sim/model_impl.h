@@ -25,6 +25,13 @@ bool script_is_dead(const struct script *script, size_t at);
 /** There is a generation, and the boot's last beat was of this connection. */
 bool script_is_current(const struct script *script);
 
+/** How many of the keys that a request names the server has. */
+struct slot_keys {
+  unsigned present, missing;
+};
+struct slot_keys slot_keys_of(const struct server *server,
+                              const struct request *request);
+
 /** Append to a channel's log and tell the subscribers. */
 struct wwri_logid script_append(struct script *script, unsigned channel,
                                 struct wwri_entry entry);

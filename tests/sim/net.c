@@ -54,6 +54,8 @@ static void to_node(struct world *world, struct node *node,
 static unsigned view_of(struct node *node) {
   struct world *world = node->world;
   bool minority = world->partition && (world->minority >> node->index & 1);
+  bool stale = world->now_ms < world->stale_until_ms && world_chance(world, 30);
+  if (stale) return world->move.from;
   return minority ? world->old_master : world->master;
 }
 
@@ -85,6 +87,20 @@ void net_cut(struct world *world, struct node *node, enum wwri_pair_side side) {
   struct event event = {.kind = EVENT_CLOSED};
   to_node(world, node, side, event);
   conn->cut = true;
+}
+
+/* The link takes the server's word, "sunsubscribe", for its end. */
+void net_unsubscribed(struct world *world, unsigned shard) {
+  for (unsigned i = 0; i < world->node_count; i++) {
+    struct node *node = &world->nodes[i];
+    struct conn *conn = &node->link.conns[WWRI_PAIR_SUBSCRIBER];
+    if (!node->alive || !conn->id || shard_of(conn->server) != shard) continue;
+    memset(conn->takes, 0, sizeof conn->takes);
+    conn->listens = false;
+    if (!conn->blackhole && !world->params.follow) {
+      net_cut(world, node, WWRI_PAIR_SUBSCRIBER);
+    }
+  }
 }
 
 static bool is_current(const struct node *node, const struct event *event) {
@@ -140,6 +156,10 @@ static void request_at_server(struct world *world, struct event *event) {
 }
 
 static void subscribe_at_server(struct world *world, struct event *event) {
+  if (!server_of(world, event->server)->has_slot) {
+    net_cut(world, &world->nodes[event->node], event->side); /* MOVED */
+    return;
+  }
   conn_of(world, event)->takes[event->channel] = event->on;
   struct event reply = {
       .kind = EVENT_CONFIRM, .channel = event->channel, .on = event->on};
@@ -151,7 +171,10 @@ static void step_at_server(struct world *world, struct event *event) {
   struct event reply = {
       .kind = EVENT_STEP_DONE, .step = event->step, .on = true};
   if (event->step == WWRI_STEP_INFO) server_info(server, &reply.info);
-  if (event->step == WWRI_STEP_LISTEN) conn_of(world, event)->listens = true;
+  if (event->step == WWRI_STEP_LISTEN) {
+    reply.on = server->has_slot; /* else MOVED */
+    conn_of(world, event)->listens = reply.on;
+  }
   if (event->step == WWRI_STEP_LOAD) {
     reply.on = world->now_ms >= server->loading_until;
   }

@@ -23,6 +23,13 @@ static bool is_master(const struct world *world, const struct server *server) {
   return server->index == world->master;
 }
 
+/* Keys expire also where they arrived before their slot. */
+static bool expires_at(const struct world *world, const struct server *server) {
+  bool arrived =
+      world->move.state == MOVE_KEYS && server->index == world->move.to;
+  return arrived || is_master(world, server);
+}
+
 /* --- leases --- */
 
 static bool has_lease(struct sessions *sessions, unsigned proc) {
@@ -211,15 +218,16 @@ static void on_session(struct model *model, struct server *server,
     check_granted(sessions, (unsigned)request->boot.hi, key, request, after,
                   answer);
   }
+  if (!request) {
+    check_leases(sessions);
+    if (expires_at(world, server)) expired(sessions, key);
+    return;
+  }
   if (!is_master(world, server)) {
-    if (request) sessions->keys[key].forgot[request->boot.hi] = true;
+    sessions->keys[key].forgot[request->boot.hi] = true;
     return;
   }
   check_leases(sessions);
-  if (!request) {
-    expired(sessions, key);
-    return;
-  }
   unsigned proc = (unsigned)request->boot.hi;
   check_call(sessions, proc, key, request->session, answer);
   check_return(sessions, proc, key, request, before, after);

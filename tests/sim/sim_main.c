@@ -4,10 +4,10 @@
  *       [--verbose] [--trace]
  *
  * Without --mutant every seed must pass; the first that does not is printed
- * with how to run it again. With --mutant R1, R3, R4, R7, R8, R11, R12, ahead
- * or fence that rule is switched off, and some seed must fail, or the
- * simulation proves nothing. --sessions: in every run rather than in half of
- * them. --verbose: go on after a failure. */
+ * with how to run it again. With --mutant R1, R3, R4, R6, R7, R8, R11, R12,
+ * ahead, ask or fence that rule is switched off, and some seed must fail, or
+ * the simulation proves nothing. --sessions: in every run rather than in half
+ * of them. --verbose: go on after a failure. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -36,6 +36,10 @@ static bool set_mutant(struct options *options, const char *rule) {
   if (strcmp(rule, "R1") == 0) return options->params.no_generation = true;
   if (strcmp(rule, "R3") == 0) return rules->no_log_matching = true;
   if (strcmp(rule, "R4") == 0) return options->params.no_pair = true;
+  if (strcmp(rule, "R6") == 0) return options->params.undeclared = true;
+  if (strcmp(rule, "ask") == 0) {
+    return options->params.follow = options->params.no_pair = true;
+  }
   if (strcmp(rule, "R7") == 0) return rules->no_retry_flag = true;
   if (strcmp(rule, "R8") == 0) return rules->no_replay = true;
   if (strcmp(rule, "ahead") == 0) return rules->no_ahead = true;

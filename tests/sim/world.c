@@ -408,16 +408,20 @@ static void tell(struct world *world, const struct event *event) {
   world_run_node(node);
 }
 
-static void replicate(struct world *world) {
-  struct server *master = &world->model.servers[world->master];
+static void replicate_shard(struct world *world, unsigned shard) {
+  struct server *master = &world->model.servers[world->masters[shard]];
   uint64_t until =
       world->now_ms > world->lag_ms ? world->now_ms - world->lag_ms : 0;
   for (unsigned i = 0; i < world->servers && master->up; i++) {
-    struct server *replica = &world->model.servers[i];
+    struct server *replica = &world->model.servers[shard * SERVERS + i];
     if (replica->master || !replica->up || replica->stuck) continue;
     if (master->paused_until > world->now_ms) continue;
     server_replicate(&world->model, replica, master, until);
   }
+}
+
+static void replicate(struct world *world) {
+  for (unsigned i = 0; i < world->shards; i++) replicate_shard(world, i);
   world_push(world, world->now_ms + 20,
              (struct event){.kind = EVENT_REPLICATE});
 }
@@ -456,12 +460,15 @@ static void begin(struct world *world, const struct params *params) {
   world->end_of_faults_ms = 10000 + world_below(world, 20000);
   world->oracle.prompt_from_ms = world->end_of_faults_ms + PROMPT_MS;
   world->servers = world_chance(world, 60) ? SERVERS : 1;
+  world->shards = 1;
   world->node_count = 2 + (unsigned)world_below(world, NODES - 1);
   struct model_config config = {
       .no_generation = params->no_generation,
       .no_fence = params->no_fence,
       .increments = params->increments,
       .no_grace = params->no_grace,
+      .undeclared = params->undeclared,
+      .follow = params->follow,
       .session_ttl_ms = world_chance(world, 30) ? 60000 : 120000,
       .limit = world_chance(world, 80) ? 900 : 40,
       .lease_ms = 10000,
@@ -473,16 +480,16 @@ static void begin(struct world *world, const struct params *params) {
   if (params->sessions || world_chance(world, 50)) {
     world->sessions = sessions_new(world);
   }
-  for (unsigned i = 0; i < world->servers; i++) {
-    world->model.servers[i].up = true;
+  for (unsigned i = 0; i < SERVERS_MAX; i++) {
+    world->model.servers[i].up = i % SERVERS < world->servers;
     if (world_chance(world, 20)) {
       world->model.servers[i].clock_us =
           (int64_t)world_below(world, 4000000) - 2000000;
     }
   }
-  world->model.servers[0].master = true;
   world->oracle.may_lose = config.limit < 900 || config.ttl_ms < 600000;
   faults_plan(world);
+  move_init(world);
 }
 
 static void populate(struct world *world) {
@@ -530,6 +537,9 @@ static void handle(struct world *world, struct event *event) {
       break;
     case EVENT_DETACH:
       tell(world, event);
+      break;
+    case EVENT_MOVE:
+      move_event(world, event);
       break;
     case EVENT_FAULT:
     case EVENT_HEAL:

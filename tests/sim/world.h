@@ -29,6 +29,8 @@ enum fault {
   FAULT_HINTS,     /* hints get lost or doubled throughout the run */
   FAULT_FLAP,      /* receivers come and go */
   FAULT_PRESSURE,  /* repairs are held up */
+  FAULT_HANDOVER,  /* a planned failover: nothing is lost, no link is closed */
+  FAULT_MOVE,      /* the slot moves to another shard */
   FAULTS
 };
 
@@ -42,6 +44,8 @@ struct params {
   bool no_fence;      /* mutant: late commands, of the model */
   bool increments;    /* mutant R11, of the model */
   bool no_grace;      /* mutant R12, of the model */
+  bool undeclared;    /* mutant R6, of the model */
+  bool follow;        /* mutant: redirections are followed */
   FILE *trace;
 };
 
@@ -120,6 +124,19 @@ struct closed {
   uint64_t held_ms;
 };
 
+/* A slot on its way from one master to another. */
+struct move {
+  enum {
+    MOVE_NONE,
+    MOVE_KEYS,
+    MOVE_TOLD /* the source does not know yet */
+  } state;
+  unsigned number; /* of all moves of the run */
+  unsigned from, to;
+  uint64_t pace_ms;
+  bool disturbed; /* the source lost data meanwhile */
+};
+
 struct due {
   uint64_t at_ms, order;
   uint32_t event;
@@ -136,11 +153,15 @@ struct world {
   struct node nodes[NODES];
   unsigned node_count;
   unsigned procs;
-  unsigned master;   /* what Sentinel says */
-  unsigned minority; /* node bits that still see `old_master` */
+  unsigned master; /* what Sentinel says; of the shard that has the slot */
+  unsigned masters[SHARDS];
+  struct move move;
+  uint64_t stale_until_ms; /* some still ask where the slot was */
+  unsigned minority;       /* node bits that still see `old_master` */
   unsigned old_master;
   bool partition;
-  unsigned servers;
+  unsigned servers; /* of a shard */
+  unsigned shards;
   uint64_t lag_ms; /* of replication */
   uint64_t next_connection;
   struct closed closed[CLOSED_MAX]; /* by id modulo */
@@ -189,6 +210,7 @@ enum event_kind {
   EVENT_BACKLOG, /* ... what its clients sent while the node stood still */
   EVENT_FAULT,
   EVENT_HEAL,
+  EVENT_MOVE, /* arg: which */
   EVENT_FLAP,
   EVENT_SESSION, /* the application */
   EVENT_DETACH,  /* node */
@@ -268,6 +290,8 @@ void net_close(struct node *node, enum wwri_pair_side side);
 void net_send(struct node *node, enum wwri_pair_side side, struct event event);
 /** Somebody else closes a connection. */
 void net_cut(struct world *world, struct node *node, enum wwri_pair_side side);
+/** No server of the shard has the slot any more. */
+void net_unsubscribed(struct world *world, unsigned shard);
 void net_published(struct model *model, struct server *server,
                    const struct op *op);
 
@@ -276,5 +300,18 @@ void faults_event(struct world *world, const struct event *event);
 /** Everything works again. */
 void faults_heal_all(struct world *world);
 const char *fault_name(enum fault fault);
+
+static inline unsigned shard_of(unsigned server) {
+  return server / SERVERS;
+}
+
+/* move.c */
+void move_init(struct world *world);
+void move_begin(struct world *world);
+void move_event(struct world *world, const struct event *event);
+/** The source's successor does not know of it. */
+void move_broken(struct world *world);
+/** Now, all of it. */
+void move_finish(struct world *world);
 
 #endif
