@@ -1,0 +1,311 @@
+/* The servers start with what they would have found out from each other in
+ * their files, which takes less time than letting them meet. */
+#include "redis_cluster_fixture.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proc.h"
+
+enum {
+  AWAIT_MS = 20000,
+  LOOK_MS = 20,
+  RESHARD_MS = 60000,
+  NODES_TEXT = 8192,
+  KEYS_TEXT = 65536
+};
+
+/* --- life --- */
+
+static void slots_of(const struct redis_cluster *cluster, unsigned master,
+                     unsigned *first, unsigned *last) {
+  *first = REDIS_CLUSTER_SLOTS * master / cluster->masters;
+  *last = REDIS_CLUSTER_SLOTS * (master + 1) / cluster->masters - 1;
+}
+
+static void write_node(const struct redis_cluster *cluster, FILE *file,
+                       unsigned index, bool self) {
+  unsigned first, last, master = index % cluster->masters;
+  bool replica = index >= cluster->masters;
+  fprintf(file, "%s 127.0.0.1:%s@%s %s%s %s 0 0 %u connected",
+          cluster->ids[index], cluster->servers[index].port_text,
+          cluster->bus_ports[index], self ? "myself," : "",
+          replica ? "slave" : "master", replica ? cluster->ids[master] : "-",
+          master + 1);
+  slots_of(cluster, master, &first, &last);
+  if (!replica) fprintf(file, " %u-%u", first, last);
+  fprintf(file, "\n");
+}
+
+static bool write_nodes(const struct redis_cluster *cluster, unsigned self) {
+  char path[128];
+  snprintf(path, sizeof path, "%s/nodes.conf", cluster->servers[self].dir);
+  FILE *file = fopen(path, "w");
+  if (!file) return false;
+  for (unsigned i = 0; i < cluster->count; i++) {
+    write_node(cluster, file, i, i == self);
+  }
+  fprintf(file, "vars currentEpoch %u lastVoteEpoch 0\n", cluster->masters);
+  return fclose(file) == 0;
+}
+
+static void init_server(struct redis_cluster *cluster, unsigned index,
+                        const char *const *args) {
+  const char *all[REDIS_MAX_ARGS] = {"--cluster-enabled",
+                                     "yes",
+                                     "--cluster-config-file",
+                                     "nodes.conf",
+                                     "--cluster-node-timeout",
+                                     "500",
+                                     "--cluster-port",
+                                     cluster->bus_ports[index],
+                                     "--repl-diskless-sync-delay",
+                                     "0"};
+  size_t n = 10;
+  while (args && *args && n < REDIS_MAX_ARGS - 1) all[n++] = *args++;
+  snprintf(cluster->bus_ports[index], sizeof cluster->bus_ports[index], "%u",
+           redis_free_port());
+  snprintf(cluster->ids[index], sizeof cluster->ids[index], "%040x", index + 1);
+  redis_init(&cluster->servers[index], all);
+}
+
+static bool start_all(struct redis_cluster *cluster) {
+  bool started = true;
+  for (unsigned i = 0; i < cluster->count; i++) {
+    started = started && write_nodes(cluster, i);
+  }
+  for (unsigned i = 0; i < cluster->count; i++) {
+    started = started && redis_start(&cluster->servers[i]);
+  }
+  for (unsigned i = 0; i < cluster->masters; i++) {
+    unsigned first, last;
+    slots_of(cluster, i, &first, &last);
+    started = started && redis_cluster_await(cluster, first, i);
+  }
+  for (unsigned i = cluster->masters; i < cluster->count; i++) {
+    started = started && redis_until(&cluster->servers[i], "INFO replication",
+                                     "master_link_status:up");
+  }
+  return started;
+}
+
+bool redis_cluster_start(struct redis_cluster *cluster, unsigned masters,
+                         unsigned replicas, const char *const *args) {
+  memset(cluster, 0, sizeof *cluster);
+  cluster->masters = masters;
+  cluster->count = masters * (1 + replicas);
+  if (cluster->count > REDIS_CLUSTER_MAX) abort();
+  for (unsigned i = 0; i < cluster->count; i++) init_server(cluster, i, args);
+  size_t len =
+      (size_t)snprintf(cluster->url, sizeof cluster->url, "redis+cluster://");
+  for (unsigned i = 0; i < cluster->count; i++) {
+    len += (size_t)snprintf(cluster->url + len, sizeof cluster->url - len,
+                            "%s127.0.0.1:%s", i ? "," : "",
+                            cluster->servers[i].port_text);
+  }
+  if (start_all(cluster)) return true;
+  fprintf(stderr, "the Redis Cluster did not come up\n");
+  redis_cluster_remove(cluster);
+  return false;
+}
+
+void redis_cluster_remove(struct redis_cluster *cluster) {
+  for (unsigned i = 0; i < cluster->count; i++) {
+    redis_remove(&cluster->servers[i]);
+  }
+  cluster->count = 0;
+}
+
+/* --- who has what --- */
+
+static const struct redis_server *someone(const struct redis_cluster *cluster) {
+  for (unsigned i = 0; i < cluster->count; i++) {
+    if (cluster->servers[i].proc) return &cluster->servers[i];
+  }
+  return NULL;
+}
+
+unsigned redis_cluster_slot(const struct redis_cluster *cluster,
+                            const char *key) {
+  char line[512], out[16] = "";
+  snprintf(line, sizeof line, "CLUSTER KEYSLOT %s", key);
+  const struct redis_server *server = someone(cluster);
+  if (!server || !redis_run(server, line, out, sizeof out)) return 0;
+  return (unsigned)strtoul(out, NULL, 10);
+}
+
+static bool has_slot(const char *line, unsigned slot) {
+  const char *at = line;
+  for (int word = 0; at && word < 8; word++) at = strchr(at + 1, ' ');
+  while (at) {
+    char *end;
+    unsigned long first = strtoul(at + 1, &end, 10);
+    unsigned long last = *end == '-' ? strtoul(end + 1, NULL, 10) : first;
+    if (at[1] != '[' && slot >= first && slot <= last) return true;
+    at = strchr(at + 1, ' ');
+  }
+  return false;
+}
+
+/* Whom this server takes for the slot's master. */
+static unsigned owner_by(const struct redis_cluster *cluster, unsigned by,
+                         unsigned slot) {
+  char text[NODES_TEXT] = "";
+  char *rest = text;
+  const struct redis_server *server = &cluster->servers[by];
+  if (!redis_run(server, "CLUSTER NODES", text, sizeof text)) {
+    return REDIS_CLUSTER_MAX;
+  }
+  for (char *line; (line = strsep(&rest, "\n"));) {
+    for (unsigned i = 0; i < cluster->count; i++) {
+      if (strncmp(line, cluster->ids[i], 40) == 0 && has_slot(line, slot)) {
+        return i;
+      }
+    }
+  }
+  return REDIS_CLUSTER_MAX;
+}
+
+unsigned redis_cluster_owner(const struct redis_cluster *cluster,
+                             unsigned slot) {
+  unsigned votes[REDIS_CLUSTER_MAX + 1] = {0}, best = REDIS_CLUSTER_MAX;
+  for (unsigned i = 0; i < cluster->count; i++) {
+    if (cluster->servers[i].proc) votes[owner_by(cluster, i, slot)]++;
+  }
+  for (unsigned i = 0; i < cluster->count; i++) {
+    if (votes[i] > votes[best] || best == REDIS_CLUSTER_MAX) best = i;
+  }
+  return best;
+}
+
+static bool is_owner(const struct redis_cluster *cluster, unsigned slot,
+                     unsigned owner) {
+  char info[1024] = "";
+  for (unsigned i = 0; i < cluster->count; i++) {
+    const struct redis_server *server = &cluster->servers[i];
+    if (!server->proc) continue;
+    if (!redis_run(server, "CLUSTER INFO", info, sizeof info) ||
+        !strstr(info, "cluster_state:ok") ||
+        owner_by(cluster, i, slot) != owner) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool redis_cluster_await(const struct redis_cluster *cluster, unsigned slot,
+                         unsigned owner) {
+  for (int waited = 0; waited < AWAIT_MS; waited += LOOK_MS) {
+    if (is_owner(cluster, slot, owner)) return true;
+    poll(NULL, 0, LOOK_MS);
+  }
+  fprintf(stderr, "server %u does not become the master of slot %u\n", owner,
+          slot);
+  return false;
+}
+
+unsigned redis_cluster_replica(const struct redis_cluster *cluster,
+                               unsigned master) {
+  char text[1024], port[32];
+  snprintf(port, sizeof port, "master_port:%s\r",
+           cluster->servers[master].port_text);
+  for (unsigned i = 0; i < cluster->count; i++) {
+    const struct redis_server *server = &cluster->servers[i];
+    text[0] = '\0';
+    if (i == master || !server->proc) continue;
+    if (redis_run(server, "INFO replication", text, sizeof text) &&
+        strstr(text, port)) {
+      return i;
+    }
+  }
+  return REDIS_CLUSTER_MAX;
+}
+
+/* --- changes --- */
+
+bool redis_cluster_fail_over(struct redis_cluster *cluster, unsigned slot) {
+  unsigned master = redis_cluster_owner(cluster, slot);
+  unsigned replica = redis_cluster_replica(cluster, master);
+  if (replica == REDIS_CLUSTER_MAX) return false;
+  redis_kill(&cluster->servers[master]);
+  return redis_cluster_await(cluster, slot, replica);
+}
+
+bool redis_cluster_hand_over(struct redis_cluster *cluster, unsigned slot) {
+  unsigned master = redis_cluster_owner(cluster, slot);
+  unsigned replica = redis_cluster_replica(cluster, master);
+  return replica != REDIS_CLUSTER_MAX &&
+         redis_run(&cluster->servers[replica], "CLUSTER FAILOVER", NULL, 0) &&
+         redis_cluster_await(cluster, slot, replica);
+}
+
+bool redis_cluster_reshard(struct redis_cluster *cluster, unsigned from,
+                           unsigned to, unsigned slots) {
+  char address[32], number[8];
+  const struct redis_server *server = &cluster->servers[from];
+  snprintf(address, sizeof address, "127.0.0.1:%s", server->port_text);
+  snprintf(number, sizeof number, "%u", slots);
+  const char *const argv[] = {
+      "redis-cli",    "--cluster",      "reshard",
+      address,        "--cluster-from", cluster->ids[from],
+      "--cluster-to", cluster->ids[to], "--cluster-slots",
+      number,         "--cluster-yes",  NULL};
+  struct proc *proc = proc_start(argv);
+  bool done = proc && proc_wait_exit(proc, RESHARD_MS) == 0;
+  char *text = proc && !done ? proc_output(proc, PROC_STDOUT) : NULL;
+  if (text) fprintf(stderr, "redis-cli: %s\n", text);
+  free(text);
+  proc_free(proc);
+  return done;
+}
+
+static bool set_slot(const struct redis_cluster *cluster, unsigned at,
+                     unsigned slot, const char *what, unsigned who) {
+  char line[128];
+  snprintf(line, sizeof line, "CLUSTER SETSLOT %u %s %s", slot, what,
+           cluster->ids[who]);
+  return redis_run(&cluster->servers[at], line, NULL, 0);
+}
+
+/* False: it could not be moved. */
+static bool move_key(const struct redis_cluster *cluster, unsigned from,
+                     unsigned to, const char *key) {
+  char line[512];
+  snprintf(line, sizeof line, "MIGRATE 127.0.0.1 %s %s 0 5000",
+           cluster->servers[to].port_text, key);
+  return redis_run(&cluster->servers[from], line, NULL, 0);
+}
+
+static bool move_keys(const struct redis_cluster *cluster, unsigned slot,
+                      unsigned from, unsigned to, uint32_t half_ms) {
+  static char keys[KEYS_TEXT];
+  char line[64], *rest = keys;
+  unsigned long moved = 0, count = 0;
+  snprintf(line, sizeof line, "CLUSTER COUNTKEYSINSLOT %u", slot);
+  if (!redis_run(&cluster->servers[from], line, keys, sizeof keys))
+    return false;
+  count = strtoul(keys, NULL, 10);
+  snprintf(line, sizeof line, "CLUSTER GETKEYSINSLOT %u %lu", slot, count);
+  keys[0] = '\0';
+  if (count && !redis_run(&cluster->servers[from], line, keys, sizeof keys)) {
+    return false;
+  }
+  for (char *key; count && (key = strsep(&rest, " "));) {
+    if (!move_key(cluster, from, to, key)) return false;
+    if (++moved == count / 2) poll(NULL, 0, (int)half_ms);
+  }
+  return true;
+}
+
+bool redis_cluster_move(struct redis_cluster *cluster, unsigned slot,
+                        unsigned to, uint32_t half_ms) {
+  unsigned from = redis_cluster_owner(cluster, slot);
+  bool done = set_slot(cluster, to, slot, "IMPORTING", from) &&
+              set_slot(cluster, from, slot, "MIGRATING", to) &&
+              move_keys(cluster, slot, from, to, half_ms) &&
+              set_slot(cluster, to, slot, "NODE", to) &&
+              set_slot(cluster, from, slot, "NODE", to);
+  return done && redis_cluster_await(cluster, slot, to);
+}
