@@ -1,9 +1,11 @@
 # The Redis bus of three nodes in one process while Redis fails; without
 # redis-server it is skipped.
 if(TARGET wwr_cluster_redis AND TARGET bus_redis_contract)
+  set(bus_ledger fault/bus_ledger.c fault/bus_ledger_sum.c
+      fault/bus_ledger_judge.c)
   wwr_test(bus_faults_test
-           SOURCES fault/bus_faults_test.c fault/bus_ledger.c
-                   fault/bus_ledger_sum.c contract/redis_fixture.c
+           SOURCES fault/bus_faults_test.c ${bus_ledger}
+                   contract/redis_fixture.c
            DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
            LABELS fault TIMEOUT 300)
   target_include_directories(bus_faults_test

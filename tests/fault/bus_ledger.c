@@ -34,7 +34,7 @@ static struct ledger_got read_text(struct wwr_view data) {
     fprintf(stderr, "received what nobody sent: %s\n", text);
     abort();
   }
-  return (struct ledger_got){(uint8_t)from, n};
+  return (struct ledger_got){(uint8_t)from, n, 0};
 }
 
 static void got(struct ledger_receiver *r, struct wwr_view data) {
@@ -45,8 +45,9 @@ static void got(struct ledger_receiver *r, struct wwr_view data) {
     r->got = realloc(r->got, r->cap * sizeof *r->got);
     if (!r->got) abort();
   }
-  r->got[r->count++] = it;
   const struct ledger_pub *pub = ledger.nodes[it.from].pubs[it.n];
+  it.way_ms = (uint32_t)(ledger_now() - pub->made_ms);
+  r->got[r->count++] = it;
   if (ledger.fault_over_ms && !r->fresh_ms &&
       pub->made_ms >= ledger.fault_over_ms) {
     r->fresh_ms = ledger_now();
@@ -93,6 +94,9 @@ static void on_health(void *owner, enum wwri_bus_health health) {
   (void)owner;
   pthread_mutex_lock(&ledger.lock);
   if (health != WWRI_BUS_READY) ledger.away++;
+  if (health == WWRI_BUS_UNREADY || health == WWRI_BUS_REFUSED) {
+    ledger.unready++;
+  }
   pthread_cond_broadcast(&ledger.changed);
   pthread_mutex_unlock(&ledger.lock);
 }
@@ -157,7 +161,11 @@ static void not_taken(struct ledger_pub *pub) {
 }
 
 static void channel_name(unsigned channel, char out[16]) {
-  snprintf(out, 16, "ch%u", channel);
+  if (ledger.opts.names) {
+    snprintf(out, 16, "%s", ledger.opts.names[channel]);
+  } else {
+    snprintf(out, 16, "ch%u", channel);
+  }
 }
 
 static void publish(unsigned from, unsigned channel, uint32_t size) {
@@ -335,11 +343,13 @@ static bool has_counted(void) {
 }
 
 static void set_presence(struct ledger_node *node, uint32_t connections) {
+  char name[16];
   struct wwri_bus_member ann = {.member = wwr_view_str("ann"),
                                 .connections = connections};
+  channel_name(0, name);
   count = (struct count){.op = {.done = on_counted}};
   CU_ASSERT_EQUAL_FATAL(node->bus->ops->presence_set(
-                            node->bus, wwr_view_str("ch0"), &ann, &count.op),
+                            node->bus, wwr_view_str(name), &ann, &count.op),
                         WWR_OK);
   CU_ASSERT_TRUE_FATAL(ledger_until(has_counted));
   CU_ASSERT_EQUAL(count.err, WWR_OK);
@@ -348,10 +358,12 @@ static void set_presence(struct ledger_node *node, uint32_t connections) {
 /* Every node said 1, 2 or 3. */
 static bool presence_is_right(struct ledger_node *node) {
   int64_t deadline = ledger_now() + LEDGER_WAIT_MS;
+  char name[16];
+  channel_name(0, name);
   do {
     count = (struct count){.op = {.done = on_counted}};
     CU_ASSERT_EQUAL_FATAL(
-        node->bus->ops->subscribers(node->bus, wwr_view_str("ch0"), &count.op),
+        node->bus->ops->subscribers(node->bus, wwr_view_str(name), &count.op),
         WWR_OK);
     CU_ASSERT_TRUE_FATAL(ledger_until(has_counted));
     if (count.err == WWR_OK && count.connections == 6) return true;
@@ -530,30 +542,6 @@ static bool all_have_the_last(void) {
   return true;
 }
 
-static void print_line(const char *name, const struct ledger_sums *s) {
-  printf(
-      "%s: published %llu acked %llu failed %llu unknown %llu | received %llu "
-      "of %llu lost %llu excused %llu lied %llu dup %llu reordered %llu "
-      "disordered %llu | verdicts lost %llu diverged %llu reset %llu uncertain "
-      "%llu | history bad %llu | away %llu | controls %llu lost %llu excused "
-      "%llu bad %llu | "
-      "recovered %lld "
-      "ms, longest ack %lld ms\n",
-      name, (unsigned long long)s->published, (unsigned long long)s->acked,
-      (unsigned long long)s->failed, (unsigned long long)s->unknown,
-      (unsigned long long)s->received, (unsigned long long)s->expected,
-      (unsigned long long)s->lost, (unsigned long long)s->excused,
-      (unsigned long long)s->lied, (unsigned long long)s->duplicates,
-      (unsigned long long)s->reordered, (unsigned long long)s->disordered,
-      (unsigned long long)s->verdicts[0], (unsigned long long)s->verdicts[1],
-      (unsigned long long)s->verdicts[2], (unsigned long long)s->verdicts[3],
-      (unsigned long long)s->history_bad, (unsigned long long)s->away,
-      (unsigned long long)s->controls, (unsigned long long)s->controls_lost,
-      (unsigned long long)s->controls_excused,
-      (unsigned long long)s->controls_bad, (long long)s->recovery_ms,
-      (long long)s->longest_ack_ms);
-}
-
 static void free_all(void) {
   for (unsigned i = 0; i < LEDGER_NODES; i++) {
     struct ledger_node *node = &ledger.nodes[i];
@@ -582,15 +570,16 @@ struct ledger_sums ledger_close(const char *name) {
   }
   uint64_t history_bad = bad_history(&ledger.nodes[0]);
   pthread_mutex_lock(&ledger.lock);
-  uint64_t away = ledger.away;
+  uint64_t away = ledger.away, unready = ledger.unready;
   pthread_mutex_unlock(&ledger.lock);
   for (unsigned i = 0; i < LEDGER_NODES; i++) {
     ledger.nodes[i].bus->ops->close(ledger.nodes[i].bus);
   }
   ledger_sum(&sums);
   sums.away = away;
+  sums.unready = unready;
   sums.history_bad = history_bad;
-  print_line(name, &sums);
+  ledger_print(name, &sums);
   for (unsigned i = 0; i < LEDGER_NODES; i++) {
     wwr_cluster_free(ledger.nodes[i].cluster);
   }

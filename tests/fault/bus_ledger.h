@@ -21,6 +21,7 @@ enum {
 
 struct ledger_opts {
   const char *url;
+  const char *const *names; /* of the channels; NULL: "ch0", "ch1", ... */
   uint32_t hold_ms;
   uint32_t pace_ms; /* between a publisher's messages */
   uint32_t payload; /* bytes of each, at least 16 */
@@ -48,6 +49,13 @@ bool ledger_await_ready(bool ready);
 /* Every node publishes one message of 60,000 bytes among the others. */
 void ledger_publish_big(void);
 
+/* One channel: what its publishers and receivers waited at most, from making a
+ * message to its end and to its arrival. */
+struct ledger_channel_sums {
+  uint64_t acked, failed, unknown, verdicts;
+  int64_t longest_ack_ms, longest_way_ms;
+};
+
 struct ledger_sums {
   uint64_t published, acked, failed, unknown; /* publishes, by their end */
   uint64_t received, expected;                /* deliveries */
@@ -57,13 +65,26 @@ struct ledger_sums {
   uint64_t history_bad; /* entries of the last 256 that are twice in the log, or
                            in another order than they were published in */
   uint64_t away;        /* times that a node was no longer ready */
+  uint64_t unready;     /* ... and said that it can't serve */
   int64_t recovery_ms;  /* the last of all */
   int64_t longest_ack_ms;
+  struct ledger_channel_sums channels[LEDGER_CHANNELS];
 };
 
 /* Stop publishing, wait until everything ended and everybody got the last
  * message of every publisher, compare presence on all nodes, sum up, print one
  * line beginning with `name`, close all. */
 struct ledger_sums ledger_close(const char *name);
+
+/* The end of a run: wait for the recovery, close, and assert what may never be,
+ * whatever Redis did: nothing lost without a verdict, doubled, out of order. */
+struct ledger_sums ledger_end(const char *name);
+
+/* Redis forgot nothing and was away for less than the hold time: every publish
+ * succeeded, everybody got everything. */
+void ledger_expect_whole(const struct ledger_sums *sums);
+
+/* The publishers live: what Redis forgot they published again. */
+void ledger_expect_complete(const struct ledger_sums *sums);
 
 #endif

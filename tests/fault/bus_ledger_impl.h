@@ -27,6 +27,7 @@ struct ledger_pub {
 struct ledger_got {
   uint8_t from;
   uint32_t n;
+  uint32_t way_ms; /* from its making */
 };
 
 /* What one receiver saw, in order. Channel LEDGER_CHANNELS: control. */
@@ -63,6 +64,7 @@ struct ledger {
   int64_t fault_over_ms;
   uint64_t open; /* publishes that have not ended */
   uint64_t away; /* health left READY */
+  uint64_t unready;
   struct ledger_node nodes[LEDGER_NODES];
 };
 extern struct ledger ledger;
@@ -71,5 +73,6 @@ int64_t ledger_now(void);
 /* Wait under the lock until condition() holds; false after LEDGER_WAIT_MS. */
 bool ledger_until(bool (*condition)(void));
 void ledger_sum(struct ledger_sums *sums);
+void ledger_print(const char *name, const struct ledger_sums *sums);
 
 #endif

@@ -13,6 +13,33 @@ static bool was_acked(const struct ledger_pub *pub) {
   return pub->taken && pub->ended && pub->err == WWR_OK;
 }
 
+static void sum_channel(struct ledger_sums *sums,
+                        const struct ledger_pub *pub) {
+  if (pub->channel == LEDGER_CHANNELS) return;
+  struct ledger_channel_sums *channel = &sums->channels[pub->channel];
+  int64_t took = pub->ended_ms - pub->made_ms;
+  if (was_acked(pub)) {
+    channel->acked++;
+    if (took > channel->longest_ack_ms) channel->longest_ack_ms = took;
+  } else if (pub->certain) {
+    channel->failed++;
+  } else {
+    channel->unknown++;
+  }
+}
+
+static void sum_ways(struct ledger_sums *sums,
+                     const struct ledger_receiver *r) {
+  if (r->channel == LEDGER_CHANNELS) return;
+  struct ledger_channel_sums *channel = &sums->channels[r->channel];
+  channel->verdicts += r->verdict_count;
+  for (size_t i = 0; i < r->count; i++) {
+    if (r->got[i].way_ms > channel->longest_way_ms) {
+      channel->longest_way_ms = r->got[i].way_ms;
+    }
+  }
+}
+
 static void sum_publishes(struct ledger_sums *sums) {
   for (unsigned i = 0; i < LEDGER_NODES; i++) {
     const struct ledger_node *node = &ledger.nodes[i];
@@ -22,6 +49,7 @@ static void sum_publishes(struct ledger_sums *sums) {
       int64_t took = pub->ended_ms - pub->made_ms;
       if (pub->channel == LEDGER_CHANNELS) sums->controls++;
       sums->published++;
+      sum_channel(sums, pub);
       if (was_acked(pub)) {
         sums->acked++;
         if (took > sums->longest_ack_ms) sums->longest_ack_ms = took;
@@ -183,6 +211,7 @@ void ledger_sum(struct ledger_sums *sums) {
       for (unsigned k = 0; k < count; k++)
         sums->verdicts[r->verdicts[k].kind]++;
       sum_receiver(sums, r);
+      sum_ways(sums, r);
       const struct ledger_receiver *first = &ledger.nodes[0].receivers[j];
       if (i > 0 && !diverged(r) && !diverged(first)) compare(sums, first, r);
     }
