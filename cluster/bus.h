@@ -15,6 +15,7 @@
 
 #include "channel.h"
 #include "envelope.h"
+#include "partition.h"
 #include "publisher.h"
 #include "wwr_log.h"
 
@@ -116,6 +117,7 @@ struct wwri_bus_sub {
   void *user;
   struct wwri_list node;
   void *channel;
+  struct wwr_bus *shard; /* of a bus that is sharded: the one that has it */
   bool joined;
 };
 
@@ -144,11 +146,29 @@ struct wwri_bus_state {
   uint64_t lag_sum_ms;
 };
 
+/** One Redis, or one partition of a Redis Cluster, for operators: what part of
+ * the channels and sessions it has, and how it is. */
+struct wwri_bus_shard {
+  char name[300];      /* "10.0.0.1:6379/0", as in the settings, without
+                          secrets; Redis Cluster: the partition's tag, "{0}" */
+  char address[300];   /* HOST:PORT, or path, of the server that it is on now;
+                          "" before it was reached first */
+  unsigned partitions; /* that it has, of 64; 0: the bus is not sharded */
+  int slot;            /* of its tag in a Redis Cluster; else -1 */
+  enum wwri_bus_health health;
+  char reason[128]; /* as in struct wwri_bus_state */
+  uint64_t channels, published, delivered;
+  uint64_t reconnects; /* how often its link came to be live again */
+  uint64_t beat_age_ms;
+  uint64_t rtt_ms; /* of the last beat */
+};
+
 struct wwri_bus_events {
   /** Somebody called send() for this node. Bus thread. */
   void (*direct)(void *owner, struct wwr_view topic, struct wwr_view bytes);
   /** A control message of any node, this one included, each once, in one order
-   * on all nodes. Bus thread. */
+   * on all nodes (of a bus that is sharded: while all shards are there). Bus
+   * thread. */
   void (*control)(void *owner, struct wwr_view topic, struct wwr_view bytes);
   /** Control messages may have been missed: verify every attached session
    * (CLUSTER.md, row 52). Bus thread. */
@@ -267,10 +287,16 @@ struct wwri_bus_ops {
   wwr_err (*control)(struct wwr_bus *bus, struct wwr_view topic,
                      struct wwr_view bytes, struct wwri_bus_op *op);
 
-  /** This node's boot id; changes when it was fenced. */
-  struct wwri_boot (*boot)(struct wwr_bus *bus);
+  /** This node's boot ids, one per shard; each changes when it was fenced
+   * there. Up to `cap` are written (at least one); how many. */
+  size_t (*boots)(struct wwr_bus *bus, struct wwri_boot *out, size_t cap);
 
+  /** Of a bus that is sharded: all shards together. */
   void (*state)(struct wwr_bus *bus, struct wwri_bus_state *out);
+
+  /** Up to `cap` shards, in their order; how many there are. The local bus has
+   * none, a bus that is not sharded one. */
+  size_t (*shards)(struct wwr_bus *bus, struct wwri_bus_shard *out, size_t cap);
 
   /** Free; it was closed or never opened. */
   void (*free)(struct wwr_bus *bus);

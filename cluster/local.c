@@ -272,8 +272,10 @@ static wwr_err local_control(struct wwr_bus *bus, struct wwr_view topic,
   return submit_told(bus, topic, bytes, local_of(bus)->boot, LOCAL_CONTROL, op);
 }
 
-static struct wwri_boot local_boot(struct wwr_bus *bus) {
-  return local_of(bus)->boot;
+static size_t local_boots(struct wwr_bus *bus, struct wwri_boot *out,
+                          size_t cap) {
+  if (cap) *out = local_of(bus)->boot;
+  return cap ? 1 : 0;
 }
 
 static void local_state(struct wwr_bus *base, struct wwri_bus_state *out) {
@@ -289,6 +291,12 @@ static void local_state(struct wwr_bus *base, struct wwri_bus_state *out) {
   if (out->health != WWRI_BUS_READY) {
     snprintf(out->reason, sizeof out->reason, "not open");
   }
+}
+
+static size_t local_shards(struct wwr_bus *bus, struct wwri_bus_shard *out,
+                           size_t cap) {
+  (void)bus, (void)out, (void)cap;
+  return 0;
 }
 
 static void local_free(struct wwr_bus *base) {
@@ -315,8 +323,9 @@ static const struct wwri_bus_ops ops = {.open = local_open,
                                         .load = local_load,
                                         .send = local_send,
                                         .control = local_control,
-                                        .boot = local_boot,
+                                        .boots = local_boots,
                                         .state = local_state,
+                                        .shards = local_shards,
                                         .free = local_free};
 
 wwr_err wwri_localbus_new(struct wwr_bus **out, struct wwri_boot boot) {

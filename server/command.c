@@ -307,14 +307,25 @@ static struct notice *notice_new(struct wwr_server *server,
   return notice;
 }
 
-static void read_command(struct wwr_server *server, struct wwr_view bytes) {
+/* A bus that is sharded knows this node by several. */
+static bool is_own_boot(const struct wwr_server *server,
+                        struct wwri_boot boot) {
+  struct wwri_boot own[WWRI_SHARDS_MAX];
   struct wwr_bus *bus = server->channels.bus;
+  size_t count = bus->ops->boots(bus, own, WWRI_SHARDS_MAX);
+  for (size_t i = 0; i < count; i++) {
+    if (wwri_boot_equal(own[i], boot)) return true;
+  }
+  return false;
+}
+
+static void read_command(struct wwr_server *server, struct wwr_view bytes) {
   if (bytes.len <= COMMAND_HEAD || bytes.len > COMMAND_HEAD + WWR_COMMAND_MAX) {
     return;
   }
   struct wwri_boot target = {get_number(bytes.data + 1),
                              get_number(bytes.data + 9)};
-  if (!wwri_boot_equal(target, bus->ops->boot(bus))) return;
+  if (!is_own_boot(server, target)) return;
   struct notice *notice = notice_new(server, obey);
   if (!notice) return;
   notice->process = get_number(bytes.data + 17);

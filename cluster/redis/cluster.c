@@ -19,8 +19,12 @@ enum { HOLD_MIN_MS = 100, HOLD_MAX_MS = 60000, LEASE_MAX_MS = 600000 };
 enum { SESSION_TTL_MIN_MS = 60000 };
 
 struct wwr_cluster {
-  struct wwri_member *member;
+  struct wwri_loop *loop;
+  size_t count; /* of members */
+  struct wwri_member *members[WWRI_SHARDS_MAX];
+  struct wwr_bus *buses[WWRI_SHARDS_MAX];
   struct wwr_bus *bus;
+  uint8_t of_partition[WWRI_PARTITIONS]; /* the index of a member */
 };
 
 void wwr_cluster_opts_default(struct wwr_cluster_opts *opts) {
@@ -90,8 +94,18 @@ static wwr_err make(struct wwr_cluster **out,
   struct wwr_cluster *cluster = calloc(1, sizeof *cluster);
   *why = "out of memory";
   if (!cluster) return WWR_E_NOMEM;
-  wwr_err err = wwri_member_new(&cluster->member, opts, url, why);
-  if (!err) err = wwri_redis_bus_new(&cluster->bus, cluster->member);
+  *why = "no thread";
+  wwr_err err = wwri_loop_new(&cluster->loop);
+  if (!err) err = wwri_loop_start(cluster->loop, "wwr-cluster");
+  const struct wwri_member_place place = {.loop = cluster->loop,
+                                          .label = "redis",
+                                          .tag = wwri_partition_tag(0),
+                                          .settings = "tags=0\n",
+                                          .slot = -1};
+  if (!err) err = wwri_member_new(&cluster->members[0], opts, url, &place, why);
+  if (!err) cluster->count = 1;
+  if (!err) err = wwri_redis_bus_new(&cluster->buses[0], cluster->members[0]);
+  cluster->bus = cluster->buses[0];
   if (err) {
     wwr_cluster_free(cluster);
     return err;
@@ -125,18 +139,40 @@ struct wwr_bus *wwr_cluster_bus(struct wwr_cluster *cluster) {
 
 void wwr_cluster_set_log_level(struct wwr_cluster *cluster,
                                enum wwr_log_level level) {
-  wwri_log_set_level(&cluster->member->opts.log, level);
-  wwri_redis_set_log_level(cluster->member->link, level);
+  for (size_t i = 0; i < cluster->count; i++) {
+    wwri_log_set_level(&cluster->members[i]->opts.log, level);
+    wwri_redis_set_log_level(cluster->members[i]->link, level);
+  }
 }
 
-struct wwri_member *wwri_member_of(struct wwr_cluster *cluster) {
-  return cluster->member;
+size_t wwri_cluster_members(const struct wwr_cluster *cluster) {
+  return cluster->count;
+}
+
+struct wwri_member *wwri_cluster_member(struct wwr_cluster *cluster,
+                                        size_t index) {
+  return cluster->members[index];
+}
+
+size_t wwri_cluster_member_for(const struct wwr_cluster *cluster,
+                               struct wwr_view name) {
+  if (cluster->count == 1) return 0;
+  return cluster->of_partition[wwri_partition_of(name)];
 }
 
 void wwr_cluster_free(struct wwr_cluster *cluster) {
   if (!cluster) return;
-  if (cluster->member) wwri_member_end(cluster->member);
-  wwri_redis_bus_delete(cluster->bus);
-  wwri_member_free(cluster->member);
+  for (size_t i = 0; i < cluster->count; i++) {
+    wwri_member_stop_begin(cluster->members[i]);
+  }
+  for (size_t i = 0; i < cluster->count; i++) {
+    wwri_member_stop_wait(cluster->members[i]);
+  }
+  if (cluster->loop) wwri_loop_stop(cluster->loop);
+  for (size_t i = 0; i < cluster->count; i++) {
+    wwri_redis_bus_delete(cluster->buses[i]);
+    wwri_member_free(cluster->members[i]);
+  }
+  wwri_loop_free(cluster->loop);
   free(cluster);
 }

@@ -1,8 +1,8 @@
 /* member.c - the life of a membership.
  *
- * Happy path: the loop's thread runs from the beginning; the start makes the
- * link beat; the core is fed by the link's hooks and run at the end of the
- * loop's turn, or when its deadline has come.
+ * Happy path: the loop's thread runs before the first membership; the start
+ * makes the link beat; the core is fed by the link's hooks and run at the end
+ * of the loop's turn, or when its deadline has come.
  *
  * What can go wrong: the machine slept: the core is told before anything that
  * waited in the sockets is looked at. */
@@ -142,6 +142,22 @@ const struct wwr_log *wwri_member_log(const struct wwri_member *member) {
   return &member->opts.log;
 }
 
+void wwri_member_shard(struct wwri_member *member, struct wwri_bus_shard *out) {
+  uint64_t beat = atomic_load(&member->beat_ms), now = wwri_member_now();
+  *out = (struct wwri_bus_shard){
+      .partitions = member->partitions,
+      .slot = member->slot,
+      .beat_age_ms = beat && now > beat ? now - beat : 0};
+  out->health = wwri_member_health(member, out->reason, sizeof out->reason);
+  snprintf(out->name, sizeof out->name, "%s", member->label);
+  pthread_mutex_lock(&member->lock);
+  memcpy(out->address, member->locked.address, sizeof out->address);
+  uint64_t times = member->locked.times_live;
+  out->reconnects = times > 1 ? times - 1 : 0;
+  out->rtt_ms = member->locked.rtt_ms;
+  pthread_mutex_unlock(&member->lock);
+}
+
 struct wwri_boot wwri_member_boot(struct wwri_member *member) {
   pthread_mutex_lock(&member->lock);
   struct wwri_boot boot = member->locked.boot;
@@ -159,12 +175,35 @@ uint64_t wwri_member_connection(const struct wwri_member *member) {
 
 /* --- keys --- */
 
+/* Data of channels and sessions, which can move to another shard; all but the
+ * control channel, whose name no other has. */
+static bool moves(const char *kind, struct wwr_view name) {
+  static const char *const kinds[] = {"m", "l", "c", "pr", "pi", "s"};
+  if (name.len == 0 || name.data[0] == '!') return false;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    if (strcmp(kind, kinds[i]) == 0) return true;
+  }
+  return false;
+}
+
+/* "PREFIX:{TAG}:"; its length. */
+static size_t write_head(const struct wwri_member *member,
+                         char out[MEMBER_HEAD_MAX], const char *tag) {
+  return (size_t)snprintf(out, MEMBER_HEAD_MAX, "%s:{%s}:", member->prefix,
+                          tag);
+}
+
 struct wwr_view wwri_member_key(const struct wwri_member *member,
                                 char buf[WWRI_KEY_NAME_MAX], const char *kind,
                                 struct wwr_view name) {
-  size_t head = strlen(member->head), len = strlen(kind), at = head + len;
+  size_t head = member->head_len, len = strlen(kind);
+  if (member->tag_of_name && moves(kind, name)) {
+    head = write_head(member, buf, wwri_partition_tag(wwri_partition_of(name)));
+  } else {
+    memcpy(buf, member->head, head);
+  }
+  size_t at = head + len;
   assert(at + 1 + name.len < WWRI_KEY_NAME_MAX);
-  memcpy(buf, member->head, head);
   memcpy(buf + head, kind, len);
   if (name.len) {
     buf[at++] = ':';
@@ -183,8 +222,8 @@ struct wwr_view wwri_member_nodes_key(const struct wwri_member *member) {
   return wwr_view_str(member->nodes_key);
 }
 
-static void make_keys(struct wwri_member *member) {
-  snprintf(member->head, sizeof member->head, "%s:{0}:", member->opts.prefix);
+static void make_keys(struct wwri_member *member, const char *tag) {
+  member->head_len = write_head(member, member->head, tag);
   snprintf(member->gen_key, sizeof member->gen_key, "%sgen", member->head);
   snprintf(member->nodes_key, sizeof member->nodes_key, "%snodes",
            member->head);
@@ -231,24 +270,35 @@ static void make_core(struct wwri_member *member, struct wwri_boot boot) {
 }
 
 static wwr_err copy_opts(struct wwri_member *member,
-                         const struct wwr_cluster_opts *opts) {
+                         const struct wwr_cluster_opts *opts,
+                         const struct wwri_member_place *place) {
   member->prefix = strdup(opts->prefix);
   member->name = strdup(opts->name);
+  member->settings = strdup(place->settings);
+  member->label = strdup(place->label);
+  member->several = place->several;
+  member->tag_of_name = place->tag_of_name;
+  member->partitions = place->partitions;
+  member->slot = place->slot;
+  member->loop = place->loop;
   member->opts = *opts;
   member->opts.url = NULL; /* it may hold a password */
   member->opts.prefix = member->prefix;
   member->opts.name = member->name;
-  return member->prefix && member->name ? WWR_OK : WWR_E_NOMEM;
+  bool good =
+      member->prefix && member->name && member->settings && member->label;
+  return good ? WWR_OK : WWR_E_NOMEM;
 }
 
 /* The link comes last: it can only be ended by a loop that runs. */
 static wwr_err init(struct wwri_member *member,
                     const struct wwr_cluster_opts *opts,
-                    const struct wwri_redis_url *url, const char **why) {
+                    const struct wwri_redis_url *url,
+                    const struct wwri_member_place *place, const char **why) {
   struct wwri_boot boot;
-  wwr_err err = copy_opts(member, opts);
+  wwr_err err = copy_opts(member, opts, place);
   if (err) return err;
-  make_keys(member);
+  make_keys(member, place->tag);
   *why = "no random numbers";
   err = wwri_member_new_boot(&boot);
   if (err) return err;
@@ -256,10 +306,6 @@ static wwr_err init(struct wwri_member *member,
   wwri_member_set_boot(member, boot);
   err = wwri_member_calls_init(member);
   if (!err) err = wwri_member_channels_init(member);
-  if (err) return err;
-  *why = "no thread";
-  err = wwri_loop_new(&member->loop);
-  if (!err) err = wwri_loop_start(member->loop, "wwr-cluster");
   if (!err) err = make_link(member, url, why);
   if (!err) wwri_member_beat_init(member);
   return err;
@@ -267,7 +313,9 @@ static wwr_err init(struct wwri_member *member,
 
 wwr_err wwri_member_new(struct wwri_member **out,
                         const struct wwr_cluster_opts *opts,
-                        const struct wwri_redis_url *url, const char **why) {
+                        const struct wwri_redis_url *url,
+                        const struct wwri_member_place *place,
+                        const char **why) {
   struct wwri_member *member = calloc(1, sizeof *member);
   *out = NULL;
   if (!member) return WWR_E_NOMEM;
@@ -278,7 +326,7 @@ wwr_err wwri_member_new(struct wwri_member **out,
   wwri_member_stop_init(member);
   wwri_member_health_init(member);
   wwri_member_watch_init(member);
-  wwr_err err = init(member, opts, url, why);
+  wwr_err err = init(member, opts, url, place, why);
   if (err) {
     if (err == WWR_E_NOMEM) *why = "out of memory";
     wwri_member_free(member);
@@ -290,17 +338,17 @@ wwr_err wwri_member_new(struct wwri_member **out,
 
 void wwri_member_free(struct wwri_member *member) {
   if (!member) return;
-  if (member->loop) wwri_loop_stop(member->loop);
   wwri_redis_free(member->link);
   if (member->has_core) wwri_node_deinit(&member->node);
   wwri_member_channels_deinit(member);
   wwri_member_calls_deinit(member);
-  wwri_loop_free(member->loop);
   pthread_mutex_destroy(&member->lock);
   free(member->address);
   free(member->fingerprint);
   free(member->prefix);
   free(member->name);
+  free(member->label);
+  free(member->settings);
   free(member);
 }
 
@@ -309,12 +357,12 @@ void wwri_member_free(struct wwri_member *member) {
 /* What all nodes of a cluster must agree on: ours, then the server's. */
 static char *make_fingerprint(const struct wwri_member *member,
                               const char *more) {
-  enum { OURS = 64 };
+  enum { LEASE = 32 };
   if (!more) more = "";
-  size_t cap = OURS + strlen(more);
+  size_t cap = strlen(member->settings) + LEASE + strlen(more);
   char *text = malloc(cap);
   if (!text) return NULL;
-  snprintf(text, cap, "tags=0\nlease_ms=%u\n%s",
+  snprintf(text, cap, "%slease_ms=%u\n%s", member->settings,
            (unsigned)member->opts.lease_ms, more);
   return text;
 }
@@ -337,6 +385,10 @@ static void do_start(struct wwri_mail *mail) {
   wwri_redis_start(member->link);
 }
 
+void wwri_member_set_started(struct wwri_member *member, uint64_t unix_ms) {
+  member->started_ms = unix_ms;
+}
+
 wwr_err wwri_member_start(struct wwri_member *member, const char *address,
                           const char *fingerprint) {
   if (member->address) return WWR_E_INVALID;
@@ -348,7 +400,7 @@ wwr_err wwri_member_start(struct wwri_member *member, const char *address,
     return WWR_E_NOMEM;
   }
   *start = (struct start){.mail = {.fn = do_start}, .member = member};
-  member->started_ms = wwri_member_unix_now();
+  if (!member->started_ms) member->started_ms = wwri_member_unix_now();
   atomic_store(&member->beat_ms, wwri_member_now());
   wwri_loop_post(member->loop, &start->mail);
   return WWR_OK;

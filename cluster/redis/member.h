@@ -1,6 +1,8 @@
-/* member.h - one node's membership in a cluster: the thread, the link to Redis,
- * the lease that its beats renew, and the identity (boot id) that bus and
- * session store share. One partition so far; every key has its tag.
+/* member.h - one node's membership in a cluster: the link to Redis, the lease
+ * that its beats renew, and the identity (boot id) that bus and session store
+ * share. A sharded cluster has several, on one thread: one for each Redis, or
+ * for each partition of a Redis Cluster. Each is whole: no rule of CLUSTER.md
+ * spans two of them.
  *
  * Threads: "member thread" is the loop's. _new, _user_add, _script, _start,
  * _stop and _free are for the owner's thread; the rest for the member thread,
@@ -56,8 +58,16 @@ void wwri_member_user_done(struct wwri_member *member,
 void wwri_member_user_remove(struct wwri_member *member,
                              struct wwri_member_user *user);
 
-/** The membership behind the public handle. Any thread. */
-struct wwri_member *wwri_member_of(struct wwr_cluster *cluster);
+/** The memberships behind the public handle: one, or 2 to WWRI_SHARDS_MAX. Any
+ * thread. */
+size_t wwri_cluster_members(const struct wwr_cluster *cluster);
+struct wwri_member *wwri_cluster_member(struct wwr_cluster *cluster,
+                                        size_t index);
+
+/** The index of the one that has a channel, by its name, or a session, by its
+ * id. Any thread. */
+size_t wwri_cluster_member_for(const struct wwr_cluster *cluster,
+                               struct wwr_view name);
 
 /** Register a Lua script (static text); before _start. */
 int wwri_member_script(struct wwri_member *member, const char *text);
@@ -108,12 +118,19 @@ WWR_MUST_CHECK wwr_err wwri_member_encode(struct wwri_buf *out,
                                           struct wwr_view topic,
                                           struct wwr_view bytes);
 
-/** Write the key "PREFIX:{TAG}:KIND:NAME" (":NAME" left out when it is empty)
- * of the partition that `name` belongs to. The view points into `buf`; the text
- * ends in a NUL. Any thread. */
+/** Write the key "PREFIX:{TAG}:KIND:NAME" (":NAME" left out when it is empty).
+ * The tag is that of the membership; where the shards are Redis servers of
+ * their own, kinds of channels and sessions (m, l, c, pr, pi, s) have that of
+ * the partition `name` belongs to, which must be the whole name of the channel
+ * or session. The view points into `buf`; the text ends in a NUL. Any
+ * thread. */
 struct wwr_view wwri_member_key(const struct wwri_member *member,
                                 char buf[WWRI_KEY_NAME_MAX], const char *kind,
                                 struct wwr_view name);
+
+/** What operators hear of this membership; `channels`, `published` and
+ * `delivered` are left to the bus. Any thread. */
+void wwri_member_shard(struct wwri_member *member, struct wwri_bus_shard *out);
 
 /** The keys that nearly every script needs: "gen" and "nodes". Any thread. */
 struct wwr_view wwri_member_gen_key(const struct wwri_member *member);
@@ -152,9 +169,10 @@ WWR_MUST_CHECK wwr_err wwri_member_start(struct wwri_member *member,
 void wwri_member_load(struct wwri_member *member, uint64_t connections,
                       bool draining);
 
-/** End the membership and wait for it: users' last writes, a word to the
- * cluster, the link. At most about 3 s. Harmless twice, and when it was never
- * started. Not on the member thread. */
-void wwri_member_stop(struct wwri_member *member);
+/** End the membership: users' last writes, a word to the cluster, the link; and
+ * wait for it, at most about 3 s, also for several that were begun together.
+ * Harmless twice, and when it was never started. Not on the member thread. */
+void wwri_member_stop_begin(struct wwri_member *member);
+void wwri_member_stop_wait(struct wwri_member *member);
 
 #endif

@@ -148,6 +148,17 @@ static wwr_err on_beat_reply(const struct wwri_redis_reply *reply, void *user) {
   return WWR_OK;
 }
 
+/* What operators hear of the link. */
+static void note_link(struct wwri_member *member) {
+  struct wwri_redis_stats stats;
+  wwri_redis_stats(member->link, &stats);
+  pthread_mutex_lock(&member->lock);
+  memcpy(member->locked.address, stats.address, sizeof stats.address);
+  member->locked.times_live = stats.times_live;
+  member->locked.rtt_ms = stats.rtt_ms;
+  pthread_mutex_unlock(&member->lock);
+}
+
 static wwr_err on_beat_back(struct wwr_view rest, void *user) {
   struct wwri_member *member = user;
   uint64_t generation;
@@ -155,6 +166,7 @@ static wwr_err on_beat_back(struct wwr_view rest, void *user) {
   if (!wwri_read_number(rest, &generation)) return WWR_E_PROTOCOL;
   if (!wwri_node_beat_back(&member->node, generation)) return WWR_E_REFUSED;
   atomic_store(&member->beat_ms, now);
+  note_link(member);
   return WWR_OK;
 }
 

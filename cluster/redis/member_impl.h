@@ -71,6 +71,19 @@ struct member_beat_text {
 /** The layout of the data in Redis; nodes of different ones stay apart. */
 #define WWRI_LAYOUT "1"
 
+/** Where a membership is in its cluster. Texts are copied, the rest borrowed
+ * until it is freed. */
+struct wwri_member_place {
+  struct wwri_loop *loop;
+  const char *label;    /* the server, for people, without secrets */
+  bool several;         /* there are other shards: say which */
+  const char *tag;      /* of its lease */
+  bool tag_of_name;     /* data has the tag of its name's partition instead */
+  const char *settings; /* lines of the fingerprint */
+  unsigned partitions;
+  int slot; /* of the tag in a Redis Cluster; else -1 */
+};
+
 enum member_phase {
   MEMBER_NEW,
   MEMBER_STARTED,
@@ -82,7 +95,14 @@ struct wwri_member {
   struct wwr_cluster_opts opts; /* its texts are ours, but for the URL: NULL */
   char *prefix;
   char *name;
+  char *label;
+  bool several;
+  char *settings; /* our lines of the fingerprint */
+  bool tag_of_name;
+  unsigned partitions;
+  int slot;
   char head[MEMBER_HEAD_MAX];
+  size_t head_len;
   char gen_key[MEMBER_HEAD_MAX + 8];
   char nodes_key[MEMBER_HEAD_MAX + 8];
   struct wwri_redis_url url;
@@ -91,9 +111,10 @@ struct wwri_member {
   struct wwri_member_scripts scripts;
   char *address;
   char *fingerprint;
-  uint64_t started_ms;                        /* Unix time */
+  uint64_t started_ms;                        /* Unix time; 0: not yet known */
   enum member_phase phase;                    /* member thread, but for NEW */
   bool stop_begun;                            /* the owner's */
+  bool stop_awaited;                          /* likewise */
   atomic_uint_least64_t load;                 /* connections x 2 + draining */
   atomic_uint_least64_t repaired, duplicates; /* the core's, for any thread */
   atomic_uint_least64_t beat_ms; /* wwri_member_now() when a beat came back, or
@@ -120,7 +141,8 @@ struct wwri_member {
   struct wwri_timer stop_timer;
   struct wwri_redis_call bye;
   void (*bye_done)(void *user);
-  struct wwri_waiter *stopper;
+  struct wwri_mail stop_mail;
+  struct wwri_waiter stopper;
 
   /* Calls: a ring, as the core's. */
   struct member_call calls[WWRI_CALLS_MAX];
@@ -162,6 +184,9 @@ struct wwri_member {
     enum wwri_bus_health health;
     char reason[MEMBER_REASON_MAX];
     struct wwri_boot boot;
+    char address[300];
+    uint64_t times_live;
+    uint64_t rtt_ms;
   } locked;
 };
 
@@ -173,20 +198,24 @@ void wwri_member_each(struct wwri_member *member,
 /* Make one; on error nothing is left. `opts` were checked. */
 wwr_err wwri_member_new(struct wwri_member **out,
                         const struct wwr_cluster_opts *opts,
-                        const struct wwri_redis_url *url, const char **why);
+                        const struct wwri_redis_url *url,
+                        const struct wwri_member_place *place,
+                        const char **why);
+/* It has stopped, or was never started. */
 void wwri_member_free(struct wwri_member *member);
 
 /* member_stop.c */
 void wwri_member_stop_init(struct wwri_member *member);
-
-/* Stop it and its thread: nothing of it runs any more. */
-void wwri_member_end(struct wwri_member *member);
 
 /* Go on with the stop when nothing is to be waited for any more. */
 void wwri_member_stop_check(struct wwri_member *member);
 
 /* The clock; and the core is told when we slept. First in every hook. */
 uint64_t wwri_member_enter(struct wwri_member *member);
+
+/* The same for all memberships of a node, by which its rows are united. Before
+ * _start, which sets it else. */
+void wwri_member_set_started(struct wwri_member *member, uint64_t unix_ms);
 
 /* member_beat.c */
 wwr_err wwri_member_new_boot(struct wwri_boot *out);

@@ -9,7 +9,6 @@
 /* Everything of the link has ended; the core's publishes end here. */
 static void on_link_stopped(void *user) {
   struct wwri_member *member = user;
-  struct wwri_waiter *stopper = member->stopper;
   member->phase = MEMBER_STOPPED;
   wwri_flusher_cancel(&member->runner);
   wwri_loop_timer_cancel(member->loop, &member->timer);
@@ -17,7 +16,7 @@ static void on_link_stopped(void *user) {
   wwri_member_watch_end(member);
   wwri_node_deinit(&member->node);
   member->has_core = false;
-  wwri_waiter_wake(stopper, WWR_OK);
+  wwri_waiter_wake(&member->stopper, WWR_OK);
 }
 
 static void take_down(void *user) {
@@ -67,13 +66,9 @@ static void count_user(struct wwri_member_user *user, void *arg) {
   (*(unsigned *)arg)++;
 }
 
-struct stop {
-  struct wwri_mail mail;
-  struct wwri_member *member;
-};
-
 static void do_stop(struct wwri_mail *mail) {
-  struct wwri_member *member = WWRI_CONTAINER(mail, struct stop, mail)->member;
+  struct wwri_member *member =
+      WWRI_CONTAINER(mail, struct wwri_member, stop_mail);
   member->users_left = 1; /* until all were told */
   wwri_member_each(member, count_user, &member->users_left);
   member->phase = MEMBER_STOPPING;
@@ -84,22 +79,20 @@ static void do_stop(struct wwri_mail *mail) {
   wwri_member_stop_check(member);
 }
 
-void wwri_member_stop(struct wwri_member *member) {
-  struct wwri_waiter waiter;
-  struct stop stop = {.mail = {.fn = do_stop}, .member = member};
+void wwri_member_stop_begin(struct wwri_member *member) {
   if (!member->link || member->stop_begun) return;
   member->stop_begun = true;
-  wwri_waiter_init(&waiter);
-  member->stopper = &waiter;
-  wwri_loop_post(member->loop, &stop.mail);
-  wwri_waiter_wait(&waiter);
+  wwri_waiter_init(&member->stopper);
+  member->stop_mail.fn = do_stop;
+  wwri_loop_post(member->loop, &member->stop_mail);
+}
+
+void wwri_member_stop_wait(struct wwri_member *member) {
+  if (!member->stop_begun || member->stop_awaited) return;
+  member->stop_awaited = true;
+  wwri_waiter_wait(&member->stopper);
 }
 
 void wwri_member_stop_init(struct wwri_member *member) {
   wwri_timer_init(&member->stop_timer, on_stop_timer);
-}
-
-void wwri_member_end(struct wwri_member *member) {
-  wwri_member_stop(member);
-  wwri_loop_stop(member->loop);
 }

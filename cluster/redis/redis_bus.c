@@ -379,8 +379,10 @@ static wwr_err do_control(struct wwr_bus *base, struct wwr_view topic,
   return submit(bus, op, BUS_CONTROL, work);
 }
 
-static struct wwri_boot do_boot(struct wwr_bus *base) {
-  return wwri_member_boot(bus_of(base)->member);
+static size_t do_boots(struct wwr_bus *base, struct wwri_boot *out,
+                       size_t cap) {
+  if (cap) *out = wwri_member_boot(bus_of(base)->member);
+  return cap ? 1 : 0;
 }
 
 static void do_state(struct wwr_bus *base, struct wwri_bus_state *out) {
@@ -404,6 +406,17 @@ static void do_state(struct wwr_bus *base, struct wwri_bus_state *out) {
   out->beat_age_ms = beat && now > beat ? now - beat : 0;
   out->health =
       wwri_member_health(bus->member, out->reason, sizeof out->reason);
+}
+
+static size_t do_shards(struct wwr_bus *base, struct wwri_bus_shard *out,
+                        size_t cap) {
+  struct redis_bus *bus = bus_of(base);
+  if (!cap) return 1;
+  wwri_member_shard(bus->member, out);
+  out->channels = atomic_load(&bus->counts.channels);
+  out->published = atomic_load(&bus->counts.published);
+  out->delivered = atomic_load(&bus->counts.delivered);
+  return 1;
 }
 
 /* --- what the membership says --- */
@@ -501,7 +514,9 @@ static wwr_err do_open(struct wwr_bus *base,
 
 static void do_close(struct wwr_bus *base) {
   struct redis_bus *bus = bus_of(base);
-  if (bus->opened) wwri_member_stop(bus->member);
+  if (!bus->opened) return;
+  wwri_member_stop_begin(bus->member);
+  wwri_member_stop_wait(bus->member);
 }
 
 static void do_run(struct wwr_bus *base, uint64_t now_ms) {
@@ -517,7 +532,7 @@ static const struct wwri_bus_ops ops = {
     do_open,          do_close,       do_run,     do_subscribe, do_join,
     do_unsubscribe,   do_pressure,    do_publish, do_history,   do_presence_set,
     do_presence_list, do_subscribers, do_nodes,   do_load,      do_send,
-    do_control,       do_boot,        do_state,   do_free};
+    do_control,       do_boots,       do_state,   do_shards,    do_free};
 
 wwr_err wwri_redis_bus_new(struct wwr_bus **out, struct wwri_member *member) {
   struct redis_bus *bus = calloc(1, sizeof *bus);

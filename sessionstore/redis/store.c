@@ -324,7 +324,7 @@ wwr_err wwr_redisstore_new(struct wwr_sessionstore **out,
   struct store *store = calloc(1, sizeof *store);
   if (!store) return WWR_E_NOMEM;
   store->base.ops = &store_ops;
-  store->member = wwri_member_of(cluster);
+  store->member = wwri_cluster_member(cluster, 0);
   pthread_mutex_init(&store->lock, NULL); /* can't fail without attributes */
   pthread_cond_init(&store->calm, NULL);
   wwr_err err = choose_pen(store);

@@ -289,6 +289,12 @@ void bus_await_nodes(struct bus_node *on, const char *text) {
   await_text(ask_nodes, on, NULL, text);
 }
 
+struct wwri_boot bus_boot_of(struct bus_node *on) {
+  struct wwri_boot boot = {0};
+  CU_ASSERT_EQUAL(on->bus->ops->boots(on->bus, &boot, 1), 1);
+  return boot;
+}
+
 struct wwri_bus_state bus_state(struct bus_node *on) {
   struct wwri_bus_state state;
   OPS(on)->state(on->bus, &state);

@@ -187,6 +187,9 @@ void bus_await_nodes(struct bus_node *on, const char *text);
 
 struct wwri_bus_state bus_state(struct bus_node *on);
 
+/** Its boot id; the first of them. */
+struct wwri_boot bus_boot_of(struct bus_node *on);
+
 /* Run fn(index) in `count` threads and wait for them. */
 void bus_threads(unsigned count, void (*fn)(unsigned index));
 

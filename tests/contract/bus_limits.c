@@ -130,7 +130,7 @@ static void any_thread_may_call(void) {
 static void everything_open_ends_with_the_bus(void) {
   struct bus_receiver *r = bus_listen(node(0), "room");
   struct wwr_view text = wwr_view_str("x");
-  struct wwri_boot self = node(0)->bus->ops->boot(node(0)->bus);
+  struct wwri_boot self = bus_boot_of(node(0));
   fx.subject->hold(true);
   struct bus_call *calls[] = {bus_publish(node(0), "room", "x"),
                               bus_join(r, 5),
@@ -154,7 +154,7 @@ static void everything_open_ends_with_the_bus(void) {
 static void a_closed_bus_takes_nothing(void) {
   struct bus_receiver *r = bus_listen(node(0), "room");
   struct wwr_view text = wwr_view_str("x");
-  struct wwri_boot self = node(0)->bus->ops->boot(node(0)->bus);
+  struct wwri_boot self = bus_boot_of(node(0));
   bus_close_node(node(0));
   CU_ASSERT_EQUAL(bus_publish(node(0), "room", "x")->refused, WWR_E_CLOSED);
   CU_ASSERT_EQUAL(bus_join(r, 1)->refused, WWR_E_CLOSED);

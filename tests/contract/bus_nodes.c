@@ -127,10 +127,10 @@ static void a_closed_node_is_gone(void) {
 
 static void boots_tell_nodes_apart(void) {
   for (unsigned i = 0; i < fx.subject->nodes; i++) {
-    struct wwri_boot boot = node(i)->bus->ops->boot(node(i)->bus);
+    struct wwri_boot boot = bus_boot_of(node(i));
     CU_ASSERT_FALSE(wwri_boot_equal(boot, (struct wwri_boot){0}));
     for (unsigned j = 0; j < i; j++) {
-      struct wwri_boot other = node(j)->bus->ops->boot(node(j)->bus);
+      struct wwri_boot other = bus_boot_of(node(j));
       CU_ASSERT_FALSE(wwri_boot_equal(boot, other));
     }
   }
@@ -138,19 +138,15 @@ static void boots_tell_nodes_apart(void) {
 
 /* --- telling them --- */
 
-static struct wwri_boot boot_of(struct bus_node *n) {
-  return n->bus->ops->boot(n->bus);
-}
-
 static void one_node_is_told(void) {
   struct wwr_view topic = wwr_view_str("t" HOSTILE);
   struct wwr_view bytes = wwr_view_str("b" HOSTILE);
   struct wwr_view none = {0};
-  CU_ASSERT_EQUAL(bus_end(bus_send(node(0), boot_of(node(1)), topic, bytes)),
-                  WWR_OK);
+  CU_ASSERT_EQUAL(
+      bus_end(bus_send(node(0), bus_boot_of(node(1)), topic, bytes)), WWR_OK);
   CU_ASSERT_STRING_EQUAL(bus_await_direct(node(1), 1),
                          "t" HOSTILE "=b" HOSTILE "|");
-  CU_ASSERT_EQUAL(bus_end(bus_send(node(1), boot_of(node(1)), none, none)),
+  CU_ASSERT_EQUAL(bus_end(bus_send(node(1), bus_boot_of(node(1)), none, none)),
                   WWR_OK);
   CU_ASSERT_STRING_EQUAL(bus_await_direct(node(1), 2),
                          "t" HOSTILE "=b" HOSTILE "|=|");
@@ -166,7 +162,8 @@ static void sends_keep_their_order(void) {
     char bytes[16];
     snprintf(bytes, sizeof bytes, "%u", i);
     snprintf(text + strlen(text), sizeof text - strlen(text), "n=%u|", i);
-    bus_send(node(0), boot_of(node(1)), wwr_view_str("n"), wwr_view_str(bytes));
+    bus_send(node(0), bus_boot_of(node(1)), wwr_view_str("n"),
+             wwr_view_str(bytes));
   }
   CU_ASSERT_STRING_EQUAL(bus_await_direct(node(1), 50), text);
 }
@@ -211,7 +208,7 @@ static void all_nodes_are_told_in_one_order(void) {
 static void bad_tellings_are_refused(void) {
   static char long_topic[WWRI_BUS_TOPIC_MAX + 1];
   static uint8_t big[65536 + WWRI_BUS_ROOM + 1];
-  struct wwri_boot self = boot_of(node(0));
+  struct wwri_boot self = bus_boot_of(node(0));
   struct wwr_view topic = {(uint8_t *)long_topic, sizeof long_topic};
   struct wwr_view bytes = {big, sizeof big}, none = {0};
   memset(long_topic, 'x', sizeof long_topic);

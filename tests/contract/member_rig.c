@@ -81,7 +81,7 @@ void rig_open(struct rig_node *node) {
   if (err) printf("\n%s\n", why);
   CU_ASSERT_EQUAL_FATAL(err, WWR_OK);
   node->bus = wwr_cluster_bus(node->cluster);
-  node->member = wwri_member_of(node->cluster);
+  node->member = wwri_cluster_member(node->cluster, 0);
   if (node->watch_ms) node->member->watch_ms = node->watch_ms;
   wwri_bus_config_default(&config);
   config.events = &events;

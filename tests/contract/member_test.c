@@ -84,7 +84,7 @@ static void what_was_never_started_is_freed(void) {
   wwr_cluster_opts_default(&opts);
   opts.url = "redis://u:secret@127.0.0.1:1";
   CU_ASSERT_EQUAL_FATAL(wwr_cluster_new(&cluster, &opts, NULL), WWR_OK);
-  struct wwri_member *member = wwri_member_of(cluster);
+  struct wwri_member *member = wwri_cluster_member(cluster, 0);
   struct wwri_bus_state state;
   struct wwri_bus_op op = {0};
   struct wwr_bus *bus = wwr_cluster_bus(cluster);

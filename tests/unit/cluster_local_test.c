@@ -328,14 +328,16 @@ static void the_node_is_this_process(void) {
 static void nodes_are_told(void) {
   struct fixture f;
   struct wwr_view topic = wwr_view_str("t"), bytes = wwr_view_str("b");
-  struct wwri_boot other = {9, 9};
+  struct wwri_boot other = {9, 9}, boot;
   begin(&f);
   CU_ASSERT_EQUAL(f.bus->ops->send(f.bus, own, topic, bytes, op(&f)), WWR_OK);
   CU_ASSERT_EQUAL(f.bus->ops->send(f.bus, other, topic, bytes, op(&f)), WWR_OK);
   CU_ASSERT_EQUAL(f.bus->ops->control(f.bus, topic, bytes, op(&f)), WWR_OK);
   run(&f, 200);
   said_expect(&f.said, "direct t=b ok refused control t=b ok ");
-  CU_ASSERT_TRUE(wwri_boot_equal(f.bus->ops->boot(f.bus), own));
+  CU_ASSERT_EQUAL(f.bus->ops->boots(f.bus, &boot, 1), 1);
+  CU_ASSERT_TRUE(wwri_boot_equal(boot, own));
+  CU_ASSERT_EQUAL(f.bus->ops->shards(f.bus, NULL, 0), 0);
   end(&f);
 }
 

@@ -376,9 +376,10 @@ static wwr_err bus_control(struct wwr_bus *bus, struct wwr_view topic,
   return enqueue(bus, &call);
 }
 
-static struct wwri_boot bus_boot(struct wwr_bus *base) {
+static size_t bus_boots(struct wwr_bus *base, struct wwri_boot *out,
+                        size_t cap) {
   struct wwr_bus *local = bus_of(base)->local;
-  return local->ops->boot(local);
+  return local->ops->boots(local, out, cap);
 }
 
 static void bus_load(struct wwr_bus *base, uint64_t connections,
@@ -398,6 +399,12 @@ static void bus_state(struct wwr_bus *base, struct wwri_bus_state *out) {
   out->health = bus->health;
   memcpy(out->reason, bus->reason, sizeof out->reason);
   pthread_mutex_unlock(&fix.lock);
+}
+
+static size_t bus_shards(struct wwr_bus *base, struct wwri_bus_shard *out,
+                         size_t cap) {
+  struct wwr_bus *local = bus_of(base)->local;
+  return local->ops->shards(local, out, cap);
 }
 
 static void bus_free(struct wwr_bus *base) {
@@ -421,8 +428,9 @@ static const struct wwri_bus_ops ops = {.open = bus_open,
                                         .nodes = bus_nodes,
                                         .load = bus_load,
                                         .control = bus_control,
-                                        .boot = bus_boot,
+                                        .boots = bus_boots,
                                         .state = bus_state,
+                                        .shards = bus_shards,
                                         .free = bus_free};
 
 void test_bus_use(void) {
