@@ -11,6 +11,8 @@ void wwri_keeper_config_default(struct wwri_keeper_config *config) {
       .max_held = 20000,
       .max_open = 65536,
       .max_kept = 131072,
+      .sharers = 1,
+      .max_calls = WWRI_KEEPER_CALLS,
       .keep_ms = 60000,
       .doubt_ms = 2000,
       .miss_ms = 1000,
@@ -25,6 +27,7 @@ wwr_err wwri_keeper_new(struct wwri_keeper **out,
   *out = keeper;
   if (!keeper) return WWR_E_NOMEM;
   keeper->config = *config;
+  if (!config->room) keeper->config.room = &keeper->own_room;
   keeper->epoch = 1;
   wwri_map_init(&keeper->by_id);
   wwri_list_init(&keeper->all);

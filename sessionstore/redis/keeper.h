@@ -172,6 +172,13 @@ struct wwri_keeper_out {
   uint64_t (*random)(struct wwri_keeper *keeper);
 };
 
+/** What waits at all keepers that share a ceiling; zeroed. All of one thread.
+ */
+struct wwri_keeper_room {
+  size_t attaches; /* beyond what each has for itself */
+  size_t others;
+};
+
 struct wwri_keeper_config {
   const struct wwri_keeper_out *out; /* static */
   void *user;
@@ -180,16 +187,23 @@ struct wwri_keeper_config {
   uint32_t ttl_ms;   /* expiry of a session; touched every quarter of it */
   uint32_t max_held; /* ATTACH and LOOKUP open at a time; default 20,000 */
   uint32_t max_open; /* others; default 65,536 */
-  uint32_t max_kept; /* sessions remembered that have no connection here;
-                        default 131,072 */
-  uint32_t keep_ms;  /* how long own changes are repeated after another
-                        generation began: 60 s */
-  uint32_t doubt_ms; /* ... and how long "missing" is asked again then, and no
-                        LEAVE sent, for other nodes may still be repeating
-                        theirs: 2 s */
-  uint32_t miss_ms;  /* "missing" is believed for: 1 s. 0: never */
-  uint32_t retry_ms; /* pause after a refusal: 100 ms */
-  bool recreate;     /* data lost: put our sessions back; else close them */
+  uint32_t max_kept; /* sessions remembered that have no connection here and
+                        that nobody waits for; default 131,072 */
+  /* The last three are of `sharers` keepers together (default 1), which have
+   * the same `room`. What is remembered is divided among them, and half of what
+   * may wait is, so that one whose Redis is away leaves the others some. */
+  struct wwri_keeper_room *room; /* NULL: its own */
+  uint32_t sharers;
+  uint32_t max_calls; /* under way at a time; default and at most
+                         WWRI_KEEPER_CALLS, at least 16 */
+  uint32_t keep_ms;   /* how long own changes are repeated after another
+                         generation began: 60 s */
+  uint32_t doubt_ms;  /* ... and how long "missing" is asked again then, and no
+                         LEAVE sent, for other nodes may still be repeating
+                         theirs: 2 s */
+  uint32_t miss_ms;   /* "missing" is believed for: 1 s. 0: never */
+  uint32_t retry_ms;  /* pause after a refusal: 100 ms */
+  bool recreate;      /* data lost: put our sessions back; else close them */
 };
 void wwri_keeper_config_default(struct wwri_keeper_config *config);
 

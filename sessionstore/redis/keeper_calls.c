@@ -130,7 +130,7 @@ static struct wwri_keep *pop_one(struct wwri_keeper *keeper) {
 }
 
 static void send_ones(struct wwri_keeper *keeper, uint64_t now_ms) {
-  while (keeper->ones < ONES_MAX) {
+  while (keeper->ones < keeper->config.max_calls - BATCHES_MAX) {
     struct wwri_keep *keep = pop_one(keeper);
     if (!keep) return;
     /* What is next may have changed since it was put in that list. */

@@ -15,8 +15,7 @@
 
 enum {
   NOTICES_MAX = 4,
-  BATCHES_MAX = 8,                            /* TOUCHes under way */
-  ONES_MAX = WWRI_KEEPER_CALLS - BATCHES_MAX, /* all others */
+  BATCHES_MAX = 8, /* TOUCHes under way; the other calls are no TOUCH */
   REPAIR_CALLS_MAX = 64,
   JUST_MS = 1000, /* a server detaches, then kills: what it had it has had */
   MISSES_MAX = 4096
@@ -93,6 +92,7 @@ struct batch {
 
 struct wwri_keeper {
   struct wwri_keeper_config config;
+  struct wwri_keeper_room own_room;
   struct wwri_map by_id;
   struct wwri_list all;
   struct wwri_list todo[TODO_COUNT];

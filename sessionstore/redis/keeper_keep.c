@@ -65,7 +65,9 @@ static bool is_remembered(const struct wwri_keep *keep) {
 
 /* Room for one more, at the cost of what is only a memory. */
 static bool make_room(struct wwri_keeper *keeper) {
-  while (keeper->stats.kept >= keeper->config.max_kept) {
+  size_t max = keeper->config.max_kept / keeper->config.sharers +
+               keeper->open_attaches + keeper->open_others;
+  while (keeper->stats.kept >= max) {
     struct wwri_keep *keep = NULL;
     if (!wwri_list_empty(&keeper->missed)) {
       keep = of_missed(keeper->missed.next);

@@ -9,15 +9,51 @@ static bool is_attach(const struct wwri_keeper_op *op) {
   return op->ask == WWRI_ASK_ATTACH || op->ask == WWRI_ASK_LOOKUP;
 }
 
+/* --- Ceilings, of all keepers that share them ----------------------------- */
+
+/* How many wait: here, at all beyond their parts, and at most. */
+struct ceiling {
+  size_t *here;
+  size_t *shared;
+  size_t part; /* that each has for itself */
+  size_t max;  /* that all have beyond it */
+};
+
+static struct ceiling ceiling_of(struct wwri_keeper *keeper,
+                                 const struct wwri_keeper_op *op) {
+  const struct wwri_keeper_config *config = &keeper->config;
+  struct wwri_keeper_room *room = config->room;
+  bool attach = is_attach(op);
+  size_t all = attach ? config->max_held : config->max_open;
+  size_t part = config->sharers > 1 ? all / 2 / config->sharers : 0;
+  return (struct ceiling){
+      .here = attach ? &keeper->open_attaches : &keeper->open_others,
+      .shared = attach ? &room->attaches : &room->others,
+      .part = part,
+      .max = all - part * config->sharers};
+}
+
+static void enter(struct ceiling at) {
+  if (*at.here >= at.part) (*at.shared)++;
+  (*at.here)++;
+}
+
+static void go(struct ceiling at) {
+  (*at.here)--;
+  if (*at.here >= at.part) (*at.shared)--;
+}
+
+static bool is_full(struct ceiling at) {
+  return *at.here >= at.part && *at.shared >= at.max;
+}
+
+/* --- How an operation ends ------------------------------------------------ */
+
 void wwri_keeper_end(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
                      wwr_err err) {
   wwri_list_remove(&op->node);
   if (!wwri_list_empty(&op->waiting)) {
-    if (is_attach(op)) {
-      keeper->open_attaches--;
-    } else {
-      keeper->open_others--;
-    }
+    go(ceiling_of(keeper, op));
     wwri_list_remove(&op->waiting);
   }
   if (err == WWR_E_UNAVAILABLE) keeper->stats.timed_out++;
@@ -106,21 +142,11 @@ static wwr_err begin(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
 
 static void enqueue(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
                     struct wwri_keep *keep, uint64_t now_ms) {
-  if (is_attach(op)) {
-    keeper->open_attaches++;
-  } else {
-    keeper->open_others++;
-  }
+  enter(ceiling_of(keeper, op));
   op->keep = keep;
   op->deadline_ms = now_ms + keeper->config.hold_ms;
   wwri_list_append(&keep->ops, &op->node);
   wwri_list_append(&keeper->waiting, &op->waiting);
-}
-
-static bool is_over_limit(const struct wwri_keeper *keeper,
-                          const struct wwri_keeper_op *op) {
-  if (is_attach(op)) return keeper->open_attaches >= keeper->config.max_held;
-  return keeper->open_others >= keeper->config.max_open;
 }
 
 /* Over the limit only the waiting is refused: who gave a session up, or closed
@@ -171,7 +197,7 @@ static wwr_err start(struct wwri_keeper *keeper, struct wwri_keeper_op *op,
   if (!wwri_session_id(op->key, id)) return answer_for_no_key(op);
   struct wwri_keep *keep = wwri_keep_find(keeper, id);
   if (op->ask == WWRI_ASK_LEAVE && is_gone(keep)) return WWR_OK;
-  if (is_over_limit(keeper, op)) {
+  if (is_full(ceiling_of(keeper, op))) {
     return start_limited(keeper, op, keep, now_ms);
   }
   wwr_err err = wwri_keep_make(keeper, id, op->key, &keep);

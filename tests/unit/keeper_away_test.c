@@ -263,10 +263,15 @@ static void memory_is_limited(void) {
   kf_end();
   kf_begin_with(room_for_two);
   kf_lost();
+  kf_ask(WWRI_ASK_PLACES, "C", 0); /* those that are waited for don't count */
   kf_ask(WWRI_ASK_KILL, "A", 0);
-  kf_ask(WWRI_ASK_PLACES, "B", 0);
+  kf_ask(WWRI_ASK_KILL, "B", 0);
+  kf_expect("");
+  kf_run(kf.config.hold_ms);
   kf_ask(WWRI_ASK_PLACES, "C", 0);
-  kf_expect("done 3: limit; ");
+  kf_expect(
+      "done 1: unavailable; done 2: unavailable; done 3: unavailable; "
+      "done 4: limit; ");
   kf_live();
   kf_answer(WWRI_WORD_MISSING);
   kf_answer(WWRI_WORD_MISSING);
@@ -282,11 +287,66 @@ static void memory_is_limited(void) {
   kf.said[0] = '\0';
   kf_ask(WWRI_ASK_ATTACH, "E", 0);
   kf_ask(WWRI_ASK_ATTACH, "D", 0);
-  kf_expect("done 10: session-not-found; attach D n1 h0 m0 look; ");
+  kf_expect("done 11: session-not-found; attach D n1 h0 m0 look; ");
 }
 
-/* 256 calls under way, of which the TOUCHes have 8 to themselves. */
-static void calls_are_limited(void) {
+static struct wwri_keeper_room room;
+
+static void one_of_two(struct wwri_keeper_config *config) {
+  room = (struct wwri_keeper_room){0};
+  config->room = &room;
+  config->sharers = 2;
+  config->max_held = 8; /* each has 2, and 4 are for who needs them */
+  config->max_open = 5; /* 1 and 3 */
+  config->max_kept = 5; /* 2 */
+}
+
+static void a_ceiling_is_shared(void) {
+  kf_end();
+  kf_begin_with(one_of_two);
+  kf_lost();
+  room.attaches = 3;
+  kf_ask(WWRI_ASK_ATTACH, "A", 0);
+  kf_ask(WWRI_ASK_LOOKUP, "B", 0);
+  CU_ASSERT_EQUAL(room.attaches, 3);
+  kf_ask(WWRI_ASK_ATTACH, "C", 0);
+  CU_ASSERT_EQUAL(room.attaches, 4);
+  kf_ask(WWRI_ASK_ATTACH, "D", 0);
+  kf_expect("done 4: limit; ");
+  kf_run(kf.config.hold_ms);
+  CU_ASSERT_EQUAL(room.attaches, 3);
+  kf_expect("done 1: unavailable; done 2: unavailable; done 3: unavailable; ");
+  /* The others took all that there is: what is ours remains. */
+  room.attaches = 4;
+  room.others = 3;
+  kf_ask(WWRI_ASK_ATTACH, "A", 0);
+  kf_ask(WWRI_ASK_ATTACH, "B", 0);
+  kf_ask(WWRI_ASK_PLACES, "A", 0);
+  kf_expect("");
+  kf_ask(WWRI_ASK_ATTACH, "C", 0);
+  kf_ask(WWRI_ASK_PLACES, "B", 0);
+  kf_expect("done 8: limit; done 9: limit; ");
+  kf_live();
+  kf_attached(1, 1);
+  kf_attached(1, 1);
+  kf_answer(WWRI_WORD_OK);
+  CU_ASSERT_EQUAL(room.attaches, 4);
+  CU_ASSERT_EQUAL(room.others, 3);
+}
+
+/* What one remembers is its part of what all do. */
+static void memory_is_divided(void) {
+  kf_end();
+  kf_begin_with(one_of_two);
+  kf_lost();
+  kf_ask(WWRI_ASK_KILL, "A", 0);
+  kf_ask(WWRI_ASK_KILL, "B", 0);
+  kf_run(kf.config.hold_ms);
+  kf_ask(WWRI_ASK_KILL, "C", 0);
+  kf_expect("done 1: unavailable; done 2: unavailable; done 3: limit; ");
+}
+
+static void ask_for_many_places(size_t at_a_time) {
   static struct kf_op ops[300];
   char keys[300][8];
   kf_ask(WWRI_ASK_PLACES, "A", 0);
@@ -299,11 +359,26 @@ static void calls_are_limited(void) {
     wwri_keeper_ask(kf.keeper, &ops[i].base, kf.now);
   }
   kf_run(0);
-  CU_ASSERT_EQUAL(kf.call_count, 248);
+  CU_ASSERT_EQUAL(kf.call_count, at_a_time);
   kf_answer(WWRI_WORD_MISSING);
-  CU_ASSERT_EQUAL(kf.call_count, 248);
+  CU_ASSERT_EQUAL(kf.call_count, at_a_time);
   while (kf.call_count) kf_answer(WWRI_WORD_MISSING);
   for (int i = 0; i < 300; i++) CU_ASSERT_FALSE(ops[i].open);
+}
+
+/* 256 calls under way, of which the TOUCHes have 8 to themselves. */
+static void calls_are_limited(void) {
+  ask_for_many_places(248);
+}
+
+static void few_calls(struct wwri_keeper_config *config) {
+  config->max_calls = 16;
+}
+
+static void calls_are_limited_further(void) {
+  kf_end();
+  kf_begin_with(few_calls);
+  ask_for_many_places(8);
 }
 
 /* --- The end ------------------------------------------------------------ */
@@ -380,6 +455,9 @@ static CU_TestInfo tests[] = {
     {"others_are_limited", others_are_limited},
     {"memory_is_limited", memory_is_limited},
     {"calls_are_limited", calls_are_limited},
+    {"calls_are_limited_further", calls_are_limited_further},
+    {"a_ceiling_is_shared", a_ceiling_is_shared},
+    {"memory_is_divided", memory_is_divided},
     {"stop_takes_our_counts_away", stop_takes_our_counts_away},
     {"free_ends_what_is_open", free_ends_what_is_open},
     {"no_memory_is_an_error", no_memory_is_an_error},
