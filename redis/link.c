@@ -371,6 +371,11 @@ wwr_err wwri_redis_new(struct wwri_redis **out, struct wwri_loop *loop,
   *out = NULL;
   *why = "out of memory";
   if (!link) return WWR_E_NOMEM;
+  if (opts->url->cluster && !opts->hub) {
+    free(link);
+    *why = "a Redis Cluster needs a hub";
+    return WWR_E_INVALID;
+  }
   link->loop = loop;
   link->url = *opts->url;
   link->opts = *opts;

@@ -24,6 +24,7 @@
 #include "wwr_log.h"
 
 struct wwri_redis; /* opaque; freed by wwri_redis_free() */
+struct wwri_redis_hub;
 struct wwri_redis_url;
 
 /** What the owner hears; each may be NULL. */
@@ -52,11 +53,20 @@ struct wwri_redis_opts {
   size_t max_calls;                 /**< Unanswered at most. Default 65536. */
   size_t max_out_bytes;             /**< Unsent at most. Default 64 MiB. */
   size_t max_subs;                  /**< Default 1,000,000. */
+  /** NULL: a server of its own. Else a link of that Redis Cluster (hub.h),
+   * whose connections it uses: `url`, `max_out_bytes` and AUTH are the hub's.
+   * All of the hub's links are made, and their scripts registered, before the
+   * first of them starts, or on the loop's thread. */
+  struct wwri_redis_hub *hub;
+  /** With a hub: what all keys and channels of this link carry in braces. No
+   * two links of a hub have the same. Copied; 1 to 31 bytes without braces. */
+  const char *tag;
 };
 void wwri_redis_opts_default(struct wwri_redis_opts *opts);
 
 /** A link that does nothing yet. Errors: WWR_E_NOMEM; WWR_E_IO (no random
- * numbers); WWR_E_TLS, *why (static) says which file. */
+ * numbers); WWR_E_TLS, *why (static) says which file; WWR_E_INVALID: a URL of
+ * a Redis Cluster without a hub. */
 WWR_MUST_CHECK wwr_err wwri_redis_new(struct wwri_redis **out,
                                       struct wwri_loop *loop,
                                       const struct wwri_redis_opts *opts,

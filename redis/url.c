@@ -117,7 +117,9 @@ static const char *take_hosts(struct wwri_redis_url *url, struct part in) {
   do {
     struct part host;
     more = cut(&in, ',', &host);
-    if (more && !url->sentinel) return "several hosts need redis+sentinel://";
+    if (more && !url->sentinel && !url->cluster) {
+      return "several hosts need redis+sentinel:// or redis+cluster://";
+    }
     const char *bad = take_host(url, host);
     if (bad) return bad;
   } while (more);
@@ -187,6 +189,9 @@ static const char *take_address(struct wwri_redis_url *url, struct part in) {
   const char *bad = take_login(url, &hosts);
   if (!bad) bad = take_hosts(url, hosts);
   if (bad) return bad;
+  if (url->cluster) {
+    return in.len == 0 ? NULL : "a Redis Cluster has no databases";
+  }
   if (!url->sentinel) return take_db(url, in);
   cut(&in, '/', &name);
   if (!slash || name.len == 0) return "the master's name is missing";
@@ -199,12 +204,14 @@ static const char *take_scheme(struct wwri_redis_url *url, struct part *in,
                                bool *local) {
   static const struct {
     const char *name;
-    bool tls, sentinel, local;
-  } schemes[] = {{"redis", false, false, false},
-                 {"rediss", true, false, false},
-                 {"unix", false, false, true},
-                 {"redis+sentinel", false, true, false},
-                 {"rediss+sentinel", true, true, false}};
+    bool tls, sentinel, cluster, local;
+  } schemes[] = {{"redis", false, false, false, false},
+                 {"rediss", true, false, false, false},
+                 {"unix", false, false, false, true},
+                 {"redis+sentinel", false, true, false, false},
+                 {"rediss+sentinel", true, true, false, false},
+                 {"redis+cluster", false, false, true, false},
+                 {"rediss+cluster", true, false, true, false}};
   const char *end = strstr(in->at, "://");
   if (!end) return "it must begin with redis://, rediss:// or unix://";
   struct part scheme = {in->at, (size_t)(end - in->at)};
@@ -213,11 +220,12 @@ static const char *take_scheme(struct wwri_redis_url *url, struct part *in,
     if (!is(scheme, schemes[i].name)) continue;
     url->tls = schemes[i].tls;
     url->sentinel = schemes[i].sentinel;
+    url->cluster = schemes[i].cluster;
     *local = schemes[i].local;
     return NULL;
   }
-  return "the scheme must be redis, rediss, unix, redis+sentinel or "
-         "rediss+sentinel";
+  return "the scheme must be redis, rediss, unix, redis+sentinel, "
+         "rediss+sentinel, redis+cluster or rediss+cluster";
 }
 
 wwr_err wwri_redis_url_parse(struct wwri_redis_url *out, const char *text,

@@ -5,6 +5,8 @@
  *   unix://[[USER]:PASSWORD@]/PATH[?db=DB]
  *   redis+sentinel://[[USER]:PASSWORD@]H1[:P1],H2,.../NAME[/DB][?...]
  *   rediss+sentinel://...                  TLS to the sentinels and the master
+ *   redis+cluster://[[USER]:PASSWORD@]H1[:P1],H2,...[?...]
+ *   rediss+cluster://...                               the same over TLS
  *
  * Everything between the punctuation may be percent-encoded. PASSWORD alone
  * (redis://secret@host) is taken for a mistake, as user names without a
@@ -32,6 +34,7 @@ struct wwri_redis_host {
 struct wwri_redis_url {
   bool tls;
   bool sentinel; /* hosts are sentinels and `master` is the name they know */
+  bool cluster;  /* hosts are some nodes of a Redis Cluster */
   struct wwri_redis_host hosts[WWRI_REDIS_MAX_HOSTS];
   size_t host_count;              /* 0 with a Unix socket */
   char path[WWRI_REDIS_MAX_TEXT]; /* of the Unix socket */

@@ -14,10 +14,11 @@ static void describe(const struct wwri_redis_url *url, char *out, size_t cap) {
   }
   if (len >= cap) return;
   snprintf(out + len, cap - len,
-           "tls=%d sentinel=%s path=%s user=%s pass=%s "
+           "tls=%d %s=%s path=%s user=%s pass=%s "
            "db=%u",
-           url->tls, url->sentinel ? url->master : "-", url->path, url->user,
-           url->password, (unsigned)url->db);
+           url->tls, url->cluster ? "cluster" : "sentinel",
+           url->sentinel || url->cluster ? url->master : "-", url->path,
+           url->user, url->password, (unsigned)url->db);
 }
 
 static const struct {
@@ -45,6 +46,11 @@ static const struct {
      "a|26379 b|2 ::3|4 tls=0 sentinel=m path= user= pass= db=0"},
     {"rediss+sentinel://u:p@a/m%2Fn/7",
      "a|26379 tls=1 sentinel=m/n path= user=u pass=p db=7"},
+    {"redis+cluster://a", "a|6379 tls=0 cluster= path= user= pass= db=0"},
+    {"redis+cluster://u:p@a,b:2,[::3]:4/",
+     "a|6379 b|2 ::3|4 tls=0 cluster= path= user=u pass=p db=0"},
+    {"rediss+cluster://a:1,a:2",
+     "a|1 a|2 tls=1 cluster= path= user= pass= db=0"},
 };
 
 static void test_good(void) {
@@ -106,6 +112,11 @@ static const struct {
     {"rediss://h?cert_file=x", "cert_file and key_file go together"},
     {"rediss://h?sentinel_user=x", "an option that this scheme"},
     {"redis+sentinel://h/m?sentinel_user=x", "sentinel_user needs"},
+    {"redis+cluster://", "the host is missing"},
+    {"redis+cluster://a,", "the host is missing"},
+    {"redis+cluster://a/0", "a Redis Cluster has no databases"},
+    {"redis+cluster://a?ca_file=x", "an option that this scheme"},
+    {"redis+cluster://a?sentinel_user=x", "an option that this scheme"},
 };
 
 static void test_bad(void) {
