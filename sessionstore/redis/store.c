@@ -279,13 +279,22 @@ static void do_free(struct wwri_mail *mail) {
   wwri_store_begin_free(freeing->store, &freeing->waiter);
 }
 
+void wwri_store_free_all(struct wwr_sessionstore *const *stores, size_t count) {
+  struct freeing freeing[WWRI_SHARDS_MAX];
+  for (size_t i = 0; i < count; i++) {
+    struct store *store = from_base(stores[i]);
+    freeing[i] = (struct freeing){.mail = {.fn = do_free}, .store = store};
+    wwri_waiter_init(&freeing[i].waiter);
+    wwri_loop_post(wwri_member_loop(store->member), &freeing[i].mail);
+  }
+  for (size_t i = 0; i < count; i++) {
+    wwri_waiter_wait(&freeing[i].waiter);
+    dispose(freeing[i].store);
+  }
+}
+
 static void free_store(struct wwr_sessionstore *base) {
-  struct store *store = from_base(base);
-  struct freeing freeing = {.mail = {.fn = do_free}, .store = store};
-  wwri_waiter_init(&freeing.waiter);
-  wwri_loop_post(wwri_member_loop(store->member), &freeing.mail);
-  wwri_waiter_wait(&freeing.waiter);
-  dispose(store);
+  wwri_store_free_all(&base, 1);
 }
 
 static const struct wwr_sessionauthority_ops authority_ops = {
@@ -318,17 +327,17 @@ static wwr_err choose_pen(struct store *store) {
   return WWR_OK;
 }
 
-wwr_err wwr_redisstore_new(struct wwr_sessionstore **out,
-                           struct wwr_cluster *cluster) {
-  *out = NULL;
+wwr_err wwri_store_new(struct wwr_sessionstore **out,
+                       struct wwri_member *member,
+                       struct wwri_keeper_room *room, unsigned sharers) {
   struct store *store = calloc(1, sizeof *store);
   if (!store) return WWR_E_NOMEM;
   store->base.ops = &store_ops;
-  store->member = wwri_cluster_member(cluster, 0);
+  store->member = member;
   pthread_mutex_init(&store->lock, NULL); /* can't fail without attributes */
   pthread_cond_init(&store->calm, NULL);
   wwr_err err = choose_pen(store);
-  if (!err) err = wwri_store_join(store);
+  if (!err) err = wwri_store_join(store, room, sharers);
   if (err) {
     dispose(store);
     return err;

@@ -2,7 +2,8 @@
  *
  * Three parts: what the server calls, on any thread (store.c); the keeper, fed
  * on the member thread (store_member.c); the keeper's calls as scripts
- * (store_calls.c). From the first to the second there is one door: mail. */
+ * (store_calls.c). From the first to the second there is one door: mail. With
+ * several memberships there is one of these on each (shards.c). */
 #ifndef WWRI_STORE_IMPL_H
 #define WWRI_STORE_IMPL_H
 
@@ -11,6 +12,7 @@
 #include "keeper.h"
 #include "loop.h"
 #include "member.h"
+#include "partition.h"
 #include "waiter.h"
 #include "wwr_redisstore.h"
 
@@ -19,7 +21,8 @@ enum {
   STORE_SEND_MAX = 15 << 20, /* a link takes replies of up to 16 MiB */
   STORE_PEN = 32,            /* hex digits */
   STORE_V = 16,              /* of an incarnation */
-  STORE_KEY_NAME = 160       /* of a session: prefix, tag, hash */
+  STORE_KEY_NAME = 160,      /* of a session: prefix, tag, hash */
+  STORE_CALLS = 1024         /* under way, of all stores of a node */
 };
 
 /* A call of the keeper on its way; by slot. */
@@ -83,7 +86,8 @@ struct store {
 };
 
 /* --- store_member.c --- */
-wwr_err wwri_store_join(struct store *store);
+wwr_err wwri_store_join(struct store *store, struct wwri_keeper_room *room,
+                        unsigned sharers);
 /* Run the keeper at the end of the loop's turn. */
 void wwri_store_run_soon(struct store *store);
 /* ... now. */
@@ -100,6 +104,12 @@ void wwri_store_log(struct store *store, const char *message, const char *name,
                     struct wwr_view value);
 
 /* --- store.c --- */
+/* One of `sharers` on one thread, with the same `room` (keeper.h). */
+wwr_err wwri_store_new(struct wwr_sessionstore **out,
+                       struct wwri_member *member,
+                       struct wwri_keeper_room *room, unsigned sharers);
+/* Free them all, in the time of one; at most WWRI_SHARDS_MAX. */
+void wwri_store_free_all(struct wwr_sessionstore *const *stores, size_t count);
 void wwri_store_tell(struct store *store,
                      void (*tell)(const struct wwr_sessionstore_events *events,
                                   void *owner, void *arg),

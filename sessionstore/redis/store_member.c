@@ -245,7 +245,16 @@ void wwri_store_begin_free(struct store *store, struct wwri_waiter *freer) {
 
 /* --- Joining ------------------------------------------------------------ */
 
-wwr_err wwri_store_join(struct store *store) {
+/* A restart of everything sends every session's call at once: those that share
+ * their servers with other stores must not make other commands wait for long.
+ */
+static uint32_t calls_of(unsigned sharers) {
+  uint32_t part = STORE_CALLS / sharers;
+  return part < WWRI_KEEPER_CALLS ? part : WWRI_KEEPER_CALLS;
+}
+
+wwr_err wwri_store_join(struct store *store, struct wwri_keeper_room *room,
+                        unsigned sharers) {
   const struct wwr_cluster_opts *opts = wwri_member_opts(store->member);
   struct wwri_keeper_config config;
   wwri_keeper_config_default(&config);
@@ -255,6 +264,9 @@ wwr_err wwri_store_join(struct store *store) {
   config.lease_ms = opts->lease_ms;
   config.ttl_ms = opts->session_ttl_ms;
   config.max_held = opts->max_held;
+  config.room = room;
+  config.sharers = sharers;
+  config.max_calls = calls_of(sharers);
   config.recreate = opts->recreate_sessions;
   if (config.doubt_ms > opts->hold_ms / 2) config.doubt_ms = opts->hold_ms / 2;
   wwr_err err = wwri_keeper_new(&store->keeper, &config);
