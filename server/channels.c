@@ -176,6 +176,36 @@ void wwr_server_cluster(const struct wwr_server *server,
   out->verdicts[WWR_VERDICT_LOST] += atomic_load(&server->channels.lost);
 }
 
+static void copy_shard(struct wwr_shard_row *out,
+                       const struct wwri_bus_shard *from) {
+  *out = (struct wwr_shard_row){.partitions = from->partitions,
+                                .slot = from->slot,
+                                .health = (enum wwr_health)from->health,
+                                .channels = from->channels,
+                                .published = from->published,
+                                .delivered = from->delivered,
+                                .reconnects = from->reconnects,
+                                .beat_age_ms = from->beat_age_ms,
+                                .rtt_ms = from->rtt_ms};
+  _Static_assert(sizeof out->name == sizeof from->name, "the same text");
+  memcpy(out->name, from->name, sizeof out->name);
+  memcpy(out->address, from->address, sizeof out->address);
+  memcpy(out->reason, from->reason, sizeof out->reason);
+}
+
+size_t wwr_server_shards(const struct wwr_server *server,
+                         struct wwr_shard_row *rows, size_t max) {
+  struct wwr_bus *bus = server->channels.bus;
+  if (!bus->ops->shards) return 0;
+  struct wwri_bus_shard *shards = calloc(WWR_SHARDS_MAX, sizeof *shards);
+  if (!shards) return 0;
+  size_t count = bus->ops->shards(bus, shards, WWR_SHARDS_MAX);
+  for (size_t i = 0; i < count && i < max; i++)
+    copy_shard(&rows[i], &shards[i]);
+  free(shards);
+  return count;
+}
+
 /* --- Making --------------------------------------------------------------- */
 
 static bool random_words(uint64_t *out, size_t count) {

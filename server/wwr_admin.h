@@ -159,6 +159,36 @@ struct wwr_loops_state {
 WWR_API void wwr_server_loops(struct wwr_server *server,
                               struct wwr_loops_state *out);
 
+/* --- Redis, shard by shard ---------------------------------------------- */
+
+enum { WWR_SHARDS_MAX = 64, WWR_SHARD_TEXT_MAX = 300 };
+
+/** One of the Redis servers that this node works with, or one partition of a
+ * Redis Cluster (docs/scaling.md). Counters since the start. */
+struct wwr_shard_row {
+  char name[WWR_SHARD_TEXT_MAX]; /**< Its URL without secrets and options; of a
+                                      partition "{TAG}", the tag of its keys. */
+  char address[WWR_SHARD_TEXT_MAX]; /**< HOST:PORT or the path of the socket
+                                         that the link goes to now; empty: there
+                                         is none. */
+  uint32_t partitions; /**< Of all names, of which there are 64, or with a
+                          single Redis 1. */
+  int32_t slot; /**< Of a partition's tag in the Redis Cluster, else -1. */
+  enum wwr_health health;
+  char reason[128];  /**< One line for people; "" when ready. */
+  uint64_t channels; /**< That this node receives. */
+  uint64_t published;
+  uint64_t delivered;   /**< Messages, before they are copied to connections. */
+  uint64_t reconnects;  /**< Links that ended. */
+  uint64_t beat_age_ms; /**< As in struct wwr_cluster_state. */
+  uint64_t rtt_ms;      /**< What its last beat took. */
+};
+
+/** Copy up to `max` rows, always in the same order, and return how many there
+ * are: at most WWR_SHARDS_MAX, 0 without a cluster. */
+WWR_API size_t wwr_server_shards(const struct wwr_server *server,
+                                 struct wwr_shard_row *rows, size_t max);
+
 /* --- Other nodes -------------------------------------------------------- */
 
 enum { WWR_COMMAND_MAX = 512 };

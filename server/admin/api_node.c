@@ -1,4 +1,4 @@
-/* The node itself, the cluster's nodes, draining and reloading. */
+/* The node itself, the cluster's nodes, its Redis, draining and reloading. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +95,40 @@ void wwri_api_nodes(struct wwri_ask *ask) {
   if (!call) return;
   wwri_call_begun(call,
                   wwr_server_nodes(ask->admin->opts.server, on_nodes, call));
+}
+
+/* --- Redis ---------------------------------------------------------------- */
+
+static json_t *shard_json(const struct wwr_shard_row *row) {
+  json_t *json =
+      json_pack("{s:s, s:s, s:I, s:s, s:s}", "name", row->name, "address",
+                row->address, "partitions", (json_int_t)row->partitions,
+                "health", wwr_health_name(row->health), "reason", row->reason);
+  if (!json) return NULL;
+  if (row->slot >= 0) wwri_json_number(json, "slot", (uint64_t)row->slot);
+  wwri_json_number(json, "channels", row->channels);
+  wwri_json_number(json, "published", row->published);
+  wwri_json_number(json, "delivered", row->delivered);
+  wwri_json_number(json, "reconnects", row->reconnects);
+  wwri_json_number(json, "beat_age", row->beat_age_ms);
+  wwri_json_number(json, "rtt", row->rtt_ms);
+  return json;
+}
+
+void wwri_api_shards(struct wwri_ask *ask) {
+  struct wwr_shard_row *rows = calloc(WWR_SHARDS_MAX, sizeof *rows);
+  json_t *shards = json_array();
+  if (!rows || !shards) {
+    wwri_answer_err(ask, WWR_E_NOMEM);
+  } else {
+    size_t count =
+        wwr_server_shards(ask->admin->opts.server, rows, WWR_SHARDS_MAX);
+    for (size_t i = 0; i < count; i++)
+      (void)json_array_append_new(shards, shard_json(&rows[i]));
+    wwri_answer_json(ask, 200, json_pack("{s:O}", "shards", shards));
+  }
+  json_decref(shards);
+  free(rows);
 }
 
 /* --- Draining ------------------------------------------------------------- */

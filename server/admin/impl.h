@@ -243,6 +243,7 @@ void wwri_probe_metrics(struct wwri_ask *ask);
 
 void wwri_api_node(struct wwri_ask *ask);
 void wwri_api_nodes(struct wwri_ask *ask);
+void wwri_api_shards(struct wwri_ask *ask);
 void wwri_api_drain(struct wwri_ask *ask);
 void wwri_api_reload(struct wwri_ask *ask);
 void wwri_api_channels(struct wwri_ask *ask);

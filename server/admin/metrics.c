@@ -3,8 +3,10 @@
 #include "metrics.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void family(FILE *out, const char *name, const char *type,
                    const char *help) {
@@ -129,6 +131,88 @@ static void render_channels(FILE *out, const struct wwr_cluster_state *state) {
   }
 }
 
+/* --- Shards --------------------------------------------------------------- */
+
+struct shard_family {
+  const char *name, *type, *help;
+  size_t member; /* a uint64_t of struct wwr_shard_row */
+  bool seconds;  /* it holds milliseconds */
+};
+
+static uint64_t shard_number(const struct wwr_shard_row *row, size_t member) {
+  uint64_t number;
+  memcpy(&number, (const char *)row + member, sizeof number);
+  return number;
+}
+
+static void begin_shard(FILE *out, const char *name,
+                        const struct wwr_shard_row *row) {
+  fprintf(out, "%s{shard=\"", name);
+  put_escaped(out, row->name);
+  fputc('"', out);
+}
+
+static void render_shard_family(FILE *out, const struct wwri_metrics *metrics,
+                                const struct shard_family *rows) {
+  family(out, rows->name, rows->type, rows->help);
+  for (size_t i = 0; i < metrics->shard_count; i++) {
+    uint64_t number = shard_number(&metrics->shards[i], rows->member);
+    begin_shard(out, rows->name, &metrics->shards[i]);
+    if (rows->seconds)
+      fprintf(out, "} %.9g\n", (double)number / 1000);
+    else
+      fprintf(out, "} %" PRIu64 "\n", number);
+  }
+}
+
+static void render_shard_info(FILE *out, const struct wwri_metrics *metrics) {
+  static const char info[] = "webwire_shard_info";
+  static const char ready[] = "webwire_shard_ready";
+  static const char parts[] = "webwire_shard_partitions";
+  family(out, info, "gauge",
+         "Always 1; the server that a shard or partition is on now.");
+  for (size_t i = 0; i < metrics->shard_count; i++) {
+    begin_shard(out, info, &metrics->shards[i]);
+    fputs(",address=\"", out);
+    put_escaped(out, metrics->shards[i].address);
+    fputs("\"} 1\n", out);
+  }
+  family(out, ready, "gauge", "1 while the node works with it, else 0.");
+  for (size_t i = 0; i < metrics->shard_count; i++) {
+    begin_shard(out, ready, &metrics->shards[i]);
+    fprintf(out, "} %d\n", metrics->shards[i].health == WWR_HEALTH_READY);
+  }
+  family(out, parts, "gauge", "Partitions of all names that it has.");
+  for (size_t i = 0; i < metrics->shard_count; i++) {
+    begin_shard(out, parts, &metrics->shards[i]);
+    fprintf(out, "} %" PRIu32 "\n", metrics->shards[i].partitions);
+  }
+}
+
+#define MEMBER(name) offsetof(struct wwr_shard_row, name)
+
+/* By Redis server, or by partition of a Redis Cluster. */
+static void render_shards(FILE *out, const struct wwri_metrics *metrics) {
+  static const struct shard_family families[] = {
+      {"webwire_shard_channels", "gauge", "Channels that this node receives.",
+       MEMBER(channels), false},
+      {"webwire_shard_published_total", "counter",
+       "Messages published by this node.", MEMBER(published), false},
+      {"webwire_shard_delivered_total", "counter",
+       "Messages delivered to this node.", MEMBER(delivered), false},
+      {"webwire_shard_reconnects_total", "counter", "Links that ended.",
+       MEMBER(reconnects), false},
+      {"webwire_shard_beat_age_seconds", "gauge",
+       "Since it last answered a beat.", MEMBER(beat_age_ms), true},
+      {"webwire_shard_rtt_seconds", "gauge", "What its last beat took.",
+       MEMBER(rtt_ms), true}};
+  render_shard_info(out, metrics);
+  for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+    render_shard_family(out, metrics, &families[i]);
+}
+
+/* --- The node ------------------------------------------------------------- */
+
 static void render_health(FILE *out, const struct wwri_metrics *metrics) {
   static const char name[] = "webwire_health";
   family(out, name, "gauge", "1 for the state that the node is in, else 0.");
@@ -207,6 +291,7 @@ char *wwri_metrics_render(const struct wwri_metrics *metrics, size_t *len) {
   render_server(out, metrics);
   render_channels(out, &metrics->cluster);
   render_health(out, metrics);
+  render_shards(out, metrics);
   render_lag(out, &metrics->cluster);
   render_limits(out, metrics);
   render_process(out, &metrics->process);

@@ -3,6 +3,7 @@
 #ifndef WWRI_METRICS_H
 #define WWRI_METRICS_H
 
+#include <webwire/wwr_admin.h>
 #include <webwire/wwr_server.h>
 
 #include "admin.h"
@@ -26,6 +27,8 @@ struct wwri_metrics {
   struct wwr_server_stats stats;
   struct wwr_server_limits limits;
   struct wwr_cluster_state cluster;
+  struct wwr_shard_row *shards; /* borrowed */
+  size_t shard_count;
   struct wwr_drain_state drain;
   double loop_lag_seconds;
   double loop_silent_seconds;

@@ -1,6 +1,7 @@
 /* What Kubernetes, load balancers and Prometheus ask; open to everybody who
  * reaches the listener. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "impl.h"
@@ -89,6 +90,14 @@ void wwri_probe_ready(struct wwri_ask *ask) {
 
 /* --- Metrics -------------------------------------------------------------- */
 
+/* To free(); none without memory, and then this page has none. */
+static struct wwr_shard_row *read_shards(const struct wwr_server *server,
+                                         size_t *count) {
+  struct wwr_shard_row *rows = calloc(WWR_SHARDS_MAX, sizeof *rows);
+  *count = rows ? wwr_server_shards(server, rows, WWR_SHARDS_MAX) : 0;
+  return rows;
+}
+
 void wwri_probe_metrics(struct wwri_ask *ask) {
   static const char type[] = "text/plain; version=0.0.4; charset=utf-8";
   struct wwri_admin *admin = ask->admin;
@@ -104,6 +113,7 @@ void wwri_probe_metrics(struct wwri_ask *ask) {
   metrics.limited_accept = metrics.stats.delayed;
   wwr_server_limits(server, &metrics.limits);
   wwr_server_cluster(server, &metrics.cluster);
+  metrics.shards = read_shards(server, &metrics.shard_count);
   wwr_server_drain_state(server, &metrics.drain);
   wwri_process_read(&metrics.process);
   if (admin->opts.counters) {
@@ -111,5 +121,6 @@ void wwri_probe_metrics(struct wwri_ask *ask) {
   }
   size_t len = 0;
   char *page = wwri_metrics_render(&metrics, &len);
+  free(metrics.shards);
   wwri_answer_take(ask, 200, type, page, len);
 }

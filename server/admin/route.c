@@ -11,6 +11,7 @@ static const struct wwri_route routes[] = {
     {"/metrics", WWRI_GET, false, wwri_probe_metrics},
     {"/api/v1/node", WWRI_GET, true, wwri_api_node},
     {"/api/v1/nodes", WWRI_GET, true, wwri_api_nodes},
+    {"/api/v1/shards", WWRI_GET, true, wwri_api_shards},
     {"/api/v1/drain", WWRI_POST, true, wwri_api_drain},
     {"/api/v1/reload", WWRI_POST, true, wwri_api_reload},
     {"/api/v1/channels", WWRI_GET, true, wwri_api_channels},

@@ -30,6 +30,19 @@ static struct wwri_metrics filled(void) {
   return metrics;
 }
 
+static struct wwr_shard_row shards[2] = {
+    {.name = "redis://a:1",
+     .address = "10.0.0.1:1",
+     .partitions = 32,
+     .health = WWR_HEALTH_READY,
+     .channels = 3,
+     .published = 4,
+     .delivered = 5,
+     .reconnects = 6,
+     .beat_age_ms = 700,
+     .rtt_ms = 8},
+    {.name = "unix:///a\"b", .partitions = 32, .health = WWR_HEALTH_HOLDING}};
+
 static char *render(const struct wwri_metrics *metrics) {
   size_t len = 0;
   char *page = wwri_metrics_render(metrics, &len);
@@ -105,6 +118,29 @@ static void buckets_add_up(void) {
   free(page);
 }
 
+static void each_shard_has_its_lines(void) {
+  static const char *const lines[] = {
+      "webwire_shard_info{shard=\"redis://a:1\",address=\"10.0.0.1:1\"} 1",
+      "webwire_shard_info{shard=\"unix:///a\\\"b\",address=\"\"} 1",
+      "webwire_shard_ready{shard=\"redis://a:1\"} 1",
+      "webwire_shard_ready{shard=\"unix:///a\\\"b\"} 0",
+      "webwire_shard_partitions{shard=\"redis://a:1\"} 32",
+      "webwire_shard_channels{shard=\"redis://a:1\"} 3",
+      "webwire_shard_published_total{shard=\"redis://a:1\"} 4",
+      "webwire_shard_delivered_total{shard=\"redis://a:1\"} 5",
+      "webwire_shard_reconnects_total{shard=\"redis://a:1\"} 6",
+      "webwire_shard_beat_age_seconds{shard=\"redis://a:1\"} 0.7",
+      "webwire_shard_rtt_seconds{shard=\"redis://a:1\"} 0.008"};
+  struct wwri_metrics metrics = filled();
+  metrics.shards = shards;
+  metrics.shard_count = 2;
+  char *page = render(&metrics);
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    CU_ASSERT_TRUE(has_line(page, lines[i]));
+  }
+  free(page);
+}
+
 static void no_limit_is_infinite(void) {
   struct wwri_metrics metrics = filled();
   metrics.limits.max_connections = 0;
@@ -138,6 +174,8 @@ static const char promtool_command[] =
 static void promtool_is_content(void) {
   struct wwri_metrics metrics = filled();
   metrics.node = "a\"b\\c\nd";
+  metrics.shards = shards;
+  metrics.shard_count = 2;
   char *page = render(&metrics);
   FILE *promtool = popen(promtool_command, "w");
   CU_ASSERT_PTR_NOT_NULL_FATAL(promtool);
@@ -161,6 +199,7 @@ static void process_is_known(void) {
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"numbers_become_lines", numbers_become_lines},
                          {"buckets_add_up", buckets_add_up},
+                         {"each_shard_has_its_lines", each_shard_has_its_lines},
                          {"no_limit_is_infinite", no_limit_is_infinite},
                          {"labels_are_escaped", labels_are_escaped},
                          {"promtool_is_content", promtool_is_content},

@@ -76,6 +76,23 @@ static void nodes_know_each_other(void) {
   }
 }
 
+/* One Redis is a shard, which is ready and named without a password. */
+static void redis_is_a_shard(void) {
+  char address[64];
+  snprintf(address, sizeof address, "\"address\":\"127.0.0.1:%u\"",
+           cluster_port(cluster, CLUSTER_REDIS));
+  for (int i = 0; i < NODES; i++) {
+    CU_ASSERT_EQUAL(get(i, "/api/v1/shards"), 200);
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer.body, address));
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer.body, "\"health\":\"ready\""));
+    CU_ASSERT_EQUAL(admin_number(&answer, "partitions"), 1);
+    CU_ASSERT_PTR_NULL(strstr(answer.body, "\"slot\""));
+    CU_ASSERT_EQUAL(admin_probe(ports[i], "/metrics", &answer), 200);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(answer.body, "\nwebwire_shard_ready{shard=\"redis://"));
+  }
+}
+
 static void published_on_one_heard_on_the_other(void) {
   struct rawws *ws = client(1);
   CU_ASSERT_EQUAL(admin_ask(ports[0], "POST", "/api/v1/channels/room/messages",
@@ -177,6 +194,7 @@ int main(int argc, char **argv) {
   if (!cluster_available()) return 77;
   CU_TestInfo tests[] = {
       {"nodes know each other", nodes_know_each_other},
+      {"redis is a shard", redis_is_a_shard},
       {"published on one, heard on the other",
        published_on_one_heard_on_the_other},
       {"subscribers of both", subscribers_of_both},

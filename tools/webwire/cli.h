@@ -45,6 +45,7 @@ int cli_print_json(json_t *json);
 int cli_health(const struct cli *cli);
 int cli_node(const struct cli *cli);
 int cli_nodes(const struct cli *cli);
+int cli_shards(const struct cli *cli);
 int cli_channels(const struct cli *cli);
 int cli_channel(const struct cli *cli);
 int cli_history(const struct cli *cli);

@@ -15,6 +15,7 @@ static const struct command {
 } commands[] = {{"health", 0, 0, cli_health},
                 {"node", 0, 0, cli_node},
                 {"nodes", 0, 0, cli_nodes},
+                {"shards", 0, 0, cli_shards},
                 {"channels", 0, 0, cli_channels},
                 {"channel", 1, 1, cli_channel},
                 {"history", 1, 1, cli_history},
@@ -36,6 +37,8 @@ static const char summary[] =
     "  health                   is the node alive and ready? (exit status 0)\n"
     "  node                     what it says of itself\n"
     "  nodes                    the nodes of its cluster\n"
+    "  shards                   its links to Redis: to each server, or to\n"
+    "                           each partition of a Redis Cluster\n"
     "  channels                 channels that the node receives (--prefix)\n"
     "  channel CHANNEL          who is subscribed, on all nodes\n"
     "  history CHANNEL          its last messages (--count)\n"

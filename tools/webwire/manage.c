@@ -97,6 +97,24 @@ int cli_nodes(const struct cli *cli) {
                     columns, COUNT(columns));
 }
 
+int cli_shards(const struct cli *cli) {
+  static const struct table_column columns[] = {
+      {"SHARD", "name", TABLE_TEXT},
+      {"SERVER", "address", TABLE_TEXT},
+      {"PARTITIONS", "partitions", TABLE_NUMBER},
+      {"SLOT", "slot", TABLE_NUMBER},
+      {"CHANNELS", "channels", TABLE_NUMBER},
+      {"PUBLISHED", "published", TABLE_NUMBER},
+      {"DELIVERED", "delivered", TABLE_NUMBER},
+      {"RECONNECTS", "reconnects", TABLE_NUMBER},
+      {"BEAT", "beat_age", TABLE_AGE},
+      {"RTT MS", "rtt", TABLE_NUMBER},
+      {"HEALTH", "health", TABLE_TEXT},
+      {"REASON", "reason", TABLE_TEXT}};
+  return print_list(cli, http_api(cli, "GET", "/api/v1/shards", NULL), "shards",
+                    columns, COUNT(columns));
+}
+
 /* --- Lists in pages ------------------------------------------------------- */
 
 /* The last row's name, key or id as a text to escape. */
