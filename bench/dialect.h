@@ -61,8 +61,16 @@ struct dialect {
 const struct dialect *dialect_of(enum bench_protocol protocol);
 
 extern const struct dialect dialect_webwire;
+extern const struct dialect dialect_channels; /* of --mode channels */
 extern const struct dialect dialect_plain;
 extern const struct dialect dialect_socketio;
+
+enum { CHANNEL_NAME_MAX = 24 };
+
+/** Of dialect_channels: write the request "VERB:CHANNEL" of three or so letters
+ * and a channel's number; returns its length. */
+size_t channels_request(uint8_t *to, uint64_t id, const char *verb,
+                        uint32_t channel, const uint8_t *payload, size_t len);
 
 /* --- Payloads: a number as hexadecimal digits, then padding --------------- */
 

@@ -26,6 +26,8 @@ static bool run(struct measure *measure) {
     case MODE_BROADCAST:
     case MODE_PUBSUB:
       return fanout_run(measure);
+    case MODE_CHANNELS:
+      return channels_run(measure);
     case MODE_CONNECT:
       return connect_run(measure);
     case MODE_RECONNECT:

@@ -74,6 +74,7 @@ bool measure_is_good(const struct measure *measure);
  * measured at all, which they have explained. */
 bool echo_run(struct measure *measure);
 bool fanout_run(struct measure *measure);
+bool channels_run(struct measure *measure);
 bool connect_run(struct measure *measure);
 bool reconnect_run(struct measure *measure);
 bool idle_run(struct measure *measure);

@@ -99,7 +99,9 @@ static bool make_links(struct net *net) {
 bool net_init(struct net *net, const struct options *options,
               uint32_t senders) {
   *net = (struct net){.options = options,
-                      .dialect = dialect_of(options->protocol),
+                      .dialect = options->mode == MODE_CHANNELS
+                                     ? &dialect_channels
+                                     : dialect_of(options->protocol),
                       .epoll = -1,
                       .count = options->connections + senders,
                       .senders = senders};

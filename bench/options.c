@@ -32,6 +32,9 @@ static const char *const usage[] = {
     "  --mode pubsub      the same with one sender per --url: what each sends "
     "must\n"
     "                     reach all connections on all nodes, in one order\n"
+    "  --mode channels    many channels: each has a connection per --url, of "
+    "which\n"
+    "                     the first publishes and all get it (webwired)\n"
     "  --mode connect     connections come and go, --window of them opening at "
     "any\n"
     "                     moment; up to --connections stay open, then the "
@@ -49,7 +52,8 @@ static const char *const usage[] = {
     "  --connections N    default 64\n"
     "  --window N         in flight, per connection with --mode echo and ask, "
     "per\n"
-    "                     sender with broadcast and pubsub; default 1\n"
+    "                     sender with broadcast, pubsub and channels; default "
+    "1\n"
     "  --rate N           messages (connect: connections) per second in all, "
     "whether\n"
     "                     the server keeps up or not. Latency then counts from "
@@ -101,8 +105,9 @@ static const char *const usage[] = {
     "in\n"
     "order; 1 when not, or when a connection failed; 2 for a usage error.\n"};
 
-static const char *const mode_names[] = {
-    "echo", "ask", "broadcast", "pubsub", "connect", "reconnect", "idle", NULL};
+static const char *const mode_names[] = {"echo",      "ask",      "broadcast",
+                                         "pubsub",    "channels", "connect",
+                                         "reconnect", "idle",     NULL};
 static const char *const output_names[] = {"text", "json", "csv", NULL};
 static const char *const protocol_names[] = {"webwire", "plain", "socket.io",
                                              NULL};
@@ -346,17 +351,22 @@ static bool check(const struct options *options) {
   bool foreign = options->protocol != PROTOCOL_WEBWIRE;
   if (options->servers.count == 0) return complain("--url", "missing");
   if (options->size < NUMBER_DIGITS &&
-      (sends || (foreign && options->mode == MODE_ECHO)))
+      (sends || options->mode == MODE_CHANNELS ||
+       (foreign && options->mode == MODE_ECHO)))
     return complain("--size", "at least 16 here: messages carry a number");
   if (options->mode != MODE_CONNECT && options->window > MAX_WINDOW)
     return complain("--window", "at most 4096 here");
-  bool sent = sends || options->mode == MODE_ECHO || options->mode == MODE_ASK;
+  bool sent = sends || options->mode == MODE_ECHO ||
+              options->mode == MODE_ASK || options->mode == MODE_CHANNELS;
   if (options->rate > 0 && !sent && options->mode != MODE_CONNECT)
     return complain("--rate", "nothing is sent in this mode");
   if (options->count > 0 && options->mode == MODE_IDLE)
     return complain("--count", "nothing happens in this mode");
-  if (foreign && options->mode == MODE_ASK)
-    return complain("--mode", "ask: only with --protocol webwire");
+  if (foreign && (options->mode == MODE_ASK || options->mode == MODE_CHANNELS))
+    return complain("--mode", "ask, channels: only with --protocol webwire");
+  if (options->mode == MODE_CHANNELS &&
+      options->connections % options->servers.count != 0)
+    return complain("--connections", "as many for each --url");
   if (options->login && (foreign || (options->mode != MODE_CONNECT &&
                                      options->mode != MODE_RECONNECT)))
     return complain("--login", "only with --mode connect and reconnect");

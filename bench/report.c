@@ -67,7 +67,8 @@ static void add(struct fields *fields, const char *name, double value,
 }
 
 static bool sends_payloads(enum bench_mode mode) {
-  return mode == MODE_ECHO || mode == MODE_ASK || mode_sends(mode);
+  return mode == MODE_ECHO || mode == MODE_ASK || mode == MODE_CHANNELS ||
+         mode_sends(mode);
 }
 
 static void add_setting(struct fields *fields, const struct options *options) {
@@ -182,10 +183,10 @@ static void print_bytes(double bytes) {
 
 static void print_cost(const struct measure *measure) {
   static const char *const units[] = {
-      [MODE_ECHO] = "replies",         [MODE_ASK] = "replies",
-      [MODE_BROADCAST] = "deliveries", [MODE_PUBSUB] = "deliveries",
-      [MODE_CONNECT] = "connections",  [MODE_RECONNECT] = "connections",
-      [MODE_IDLE] = "signals"};
+      [MODE_ECHO] = "replies",          [MODE_ASK] = "replies",
+      [MODE_BROADCAST] = "deliveries",  [MODE_PUBSUB] = "deliveries",
+      [MODE_CHANNELS] = "deliveries",   [MODE_CONNECT] = "connections",
+      [MODE_RECONNECT] = "connections", [MODE_IDLE] = "signals"};
   struct cost cost = cost_of(measure);
   printf("  %-16s %.0f %s per second, %.0f in %.2f s\n", "throughput",
          isnan(cost.rate) ? 0 : cost.rate, units[measure->options->mode],
