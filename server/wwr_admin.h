@@ -169,17 +169,16 @@ struct wwr_shard_row {
   char name[WWR_SHARD_TEXT_MAX]; /**< Its URL without secrets and options; of a
                                       partition "{TAG}", the tag of its keys. */
   char address[WWR_SHARD_TEXT_MAX]; /**< HOST:PORT or the path of the socket
-                                         that the link goes to now; empty: there
-                                         is none. */
-  uint32_t partitions; /**< Of all names, of which there are 64, or with a
-                          single Redis 1. */
+                                         that it is on now; empty before it was
+                                         reached first. */
+  uint32_t partitions; /**< That it has, of 64; 0: there is only one Redis. */
   int32_t slot; /**< Of a partition's tag in the Redis Cluster, else -1. */
   enum wwr_health health;
   char reason[128];  /**< One line for people; "" when ready. */
   uint64_t channels; /**< That this node receives. */
   uint64_t published;
   uint64_t delivered;   /**< Messages, before they are copied to connections. */
-  uint64_t reconnects;  /**< Links that ended. */
+  uint64_t reconnects;  /**< How often its link was live again. */
   uint64_t beat_age_ms; /**< As in struct wwr_cluster_state. */
   uint64_t rtt_ms;      /**< What its last beat took. */
 };

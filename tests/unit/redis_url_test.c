@@ -1,4 +1,5 @@
 #include "url.h"
+#include "url_name.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -165,12 +166,46 @@ static void test_parts_have_a_limit(void) {
   CU_ASSERT_STRING_EQUAL(why, "a part is too long");
 }
 
+static void test_names(void) {
+  static const char *const names[][2] = {
+      {"redis://u:secret@h", "redis://h:6379"},
+      {"redis://h:1/0", "redis://h:1"},
+      {"rediss://:s@h/3?ca_file=/ca", "rediss://h:6379/3"},
+      {"redis://[::1]:7", "redis://[::1]:7"},
+      {"unix://:s@/run/r.sock?db=2", "unix:///run/r.sock?db=2"},
+      {"redis+sentinel://:s@a,b:2/m/1?sentinel_password=t",
+       "redis+sentinel://a:26379,b:2/m/1"}};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    struct wwri_redis_url url;
+    const char *why;
+    char name[WWRI_REDIS_NAME_MAX];
+    CU_ASSERT_EQUAL_FATAL(wwri_redis_url_parse(&url, names[i][0], &why),
+                          WWR_OK);
+    wwri_redis_url_name(&url, name);
+    CU_ASSERT_STRING_EQUAL(name, names[i][1]);
+  }
+}
+
+static void test_names_have_a_limit(void) {
+  struct wwri_redis_url url = {.sentinel = true, .host_count = 2};
+  char name[WWRI_REDIS_NAME_MAX];
+  for (size_t i = 0; i < 2; i++) {
+    memset(url.hosts[i].name, 'h', WWRI_REDIS_MAX_TEXT - 1);
+    url.hosts[i].port = 1;
+  }
+  wwri_redis_url_name(&url, name);
+  CU_ASSERT_EQUAL(strlen(name), WWRI_REDIS_NAME_MAX - 1);
+  CU_ASSERT_STRING_EQUAL(name + strlen(name) - 4, "h...");
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"good", test_good},
       {"bad", test_bad},
       {"options", test_options},
       {"parts have a limit", test_parts_have_a_limit},
+      {"names", test_names},
+      {"names have a limit", test_names_have_a_limit},
       CU_TEST_INFO_NULL,
   };
   CU_SuiteInfo suites[] = {
