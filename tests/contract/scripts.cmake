@@ -31,7 +31,7 @@ if(TARGET wwr_cluster_redis)
   wwr_test(scripts_model_test
            SOURCES contract/scripts_model_test.c contract/scripts_twins.c
                    contract/scripts_twins_calls.c contract/scripts_time.c
-                   contract/scripts_rig.c contract/scripts_calls.c sim/model.c
+                   contract/scripts_rig.c contract/scripts_calls.c sim/model.c sim/slot.c
                    sim/sessions_model.c
                    ${redis_fixture}
            DEPS wwr_cluster_redis wwr_cluster wwr_redis wwr_keeper wwr_core
