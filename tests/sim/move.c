@@ -6,6 +6,9 @@
 
 enum { BATCH = 10, AGAIN_MS = 100 };
 
+/* Between two batches at most; the last takes longer than a lease. */
+static const uint64_t paces_ms[] = {20, 20, 20, 1000, 1000, 4000};
+
 static struct server *source_of(struct world *world) {
   return &world->model.servers[world->move.from];
 }
@@ -42,7 +45,8 @@ void move_begin(struct world *world) {
   move->to = world->masters[other];
   move->state = MOVE_KEYS;
   move->number++;
-  move->pace_ms = world_chance(world, 50) ? 20 : 1000;
+  move->pace_ms =
+      paces_ms[world_below(world, sizeof paces_ms / sizeof *paces_ms)];
   world->model.importer = move->to;
   source_of(world)->migrating = true;
   oracle_trace(&world->oracle, "slot: server %u to server %u", move->from,
