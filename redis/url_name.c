@@ -23,6 +23,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct name *name,
 
 static const char *scheme_of(const struct wwri_redis_url *url) {
   if (url->sentinel) return url->tls ? "rediss+sentinel" : "redis+sentinel";
+  if (url->cluster) return url->tls ? "rediss+cluster" : "redis+cluster";
   return url->tls ? "rediss" : "redis";
 }
 

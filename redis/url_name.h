@@ -8,8 +8,9 @@
 enum { WWRI_REDIS_NAME_MAX = 300 };
 
 /** "redis://HOST:PORT/DB", "unix:///PATH?db=DB",
- * "redis+sentinel://HOST:PORT,.../NAME/DB", with rediss as it is; the port
- * always, the database only when it is not 0. What is too long ends in "...".
+ * "redis+sentinel://HOST:PORT,.../NAME/DB", and redis+cluster and rediss
+ * likewise; the port always, the database only when it is not 0. What is too
+ * long ends in "...".
  */
 void wwri_redis_url_name(const struct wwri_redis_url *url,
                          char out[WWRI_REDIS_NAME_MAX]);

@@ -85,8 +85,8 @@ arrows server transport sessionstore cluster protocol session loop core
 arrows client transport protocol session loop core
 # Examples and the load generator see what a user sees.
 arrows examples server/config
-# The tool does, too, and reads the URL of a Redis.
-arrows tools/webwire server/config redis core
+# The tool does, too, reads the URLs of Redis and knows who has a name's keys.
+arrows tools/webwire server/config cluster redis protocol core
 arrows bench
 
 # Another folder's header is reached by its name alone, never by a path.

@@ -173,6 +173,7 @@ static void test_names(void) {
       {"rediss://:s@h/3?ca_file=/ca", "rediss://h:6379/3"},
       {"redis://[::1]:7", "redis://[::1]:7"},
       {"unix://:s@/run/r.sock?db=2", "unix:///run/r.sock?db=2"},
+      {"rediss+cluster://u:s@a,b:2", "rediss+cluster://a:6379,b:2"},
       {"redis+sentinel://:s@a,b:2/m/1?sentinel_password=t",
        "redis+sentinel://a:26379,b:2/m/1"}};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -180,6 +180,28 @@ static void pubsub_across_nodes(void) {
   CU_ASSERT_EQUAL(cluster_close(cluster), 0);
 }
 
+/* Ten channels, each with a subscriber on both nodes. */
+static void channels_across_nodes(void) {
+  static const char *const args[] = {"--admin", "off", NULL};
+  static const struct cluster_opts opts = {.program = PROGRAMS "/webwired",
+                                           .nodes = 2,
+                                           .args = args,
+                                           .no_haproxy = true};
+  char url[64];
+  if (!cluster_available()) return;
+  struct cluster *cluster = cluster_open(&opts);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(cluster);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u", cluster_port(cluster, 1));
+  struct result result =
+      good_run(cluster_port(cluster, 0),
+               (const char *[]){"--output", "json", "--url", url, "--mode",
+                                "channels", "--connections", "20", "--window",
+                                "3", "--count", "300", NULL});
+  CU_ASSERT_EQUAL(field(&result, "done"), 300 * 2);
+  forget(&result);
+  CU_ASSERT_EQUAL(cluster_close(cluster), 0);
+}
+
 static void connects(void) {
   struct result result = good_run(
       echo.port,
@@ -609,6 +631,7 @@ int main(int argc, char **argv) {
                          {"broadcast at a rate", broadcast_at_a_rate},
                          {"pubsub", pubsub},
                          {"pubsub across nodes", pubsub_across_nodes},
+                         {"channels across nodes", channels_across_nodes},
                          {"connect", connects},
                          {"connect at a rate", connects_at_a_rate},
                          {"restore sessions", restores_sessions},

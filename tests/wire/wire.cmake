@@ -22,7 +22,7 @@ if(TARGET echo-server)
   if(TARGET webwire-bench)
     wire_test(bench)
     target_sources(wire_bench PRIVATE wire/liar.c)
-    add_dependencies(wire_bench webwire-bench)
+    add_dependencies(wire_bench webwire-bench webwired)
   endif()
   # The general node: its requests, its settings, and two of them.
   if(TARGET webwired)

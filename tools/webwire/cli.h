@@ -16,9 +16,11 @@ struct cli {
   const char *token;             /**< Of the API; NULL: none. */
   const char *url;               /**< Where clients connect. */
   const char *redis;             /**< For doctor; NULL: not looked at. */
+  const char *from;              /**< URLs of Redis, for move. */
+  const char *to;
   const char *ca_file;
   const char *auth;   /**< A token to sign in with; NULL: none. */
-  const char *prefix; /**< Of channels; NULL: all. */
+  const char *prefix; /**< Of channels; NULL: all. For move: of keys. */
   const char *name;   /**< Of a signal; NULL: the channel's. */
   int encoding;       /**< enum cli_encoding. */
   uint32_t timeout_ms;
@@ -29,6 +31,8 @@ struct cli {
   bool insecure;
   bool json;
   bool wait;
+  bool dry_run;
+  bool delete;
   char **args; /**< Behind the command's name; NULL-terminated. */
 };
 
@@ -59,5 +63,6 @@ int cli_drain(const struct cli *cli);
 int cli_reload(const struct cli *cli);
 int cli_subscribe(const struct cli *cli);
 int cli_doctor(const struct cli *cli);
+int cli_move(const struct cli *cli);
 
 #endif

@@ -28,7 +28,8 @@ static const struct command {
                 {"disconnect", 1, 1, cli_disconnect},
                 {"drain", 0, 1, cli_drain},
                 {"reload", 0, 0, cli_reload},
-                {"doctor", 0, 0, cli_doctor}};
+                {"doctor", 0, 0, cli_doctor},
+                {"move", 0, 0, cli_move}};
 
 static const char summary[] =
     "Looks after a webwire server or cluster.\n"
@@ -56,12 +57,21 @@ static const char summary[] =
     "  doctor                   what is wrong with the way to the nodes, with\n"
     "                           them and with Redis, and how to mend it\n"
     "\n"
+    "Work on Redis while no node runs:\n"
+    "  move                     copy sessions and histories to other Redis\n"
+    "                           servers (--from, --to; docs/scaling.md)\n"
+    "\n"
     "Every option can be said by the environment: WEBWIRE_ADMIN,\n"
     "WEBWIRE_TOKEN_FILE, ... and WEBWIRE_TOKEN, WEBWIRE_AUTH for the texts.\n"
     "\n"
     "Options:";
 
-enum { WAY_ROWS = 10, WHAT_ROWS = 9, ROWS = WAY_ROWS + WHAT_ROWS };
+enum {
+  WAY_ROWS = 10,
+  WHAT_ROWS = 9,
+  MOVE_ROWS = 4,
+  ROWS = WAY_ROWS + WHAT_ROWS + MOVE_ROWS
+};
 
 /* Whom to ask, and as whom. In both tables the key is the name: every option
  * can also be said by the environment. */
@@ -151,7 +161,8 @@ static void what_rows(struct wwr_option *rows, struct cli *cli) {
        .key = "prefix",
        .value = "TEXT",
        .kind = WWR_OPTION_TEXT,
-       .help = "only channels that begin with it",
+       .help = "only channels that begin with it; for move: that of the nodes, "
+               "default wwr",
        .target = &cli->prefix},
       {.name = "count",
        .key = "count",
@@ -200,6 +211,36 @@ static void what_rows(struct wwr_option *rows, struct cli *cli) {
   memcpy(rows, all, sizeof all);
 }
 
+static void move_rows(struct wwr_option *rows, struct cli *cli) {
+  const struct wwr_option all[MOVE_ROWS] = {
+      {.name = "from",
+       .key = "from",
+       .value = "URLS",
+       .kind = WWR_OPTION_SECRET,
+       .help = "where move finds sessions and histories: what the nodes have "
+               "as redis",
+       .target = &cli->from},
+      {.name = "to",
+       .key = "to",
+       .value = "URLS",
+       .kind = WWR_OPTION_SECRET,
+       .help = "where move copies them to: what the nodes will have",
+       .target = &cli->to},
+      {.name = "dry-run",
+       .key = "dry-run",
+       .kind = WWR_OPTION_FLAG,
+       .help = "move only counts",
+       .target = &cli->dry_run},
+      {.name = "delete",
+       .key = "delete",
+       .kind = WWR_OPTION_FLAG,
+       .help = "move also deletes what it copied from where it was, and what "
+               "earlier moves left where it goes",
+       .target = &cli->delete},
+  };
+  memcpy(rows, all, sizeof all);
+}
+
 static const struct command *find_command(const char *name) {
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
     if (strcmp(commands[i].name, name) == 0) return &commands[i];
@@ -238,6 +279,7 @@ int main(int argc, char **argv) {
   struct wwr_option rows[ROWS];
   way_rows(rows, &cli);
   what_rows(rows + WAY_ROWS, &cli);
+  move_rows(rows + WAY_ROWS + WHAT_ROWS, &cli);
   const struct wwr_command command = {.name = "webwire",
                                       .usage = "[OPTION...] COMMAND",
                                       .summary = summary,

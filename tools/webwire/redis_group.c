@@ -1,0 +1,284 @@
+/* A Redis Cluster is asked which slot a tag has and who has the slot. */
+#include "redis_group.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLOTS = 16384 };
+
+/* --- URLs ----------------------------------------------------------------- */
+
+static const char blanks[] = " \t\r\n";
+
+static size_t count_words(const char *text) {
+  size_t count = 0;
+  for (text += strspn(text, blanks); *text; text += strspn(text, blanks)) {
+    text += strcspn(text, blanks);
+    count++;
+  }
+  return count;
+}
+
+static const char *parse_word(const char *word, size_t len,
+                              struct wwri_redis_url *out) {
+  const char *why = "out of memory";
+  char *copy = strndup(word, len);
+  if (copy && wwri_redis_url_parse(out, copy, &why) == WWR_OK) why = NULL;
+  free(copy);
+  return why;
+}
+
+const char *redis_urls_parse(const char *text, struct wwri_redis_url **urls,
+                             size_t *count, char why[REDIS_WHY_SIZE]) {
+  size_t words = count_words(text);
+  *count = 0;
+  *urls = NULL;
+  if (words == 0) return "there is no URL";
+  if (words > WWRI_SHARDS_MAX) return "there are too many URLs";
+  *urls = calloc(words, sizeof **urls);
+  if (!*urls) return "out of memory";
+  for (text += strspn(text, blanks); *text; text += strspn(text, blanks)) {
+    size_t len = strcspn(text, blanks);
+    struct wwri_redis_url *url = &(*urls)[(*count)++];
+    const char *bad = parse_word(text, len, url);
+    if (!bad && url->cluster && words > 1)
+      bad = "a Redis Cluster can't be one of a list";
+    if (bad) {
+      if (words == 1) return bad;
+      snprintf(why, REDIS_WHY_SIZE, "URL %zu of %zu: %s", *count, words, bad);
+      return why;
+    }
+    text += len;
+  }
+  return NULL;
+}
+
+/* --- The masters of a Redis Cluster --------------------------------------- */
+
+void redis_masters_deinit(struct redis_masters *masters) {
+  free(masters->hosts);
+  masters->hosts = NULL;
+}
+
+/* The host that a connection goes to, for what says "where you asked". */
+static void own_host(const struct redis_conn *conn, char *out, size_t size) {
+  const char *address = redis_address(conn);
+  const char *colon = strrchr(address, ':');
+  size_t len = colon ? (size_t)(colon - address) : 0;
+  if (len > 1 && *address == '[') {
+    address++;
+    len -= 2;
+  }
+  snprintf(out, size, "%.*s", (int)len, address);
+}
+
+/* Its index; a new one is added. */
+static size_t find_host(struct redis_masters *out,
+                        const struct wwri_redis_host *host) {
+  for (size_t i = 0; i < out->count; i++) {
+    if (out->hosts[i].port == host->port &&
+        strcmp(out->hosts[i].name, host->name) == 0)
+      return i;
+  }
+  out->hosts[out->count] = *host;
+  return out->count++;
+}
+
+/* One range of CLUSTER SLOTS: [from, to, [host, port, ...], replicas...]. */
+static bool read_range(const redisReply *row, const struct redis_conn *conn,
+                       long long *from, long long *to,
+                       struct wwri_redis_host *host) {
+  if (row->type != REDIS_REPLY_ARRAY || row->elements < 3) return false;
+  const redisReply *first = row->element[0], *last = row->element[1];
+  const redisReply *master = row->element[2];
+  if (first->type != REDIS_REPLY_INTEGER || last->type != REDIS_REPLY_INTEGER ||
+      master->type != REDIS_REPLY_ARRAY || master->elements < 2)
+    return false;
+  const redisReply *name = master->element[0], *port = master->element[1];
+  if (port->type != REDIS_REPLY_INTEGER || port->integer < 1 ||
+      port->integer > UINT16_MAX)
+    return false;
+  if (name->type == REDIS_REPLY_STRING && name->len > 0)
+    snprintf(host->name, sizeof host->name, "%s", name->str);
+  else
+    own_host(conn, host->name, sizeof host->name);
+  host->port = (uint16_t)port->integer;
+  *from = first->integer;
+  *to = last->integer;
+  return *from >= 0 && *from <= *to && *to < SLOTS;
+}
+
+/* Who has each slot, as read from CLUSTER SLOTS. `slots` holds no host yet. */
+static bool read_slots(struct redis_masters *out, const redisReply *reply,
+                       const struct redis_conn *conn, size_t *slots) {
+  long long from, to;
+  struct wwri_redis_host host;
+  out->hosts = calloc(reply->elements, sizeof *out->hosts);
+  if (!out->hosts) return false;
+  for (size_t i = 0; i < reply->elements; i++) {
+    if (!read_range(reply->element[i], conn, &from, &to, &host)) return false;
+    size_t index = find_host(out, &host);
+    for (long long slot = from; slot <= to; slot++) {
+      out->slots += slots[slot] == SIZE_MAX;
+      slots[slot] = index;
+    }
+  }
+  return true;
+}
+
+static bool place_partitions(struct redis_masters *out, struct redis_conn *conn,
+                             const size_t *slots) {
+  for (unsigned i = 0; i < WWRI_PARTITIONS; i++) {
+    redisReply *reply =
+        redis_ask(conn, "CLUSTER KEYSLOT {%s}", wwri_partition_tag(i));
+    bool ok = reply && reply->type == REDIS_REPLY_INTEGER &&
+              reply->integer >= 0 && reply->integer < SLOTS;
+    if (ok) {
+      size_t index = slots[reply->integer];
+      out->of_partition[i] =
+          (unsigned)(index < out->count ? index : out->count);
+    }
+    if (reply) freeReplyObject(reply);
+    if (!ok) return false;
+  }
+  return true;
+}
+
+/* NULL, or what is wrong. */
+static const char *ask_masters(struct redis_masters *out,
+                               struct redis_conn *conn, size_t *slots,
+                               const redisReply *reply) {
+  if (!reply) return redis_why(conn);
+  if (reply->type == REDIS_REPLY_ERROR) return reply->str;
+  if (reply->type != REDIS_REPLY_ARRAY || reply->elements > SLOTS)
+    return "CLUSTER SLOTS is answered by nonsense";
+  if (reply->elements == 0) return "no slot of the cluster has a master";
+  for (size_t i = 0; i < SLOTS; i++) slots[i] = SIZE_MAX;
+  if (!read_slots(out, reply, conn, slots))
+    return "CLUSTER SLOTS is answered by nonsense";
+  return place_partitions(out, conn, slots)
+             ? NULL
+             : "CLUSTER KEYSLOT is answered by nonsense";
+}
+
+bool redis_masters_ask(struct redis_masters *out, struct redis_conn *conn,
+                       char why[REDIS_WHY_SIZE]) {
+  *out = (struct redis_masters){0};
+  size_t *slots = malloc(SLOTS * sizeof *slots);
+  redisReply *reply = slots ? redis_ask(conn, "CLUSTER SLOTS") : NULL;
+  const char *bad =
+      slots ? ask_masters(out, conn, slots, reply) : "out of memory";
+  if (bad)
+    snprintf(why, REDIS_WHY_SIZE, "%.270s: %.200s", redis_address(conn), bad);
+  if (reply) freeReplyObject(reply);
+  free(slots);
+  if (bad) redis_masters_deinit(out);
+  return !bad;
+}
+
+/* --- Groups --------------------------------------------------------------- */
+
+/* The run id is of a process; with the database it tells what data this is. */
+static void identify(struct redis_server *server, uint32_t db) {
+  redisReply *reply = redis_ask(server->conn, "INFO server");
+  const char *at = reply && reply->type == REDIS_REPLY_STRING
+                       ? strstr(reply->str, "run_id:")
+                       : NULL;
+  if (at)
+    snprintf(server->id, sizeof server->id, "%.40s/%u", at + strlen("run_id:"),
+             (unsigned)db);
+  if (reply) freeReplyObject(reply);
+}
+
+static bool add(struct redis_group *group, struct redis_conn *conn,
+                uint32_t db) {
+  if (!conn) return false;
+  struct redis_server *server = &group->servers[group->count++];
+  server->conn = conn;
+  identify(server, db);
+  return true;
+}
+
+static bool make_room(struct redis_group *group, size_t count, char *why) {
+  group->servers = calloc(count, sizeof *group->servers);
+  if (!group->servers) snprintf(why, REDIS_WHY_SIZE, "out of memory");
+  return group->servers != NULL;
+}
+
+static bool open_list(struct redis_group *group,
+                      const struct wwri_redis_url *urls, size_t count,
+                      uint32_t timeout_ms, char *why) {
+  if (!make_room(group, count, why)) return false;
+  for (size_t i = 0; i < count; i++) {
+    if (!add(group, redis_connect(&urls[i], timeout_ms, why), urls[i].db))
+      return false;
+  }
+  for (unsigned i = 0; count > 1 && i < WWRI_PARTITIONS; i++)
+    group->of_partition[i] = wwri_partition_shard(i, (unsigned)count);
+  return true;
+}
+
+static bool open_masters(struct redis_group *group,
+                         const struct wwri_redis_url *url,
+                         const struct redis_masters *masters,
+                         uint32_t timeout_ms, char *why) {
+  if (masters->slots < SLOTS) {
+    snprintf(why, REDIS_WHY_SIZE, "%u slots of the cluster have no master",
+             SLOTS - masters->slots);
+    return false;
+  }
+  if (!make_room(group, masters->count, why)) return false;
+  for (size_t i = 0; i < masters->count; i++) {
+    if (!add(group,
+             redis_connect_host(url, &masters->hosts[i], timeout_ms, why), 0))
+      return false;
+  }
+  memcpy(group->of_partition, masters->of_partition,
+         sizeof group->of_partition);
+  return true;
+}
+
+static bool open_cluster(struct redis_group *group,
+                         const struct wwri_redis_url *url, uint32_t timeout_ms,
+                         char *why) {
+  struct redis_masters masters;
+  struct redis_conn *seed = redis_connect(url, timeout_ms, why);
+  bool ok = seed && redis_masters_ask(&masters, seed, why);
+  redis_close(seed);
+  if (!ok) return false;
+  ok = open_masters(group, url, &masters, timeout_ms, why);
+  redis_masters_deinit(&masters);
+  return ok;
+}
+
+bool redis_group_open(struct redis_group *group, const char *text,
+                      uint32_t timeout_ms, char why[REDIS_WHY_SIZE]) {
+  struct wwri_redis_url *urls;
+  size_t count;
+  *group = (struct redis_group){0};
+  const char *bad = redis_urls_parse(text, &urls, &count, why);
+  bool ok = false;
+  if (bad) {
+    if (bad != why) snprintf(why, REDIS_WHY_SIZE, "%s", bad);
+  } else if (urls->cluster) {
+    group->kind = REDIS_CLUSTER;
+    ok = open_cluster(group, urls, timeout_ms, why);
+  } else {
+    group->kind = count > 1 ? REDIS_LIST : REDIS_ONE;
+    ok = open_list(group, urls, count, timeout_ms, why);
+  }
+  free(urls);
+  return ok;
+}
+
+void redis_group_close(struct redis_group *group) {
+  for (size_t i = 0; i < group->count; i++) redis_close(group->servers[i].conn);
+  free(group->servers);
+  *group = (struct redis_group){0};
+}
+
+const char *redis_group_tag(const struct redis_group *group,
+                            unsigned partition) {
+  return wwri_partition_tag(group->kind == REDIS_ONE ? 0 : partition);
+}

@@ -1,0 +1,58 @@
+/* redis_group.h - the Redis servers that a node's setting names - one, a list,
+ * or the masters of a Redis Cluster - and which of them has a name's keys. */
+#ifndef WEBWIRE_REDIS_GROUP_H
+#define WEBWIRE_REDIS_GROUP_H
+
+#include "partition.h"
+#include "redis_connect.h"
+
+enum redis_kind { REDIS_ONE, REDIS_LIST, REDIS_CLUSTER };
+
+enum { REDIS_SERVERS_MAX = 1000 };
+
+struct redis_server {
+  struct redis_conn *conn;
+  /** Which process and database it is, by whatever address: the run id. Empty
+   * when Redis does not say. */
+  char id[64];
+};
+
+struct redis_group {
+  enum redis_kind kind;
+  struct redis_server *servers;
+  size_t count;
+  /** The server of each partition, an index; of one: all 0. */
+  unsigned of_partition[WWRI_PARTITIONS];
+};
+
+/** Parse URLs with white space between them; up to WWRI_SHARDS_MAX. NULL, or
+ * what is wrong, without secrets: a line in `why`. `urls` is to be freed, also
+ * after a mistake. */
+const char *redis_urls_parse(const char *text, struct wwri_redis_url **urls,
+                             size_t *count, char why[REDIS_WHY_SIZE]);
+
+/** Connect to all. Whole, or false and a line in `why`. The group may be closed
+ * in any case. */
+bool redis_group_open(struct redis_group *group, const char *text,
+                      uint32_t timeout_ms, char why[REDIS_WHY_SIZE]);
+void redis_group_close(struct redis_group *group);
+
+/** The tag of the keys of a partition's names. */
+const char *redis_group_tag(const struct redis_group *group,
+                            unsigned partition);
+
+/** The masters of a Redis Cluster, and which of them has each partition:
+ * addresses as the server that is asked gives them. */
+struct redis_masters {
+  struct wwri_redis_host *hosts;
+  size_t count;
+  unsigned slots;                         /* how many have a master */
+  unsigned of_partition[WWRI_PARTITIONS]; /* a host's index; count: none */
+};
+
+/** Ask one of its nodes. False and a line in `why`; `out` is freed then. */
+bool redis_masters_ask(struct redis_masters *out, struct redis_conn *conn,
+                       char why[REDIS_WHY_SIZE]);
+void redis_masters_deinit(struct redis_masters *masters);
+
+#endif
