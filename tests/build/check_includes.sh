@@ -21,7 +21,7 @@ only() {
 }
 only 'libwebsockets\.h' transport/websocket/
 only 'libwebsockets/.*' transport/websocket/
-only 'hiredis/.*' redis/ tools/webwire/doctor_redis.c tools/webwire/redis_connect.h
+only 'hiredis/.*' redis/ tools/webwire/redis_connect.h
 only 'curl/.*' tools/webwire/
 only 'libconfig\.h' 'server/config(\.c|/)' 'examples/common/'
 only 'jansson\.h' session/ examples/chatroom/ server/webwired/ server/admin/ tools/

@@ -2,6 +2,7 @@
 #ifndef WEBWIRE_DOCTOR_H
 #define WEBWIRE_DOCTOR_H
 
+#include "redis_connect.h"
 #include "report.h"
 
 /** What a clock shows that is so many seconds from ours. */
@@ -13,6 +14,23 @@ void doctor_way(const struct cli *cli, struct report *report);
 
 /** The nodes, by their admin listeners. */
 void doctor_nodes(const struct cli *cli, struct report *report);
+
+/** A Redis that answers; what it is called when there are several. */
+struct patient {
+  struct report *report;
+  struct redis_conn *redis;
+  const char *whose; /* "" or "ADDRESS: " */
+};
+
+/** What every Redis is asked; `kind` is what it is when it is right. */
+void doctor_examine(const struct patient *patient, const char *kind);
+
+/** A setting, to free(); NULL when it can't be had. */
+char *doctor_setting(struct redis_conn *redis, const char *name);
+
+/** The Redis Cluster that a URL names. */
+void doctor_redis_cluster(const struct cli *cli, struct report *report,
+                          const struct wwri_redis_url *url);
 
 /** Redis itself. */
 void doctor_redis(const struct cli *cli, struct report *report);

@@ -1,42 +1,21 @@
 /* Redis itself: what it may throw away, whom it hangs up on, its clock. */
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "doctor.h"
-#include "url.h"
+#include "redis_group.h"
 
-enum { MIN_PUBSUB_BYTES = 32 << 20 };
+enum { MIN_PUBSUB_BYTES = 32 << 20, WHOSE_SIZE = REDIS_ADDRESS_SIZE + 2 };
+
+static const char reachable[] =
+    "is it up, and reachable from here, with this user and password?";
 
 /* --- Asking --------------------------------------------------------------- */
 
-static redisContext *connect_to(const struct cli *cli,
-                                const struct wwri_redis_url *url) {
-  struct timeval patience = {cli->timeout_ms / 1000,
-                             (cli->timeout_ms % 1000) * 1000};
-  redisContext *redis =
-      *url->path ? redisConnectUnixWithTimeout(url->path, patience)
-                 : redisConnectWithTimeout(url->hosts[0].name,
-                                           url->hosts[0].port, patience);
-  if (redis && !redis->err) redisSetTimeout(redis, patience);
-  return redis;
-}
-
-static bool sign_in(redisContext *redis, const struct wwri_redis_url *url) {
-  if (!*url->password) return true;
-  redisReply *reply =
-      *url->user ? redisCommand(redis, "AUTH %s %s", url->user, url->password)
-                 : redisCommand(redis, "AUTH %s", url->password);
-  bool ok = reply && reply->type == REDIS_REPLY_STATUS;
-  if (reply) freeReplyObject(reply);
-  return ok;
-}
-
-/* A setting, to free(); NULL when it can't be had. */
-static char *setting(redisContext *redis, const char *name) {
-  redisReply *reply = redisCommand(redis, "CONFIG GET %s", name);
+char *doctor_setting(struct redis_conn *redis, const char *name) {
+  redisReply *reply = redis_ask(redis, "CONFIG GET %s", name);
   char *value = NULL;
   if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
       reply->element[1]->type == REDIS_REPLY_STRING)
@@ -47,20 +26,21 @@ static char *setting(redisContext *redis, const char *name) {
 
 /* --- Examining ------------------------------------------------------------ */
 
-static void check_eviction(struct report *report, redisContext *redis) {
-  char *policy = setting(redis, "maxmemory-policy");
-  char *max = setting(redis, "maxmemory");
+static void check_eviction(const struct patient *it) {
+  char *policy = doctor_setting(it->redis, "maxmemory-policy");
+  char *max = doctor_setting(it->redis, "maxmemory");
   if (!policy || !max) {
-    report_say(report, FINDING_SKIPPED, "redis eviction", NULL,
-               "CONFIG is not permitted; maxmemory-policy must be noeviction");
+    report_say(it->report, FINDING_SKIPPED, "redis eviction", NULL,
+               "%sCONFIG is not permitted; maxmemory-policy must be noeviction",
+               it->whose);
   } else if (strcmp(policy, "noeviction") != 0 && strcmp(max, "0") != 0) {
-    report_say(report, FINDING_PROBLEM, "redis eviction",
+    report_say(it->report, FINDING_PROBLEM, "redis eviction",
                "CONFIG SET maxmemory-policy noeviction: all our keys expire, "
                "so every other policy throws sessions and logs away",
-               "maxmemory-policy is %s", policy);
+               "%smaxmemory-policy is %s", it->whose, policy);
   } else {
-    report_say(report, FINDING_OK, "redis eviction", NULL, "%s, maxmemory %s",
-               policy, max);
+    report_say(it->report, FINDING_OK, "redis eviction", NULL,
+               "%s%s, maxmemory %s", it->whose, policy, max);
   }
   free(policy);
   free(max);
@@ -68,92 +48,142 @@ static void check_eviction(struct report *report, redisContext *redis) {
 
 /* "normal 0 0 0 slave 1 2 3 pubsub 33554432 8388608 60": hard, soft, seconds.
  */
-static void check_buffers(struct report *report, redisContext *redis) {
-  char *limits = setting(redis, "client-output-buffer-limit");
+static void check_buffers(const struct patient *it) {
+  char *limits = doctor_setting(it->redis, "client-output-buffer-limit");
   const char *at = limits ? strstr(limits, "pubsub ") : NULL;
   unsigned long long hard = 0, soft = 0;
   if (!at || sscanf(at, "pubsub %llu %llu", &hard, &soft) != 2) {
-    report_say(report, FINDING_SKIPPED, "redis buffers", NULL,
-               "CONFIG is not permitted; client-output-buffer-limit of pubsub "
-               "should be 32 MB or more");
+    report_say(
+        it->report, FINDING_SKIPPED, "redis buffers", NULL,
+        "%sCONFIG is not permitted; client-output-buffer-limit of pubsub "
+        "should be 32 MB or more",
+        it->whose);
   } else if (hard > 0 && hard < MIN_PUBSUB_BYTES) {
-    report_say(report, FINDING_PROBLEM, "redis buffers",
+    report_say(it->report, FINDING_PROBLEM, "redis buffers",
                "CONFIG SET client-output-buffer-limit \"pubsub 33554432 "
                "8388608 60\", or more: a node that falls behind for a moment "
                "is cut off by it",
-               "client-output-buffer-limit of pubsub is %llu bytes", hard);
+               "%sclient-output-buffer-limit of pubsub is %llu bytes",
+               it->whose, hard);
   } else {
-    report_say(report, FINDING_OK, "redis buffers", NULL,
-               "pubsub: %llu bytes, %llu for long", hard, soft);
+    report_say(it->report, FINDING_OK, "redis buffers", NULL,
+               "%spubsub: %llu bytes, %llu for long", it->whose, hard, soft);
   }
   free(limits);
 }
 
-static void check_clock(struct report *report, redisContext *redis) {
-  redisReply *reply = redisCommand(redis, "TIME");
+static void check_clock(const struct patient *it) {
+  char whose[WHOSE_SIZE + 16];
+  redisReply *reply = redis_ask(it->redis, "TIME");
   if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
       reply->element[0]->type == REDIS_REPLY_STRING) {
     long now = strtol(reply->element[0]->str, NULL, 10);
-    doctor_clock(report, "redis clock", "its clock", now - (long)time(NULL));
+    snprintf(whose, sizeof whose, "%sits clock", it->whose);
+    doctor_clock(it->report, "redis clock", whose, now - (long)time(NULL));
   }
   if (reply) freeReplyObject(reply);
 }
 
-/* It must be a master, and not one of a Redis Cluster. */
-static void check_role(struct report *report, redisContext *redis) {
-  redisReply *reply = redisCommand(redis, "INFO");
-  const char *info =
-      reply && reply->type == REDIS_REPLY_STRING ? reply->str : "";
-  if (strstr(info, "cluster_enabled:1"))
-    report_say(report, FINDING_PROBLEM, "redis kind",
-               "use one Redis, or Sentinel: Redis Cluster is not supported",
-               "it is a node of a Redis Cluster");
+static void check_role(const struct patient *it, const char *info,
+                       const char *kind) {
+  bool in_cluster = strstr(info, "cluster_enabled:1") != NULL;
+  if (in_cluster && !strstr(kind, "Redis Cluster"))
+    report_say(it->report, FINDING_PROBLEM, "redis kind",
+               "use redis+cluster://HOST:PORT,...",
+               "%sit is a node of a Redis Cluster", it->whose);
   else if (strstr(info, "role:slave"))
-    report_say(report, FINDING_PROBLEM, "redis kind",
+    report_say(it->report, FINDING_PROBLEM, "redis kind",
                "give nodes the master's address, or redis+sentinel://",
-               "it is a replica");
-  else if (*info)
-    report_say(report, FINDING_OK, "redis kind", NULL, "a master");
-  if (*info && strstr(info, "aof_enabled:0"))
-    report_say(report, FINDING_WARNING, "redis data",
-               "appendonly yes, appendfsync everysec: a restart then loses a "
-               "second at most",
-               "the append-only file is off");
-  if (reply) freeReplyObject(reply);
+               "%sit is a replica", it->whose);
+  else
+    report_say(it->report, FINDING_OK, "redis kind", NULL, "%s%s", it->whose,
+               kind);
 }
 
-static void examine(const struct cli *cli, struct report *report,
-                    const struct wwri_redis_url *url) {
-  redisContext *redis = connect_to(cli, url);
-  if (!redis || redis->err) {
-    report_say(report, FINDING_PROBLEM, "redis",
-               "is it up, and reachable from here?", "%s",
-               redis ? redis->errstr : "out of memory");
-  } else if (!sign_in(redis, url)) {
-    report_say(report, FINDING_PROBLEM, "redis", "user or password are wrong",
-               "AUTH was refused");
+static void check_version(const struct patient *it, const char *info) {
+  const char *at = strstr(info, "redis_version:");
+  int major = at ? atoi(at + strlen("redis_version:")) : 0;
+  if (at && major < 7)
+    report_say(it->report, FINDING_PROBLEM, "redis version",
+               "Redis 7.0 or later is needed", "%sit is %d", it->whose, major);
+}
+
+void doctor_examine(const struct patient *it, const char *kind) {
+  redisReply *reply = redis_ask(it->redis, "INFO");
+  if (reply && reply->type == REDIS_REPLY_STRING) {
+    check_role(it, reply->str, kind);
+    check_version(it, reply->str);
+    if (strstr(reply->str, "aof_enabled:0"))
+      report_say(it->report, FINDING_WARNING, "redis data",
+                 "appendonly yes, appendfsync everysec: a restart then loses a "
+                 "second at most",
+                 "%sthe append-only file is off", it->whose);
   } else {
-    check_role(report, redis);
-    check_eviction(report, redis);
-    check_buffers(report, redis);
-    check_clock(report, redis);
+    report_say(
+        it->report, FINDING_SKIPPED, "redis kind", NULL, "%sINFO: %s",
+        it->whose,
+        reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "no answer");
   }
-  redisFree(redis);
+  if (reply) freeReplyObject(reply);
+  check_eviction(it);
+  check_buffers(it);
+  check_clock(it);
+}
+
+/* --- One, or a list ------------------------------------------------------- */
+
+/* What is one twice would be two shards that share their keys. */
+static void check_twins(struct report *report, char (*ids)[REDIS_ID_SIZE],
+                        size_t index) {
+  for (size_t i = 0; i < index; i++) {
+    if (*ids[index] && strcmp(ids[i], ids[index]) == 0)
+      report_say(report, FINDING_PROBLEM, "redis list",
+                 "every shard needs a Redis, or a database, of its own",
+                 "%zu and %zu of the list are the same", i + 1, index + 1);
+  }
+}
+
+static void examine_url(const struct cli *cli, struct report *report,
+                        const struct wwri_redis_url *url, bool alone,
+                        char id[REDIS_ID_SIZE]) {
+  char why[REDIS_WHY_SIZE], whose[WHOSE_SIZE] = "";
+  struct redis_conn *redis = redis_connect(url, cli->timeout_ms, why);
+  *id = '\0';
+  if (!redis) {
+    report_say(report, FINDING_PROBLEM, "redis", reachable, "%s", why);
+    return;
+  }
+  if (!alone) snprintf(whose, sizeof whose, "%s: ", redis_address(redis));
+  const struct patient patient = {report, redis, whose};
+  doctor_examine(&patient, "a master");
+  redis_identify(redis, url->db, id);
+  redis_close(redis);
+}
+
+static void examine_all(const struct cli *cli, struct report *report,
+                        const struct wwri_redis_url *urls, size_t count) {
+  char ids[WWRI_SHARDS_MAX][REDIS_ID_SIZE];
+  for (size_t i = 0; i < count; i++) {
+    examine_url(cli, report, &urls[i], count == 1, ids[i]);
+    check_twins(report, ids, i);
+  }
 }
 
 void doctor_redis(const struct cli *cli, struct report *report) {
-  struct wwri_redis_url url;
-  const char *why = NULL;
+  struct wwri_redis_url *urls = NULL;
+  size_t count;
+  char why[REDIS_WHY_SIZE];
   if (!cli->redis) {
     report_say(report, FINDING_SKIPPED, "redis", NULL,
                "it is looked at with --redis URL");
-  } else if (wwri_redis_url_parse(&url, cli->redis, &why) != WWR_OK) {
-    report_say(report, FINDING_PROBLEM, "redis", NULL, "--redis: %s", why);
-  } else if (url.tls || url.sentinel) {
-    report_say(report, FINDING_SKIPPED, "redis",
-               "give the master's address as redis:// or unix://",
-               "neither TLS nor sentinels are spoken here");
-  } else {
-    examine(cli, report, &url);
+    return;
   }
+  const char *bad = redis_urls_parse(cli->redis, &urls, &count, why);
+  if (bad)
+    report_say(report, FINDING_PROBLEM, "redis", NULL, "--redis: %s", bad);
+  else if (urls->cluster)
+    doctor_redis_cluster(cli, report, urls);
+  else
+    examine_all(cli, report, urls, count);
+  free(urls);
 }

@@ -116,7 +116,7 @@ static void way_rows(struct wwr_option *rows, struct cli *cli) {
        .key = "redis",
        .value = "URL",
        .kind = WWR_OPTION_SECRET,
-       .help = "Redis, for doctor: redis:// or unix://",
+       .help = "Redis, for doctor: what the nodes have as redis",
        .target = &cli->redis},
       {.name = "ca",
        .key = "ca",

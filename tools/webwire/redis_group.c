@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 16384 };
-
 /* --- URLs ----------------------------------------------------------------- */
 
 static const char blanks[] = " \t\r\n";
@@ -57,8 +55,8 @@ const char *redis_urls_parse(const char *text, struct wwri_redis_url **urls,
 /* --- The masters of a Redis Cluster --------------------------------------- */
 
 void redis_masters_deinit(struct redis_masters *masters) {
-  free(masters->hosts);
-  masters->hosts = NULL;
+  free(masters->list);
+  masters->list = NULL;
 }
 
 /* The host that a connection goes to, for what says "where you asked". */
@@ -74,14 +72,14 @@ static void own_host(const struct redis_conn *conn, char *out, size_t size) {
 }
 
 /* Its index; a new one is added. */
-static size_t find_host(struct redis_masters *out,
-                        const struct wwri_redis_host *host) {
+static size_t find_master(struct redis_masters *out,
+                          const struct wwri_redis_host *host) {
   for (size_t i = 0; i < out->count; i++) {
-    if (out->hosts[i].port == host->port &&
-        strcmp(out->hosts[i].name, host->name) == 0)
+    const struct wwri_redis_host *known = &out->list[i].host;
+    if (known->port == host->port && strcmp(known->name, host->name) == 0)
       return i;
   }
-  out->hosts[out->count] = *host;
+  out->list[out->count] = (struct redis_master){.host = *host};
   return out->count++;
 }
 
@@ -106,7 +104,7 @@ static bool read_range(const redisReply *row, const struct redis_conn *conn,
   host->port = (uint16_t)port->integer;
   *from = first->integer;
   *to = last->integer;
-  return *from >= 0 && *from <= *to && *to < SLOTS;
+  return *from >= 0 && *from <= *to && *to < REDIS_SLOTS;
 }
 
 /* Who has each slot, as read from CLUSTER SLOTS. `slots` holds no host yet. */
@@ -114,11 +112,12 @@ static bool read_slots(struct redis_masters *out, const redisReply *reply,
                        const struct redis_conn *conn, size_t *slots) {
   long long from, to;
   struct wwri_redis_host host;
-  out->hosts = calloc(reply->elements, sizeof *out->hosts);
-  if (!out->hosts) return false;
+  out->list = calloc(reply->elements, sizeof *out->list);
+  if (!out->list) return false;
   for (size_t i = 0; i < reply->elements; i++) {
     if (!read_range(reply->element[i], conn, &from, &to, &host)) return false;
-    size_t index = find_host(out, &host);
+    size_t index = find_master(out, &host);
+    out->list[index].replicas = (unsigned)reply->element[i]->elements - 3;
     for (long long slot = from; slot <= to; slot++) {
       out->slots += slots[slot] == SIZE_MAX;
       slots[slot] = index;
@@ -133,11 +132,12 @@ static bool place_partitions(struct redis_masters *out, struct redis_conn *conn,
     redisReply *reply =
         redis_ask(conn, "CLUSTER KEYSLOT {%s}", wwri_partition_tag(i));
     bool ok = reply && reply->type == REDIS_REPLY_INTEGER &&
-              reply->integer >= 0 && reply->integer < SLOTS;
+              reply->integer >= 0 && reply->integer < REDIS_SLOTS;
     if (ok) {
       size_t index = slots[reply->integer];
       out->of_partition[i] =
           (unsigned)(index < out->count ? index : out->count);
+      if (index < out->count) out->list[index].partitions++;
     }
     if (reply) freeReplyObject(reply);
     if (!ok) return false;
@@ -151,10 +151,10 @@ static const char *ask_masters(struct redis_masters *out,
                                const redisReply *reply) {
   if (!reply) return redis_why(conn);
   if (reply->type == REDIS_REPLY_ERROR) return reply->str;
-  if (reply->type != REDIS_REPLY_ARRAY || reply->elements > SLOTS)
+  if (reply->type != REDIS_REPLY_ARRAY || reply->elements > REDIS_SLOTS)
     return "CLUSTER SLOTS is answered by nonsense";
   if (reply->elements == 0) return "no slot of the cluster has a master";
-  for (size_t i = 0; i < SLOTS; i++) slots[i] = SIZE_MAX;
+  for (size_t i = 0; i < REDIS_SLOTS; i++) slots[i] = SIZE_MAX;
   if (!read_slots(out, reply, conn, slots))
     return "CLUSTER SLOTS is answered by nonsense";
   return place_partitions(out, conn, slots)
@@ -165,7 +165,7 @@ static const char *ask_masters(struct redis_masters *out,
 bool redis_masters_ask(struct redis_masters *out, struct redis_conn *conn,
                        char why[REDIS_WHY_SIZE]) {
   *out = (struct redis_masters){0};
-  size_t *slots = malloc(SLOTS * sizeof *slots);
+  size_t *slots = malloc(REDIS_SLOTS * sizeof *slots);
   redisReply *reply = slots ? redis_ask(conn, "CLUSTER SLOTS") : NULL;
   const char *bad =
       slots ? ask_masters(out, conn, slots, reply) : "out of memory";
@@ -179,14 +179,15 @@ bool redis_masters_ask(struct redis_masters *out, struct redis_conn *conn,
 
 /* --- Groups --------------------------------------------------------------- */
 
-/* The run id is of a process; with the database it tells what data this is. */
-static void identify(struct redis_server *server, uint32_t db) {
-  redisReply *reply = redis_ask(server->conn, "INFO server");
+void redis_identify(struct redis_conn *conn, uint32_t db,
+                    char out[REDIS_ID_SIZE]) {
+  redisReply *reply = redis_ask(conn, "INFO server");
   const char *at = reply && reply->type == REDIS_REPLY_STRING
                        ? strstr(reply->str, "run_id:")
                        : NULL;
+  *out = '\0';
   if (at)
-    snprintf(server->id, sizeof server->id, "%.40s/%u", at + strlen("run_id:"),
+    snprintf(out, REDIS_ID_SIZE, "%.40s/%u", at + strlen("run_id:"),
              (unsigned)db);
   if (reply) freeReplyObject(reply);
 }
@@ -196,7 +197,7 @@ static bool add(struct redis_group *group, struct redis_conn *conn,
   if (!conn) return false;
   struct redis_server *server = &group->servers[group->count++];
   server->conn = conn;
-  identify(server, db);
+  redis_identify(conn, db, server->id);
   return true;
 }
 
@@ -223,15 +224,16 @@ static bool open_masters(struct redis_group *group,
                          const struct wwri_redis_url *url,
                          const struct redis_masters *masters,
                          uint32_t timeout_ms, char *why) {
-  if (masters->slots < SLOTS) {
+  if (masters->slots < REDIS_SLOTS) {
     snprintf(why, REDIS_WHY_SIZE, "%u slots of the cluster have no master",
-             SLOTS - masters->slots);
+             REDIS_SLOTS - masters->slots);
     return false;
   }
   if (!make_room(group, masters->count, why)) return false;
   for (size_t i = 0; i < masters->count; i++) {
     if (!add(group,
-             redis_connect_host(url, &masters->hosts[i], timeout_ms, why), 0))
+             redis_connect_host(url, &masters->list[i].host, timeout_ms, why),
+             0))
       return false;
   }
   memcpy(group->of_partition, masters->of_partition,

@@ -8,14 +8,17 @@
 
 enum redis_kind { REDIS_ONE, REDIS_LIST, REDIS_CLUSTER };
 
-enum { REDIS_SERVERS_MAX = 1000 };
+enum { REDIS_ID_SIZE = 64 };
 
 struct redis_server {
   struct redis_conn *conn;
-  /** Which process and database it is, by whatever address: the run id. Empty
-   * when Redis does not say. */
-  char id[64];
+  char id[REDIS_ID_SIZE];
 };
+
+/** Which process and which of its databases it is, by whatever address. Empty
+ * when Redis does not say. */
+void redis_identify(struct redis_conn *conn, uint32_t db,
+                    char out[REDIS_ID_SIZE]);
 
 struct redis_group {
   enum redis_kind kind;
@@ -41,13 +44,20 @@ void redis_group_close(struct redis_group *group);
 const char *redis_group_tag(const struct redis_group *group,
                             unsigned partition);
 
-/** The masters of a Redis Cluster, and which of them has each partition:
- * addresses as the server that is asked gives them. */
+struct redis_master {
+  struct wwri_redis_host host; /* as the server that was asked calls it */
+  unsigned replicas;           /* of which that server knows */
+  unsigned partitions;
+};
+
+enum { REDIS_SLOTS = 16384 };
+
+/** The masters of a Redis Cluster, and which of them has each partition. */
 struct redis_masters {
-  struct wwri_redis_host *hosts;
+  struct redis_master *list;
   size_t count;
   unsigned slots;                         /* how many have a master */
-  unsigned of_partition[WWRI_PARTITIONS]; /* a host's index; count: none */
+  unsigned of_partition[WWRI_PARTITIONS]; /* an index; count: none */
 };
 
 /** Ask one of its nodes. False and a line in `why`; `out` is freed then. */
