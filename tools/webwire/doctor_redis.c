@@ -102,10 +102,10 @@ static void check_role(const struct patient *it, const char *info,
 
 static void check_version(const struct patient *it, const char *info) {
   const char *at = strstr(info, "redis_version:");
-  int major = at ? atoi(at + strlen("redis_version:")) : 0;
+  long major = at ? strtol(at + strlen("redis_version:"), NULL, 10) : 0;
   if (at && major < 7)
     report_say(it->report, FINDING_PROBLEM, "redis version",
-               "Redis 7.0 or later is needed", "%sit is %d", it->whose, major);
+               "Redis 7.0 or later is needed", "%sit is %ld", it->whose, major);
 }
 
 void doctor_examine(const struct patient *it, const char *kind) {
