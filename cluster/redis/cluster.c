@@ -1,5 +1,5 @@
-/* cluster.c - the public handle: options checked and copied, a membership and
- * its bus made of them.
+/* cluster.c - the public handle: options checked and copied, memberships and
+ * their bus made of them.
  *
  * What can go wrong is said here, before anything runs: an option out of range,
  * a URL that is none, a TLS file that can't be read, no thread. */
@@ -13,6 +13,8 @@
 #include "log.h"
 #include "member_impl.h"
 #include "redis_bus.h"
+#include "servers.h"
+#include "shards.h"
 
 enum { PREFIX_MAX = 32, NAME_LEN_MAX = 63 };
 enum { HOLD_MIN_MS = 100, HOLD_MAX_MS = 60000, LEASE_MAX_MS = 600000 };
@@ -23,7 +25,8 @@ struct wwr_cluster {
   size_t count; /* of members */
   struct wwri_member *members[WWRI_SHARDS_MAX];
   struct wwr_bus *buses[WWRI_SHARDS_MAX];
-  struct wwr_bus *bus;
+  struct wwr_bus *sharded;               /* over these; NULL with one */
+  struct wwr_bus *bus;                   /* of these the one to use */
   uint8_t of_partition[WWRI_PARTITIONS]; /* the index of a member */
 };
 
@@ -54,12 +57,9 @@ static bool name_ok(const char *name) {
   return len >= 1 && len <= NAME_LEN_MAX;
 }
 
-/* NULL: they are good. */
-static const char *what_is_wrong(const struct wwr_cluster_opts *opts,
-                                 struct wwri_redis_url *url) {
-  const char *why = NULL;
+/* NULL: they are good, but for the URL. */
+static const char *what_is_wrong(const struct wwr_cluster_opts *opts) {
   if (!opts->url) return "url is required";
-  if (wwri_redis_url_parse(url, opts->url, &why) != WWR_OK) return why;
   if (!opts->prefix || !prefix_ok(opts->prefix)) {
     return "prefix must be 1 to 32 letters, digits, '-' or '_'";
   }
@@ -79,6 +79,41 @@ static const char *what_is_wrong(const struct wwr_cluster_opts *opts,
   return NULL;
 }
 
+static wwr_err read_opts(const struct wwr_cluster_opts *opts,
+                         struct wwri_servers *servers,
+                         struct wwri_servers_fault *fault) {
+  *servers = (struct wwri_servers){0};
+  *fault = (struct wwri_servers_fault){.why = opts->url ? NULL
+                                                        : what_is_wrong(opts)};
+  wwr_err err = WWR_E_INVALID;
+  if (opts->url) err = wwri_servers_parse(servers, opts->url, fault);
+  if (err) return err;
+  fault->at = 0;
+  fault->why = what_is_wrong(opts);
+  return fault->why ? WWR_E_INVALID : WWR_OK;
+}
+
+wwr_err wwr_cluster_check(const struct wwr_cluster_opts *opts, char *why,
+                          size_t cap) {
+  struct wwri_servers servers;
+  struct wwri_servers_fault fault;
+  wwr_err err = read_opts(opts, &servers, &fault);
+  wwri_servers_free(&servers);
+  if (cap) why[0] = '\0';
+  if (err == WWR_OK) return WWR_OK;
+  if (err == WWR_E_NOMEM) {
+    snprintf(why, cap, "out of memory");
+  } else if (fault.other) {
+    snprintf(why, cap, "URL %zu of %zu is the same Redis as URL %zu", fault.at,
+             fault.of, fault.other);
+  } else if (fault.at && fault.of > 1) {
+    snprintf(why, cap, "URL %zu of %zu: %s", fault.at, fault.of, fault.why);
+  } else {
+    snprintf(why, cap, "%s", fault.why);
+  }
+  return err;
+}
+
 /* HOST-PID: what an operator looks for. */
 static void default_name(char out[NAME_LEN_MAX + 1]) {
   char host[HOST_NAME_MAX + 1] = "";
@@ -88,24 +123,103 @@ static void default_name(char out[NAME_LEN_MAX + 1]) {
   snprintf(out, NAME_LEN_MAX + 1, "%.48s-%ld", host, (long)getpid());
 }
 
-static wwr_err make(struct wwr_cluster **out,
+/* --- making --- */
+
+/* What all nodes must agree on: a node with another list would look for a
+ * channel elsewhere, and two entries that lead to one server refuse each
+ * other. */
+static char *make_settings(const struct wwri_servers *servers, size_t index) {
+  char *text = NULL;
+  size_t len;
+  FILE *out = open_memstream(&text, &len);
+  if (!out) return NULL;
+  fprintf(out, "tags=%d\n",
+          servers->sharding == WWRI_UNSHARDED ? 0 : WWRI_PARTITIONS);
+  if (servers->sharding == WWRI_SHARD_LIST) {
+    fprintf(out, "shards=%zu\nshard=%zu\n", servers->count, index + 1);
+    for (size_t i = 0; i < servers->count; i++) {
+      const char *address = strstr(servers->names[i], "://");
+      fprintf(out, "shard.%zu=%s\n", i + 1, address + 3);
+    }
+  }
+  bool bad = ferror(out);
+  if (fclose(out) || bad) {
+    free(text);
+    return NULL;
+  }
+  return text;
+}
+
+static unsigned count_partitions(const struct wwr_cluster *cluster,
+                                 size_t index) {
+  unsigned count = 0;
+  for (unsigned i = 0; i < WWRI_PARTITIONS; i++) {
+    if (cluster->of_partition[i] == index) count++;
+  }
+  return count;
+}
+
+static wwr_err make_member(struct wwr_cluster *cluster,
+                           const struct wwr_cluster_opts *opts,
+                           const struct wwri_servers *servers,
+                           const char **why) {
+  size_t index = cluster->count;
+  bool list = servers->sharding == WWRI_SHARD_LIST;
+  char *settings = make_settings(servers, index);
+  if (!settings) return WWR_E_NOMEM;
+  const struct wwri_member_place place = {
+      .loop = cluster->loop,
+      .label = servers->names[index],
+      .several = list,
+      .first = index == 0,
+      .tag = wwri_partition_tag(0),
+      .tag_of_name = list,
+      .settings = settings,
+      .partitions = list ? count_partitions(cluster, index) : 1,
+      .slot = -1};
+  wwr_err err = wwri_member_new(&cluster->members[index], opts,
+                                &servers->urls[index], &place, why);
+  free(settings);
+  if (err) return err;
+  cluster->count++;
+  return wwri_redis_bus_new(&cluster->buses[index], cluster->members[index]);
+}
+
+static wwr_err make_bus(struct wwr_cluster *cluster) {
+  cluster->bus = cluster->buses[0];
+  if (cluster->count == 1) return WWR_OK;
+  const struct wwri_shards_opts opts = {.loop = cluster->loop,
+                                        .name = cluster->bus->name,
+                                        .count = cluster->count,
+                                        .members = cluster->members,
+                                        .buses = cluster->buses,
+                                        .of_partition = cluster->of_partition};
+  return wwri_shards_bus_new(&cluster->sharded, &opts);
+}
+
+static wwr_err fill(struct wwr_cluster *cluster,
                     const struct wwr_cluster_opts *opts,
-                    const struct wwri_redis_url *url, const char **why) {
-  struct wwr_cluster *cluster = calloc(1, sizeof *cluster);
-  *why = "out of memory";
-  if (!cluster) return WWR_E_NOMEM;
+                    const struct wwri_servers *servers, const char **why) {
+  size_t count = servers->count;
   *why = "no thread";
   wwr_err err = wwri_loop_new(&cluster->loop);
   if (!err) err = wwri_loop_start(cluster->loop, "wwr-cluster");
-  const struct wwri_member_place place = {.loop = cluster->loop,
-                                          .label = "redis",
-                                          .tag = wwri_partition_tag(0),
-                                          .settings = "tags=0\n",
-                                          .slot = -1};
-  if (!err) err = wwri_member_new(&cluster->members[0], opts, url, &place, why);
-  if (!err) cluster->count = 1;
-  if (!err) err = wwri_redis_bus_new(&cluster->buses[0], cluster->members[0]);
-  cluster->bus = cluster->buses[0];
+  if (err) return err;
+  wwri_partition_shards((unsigned)count, cluster->of_partition);
+  while (!err && cluster->count < count) {
+    err = make_member(cluster, opts, servers, why);
+  }
+  if (!err) err = make_bus(cluster);
+  if (!err && cluster->sharded) cluster->bus = cluster->sharded;
+  return err;
+}
+
+static wwr_err make(struct wwr_cluster **out,
+                    const struct wwr_cluster_opts *opts,
+                    const struct wwri_servers *servers, const char **why) {
+  struct wwr_cluster *cluster = calloc(1, sizeof *cluster);
+  if (!cluster) return WWR_E_NOMEM;
+  wwr_err err = fill(cluster, opts, servers, why);
   if (err) {
     wwr_cluster_free(cluster);
     return err;
@@ -116,20 +230,23 @@ static wwr_err make(struct wwr_cluster **out,
 
 wwr_err wwr_cluster_new(struct wwr_cluster **out,
                         const struct wwr_cluster_opts *opts, const char **why) {
-  struct wwri_redis_url url;
+  struct wwri_servers servers;
+  struct wwri_servers_fault fault;
   struct wwr_cluster_opts copy = *opts;
   char name[NAME_LEN_MAX + 1];
   const char *ignored;
   if (!why) why = &ignored;
   *out = NULL;
-  *why = what_is_wrong(opts, &url);
-  if (*why) return WWR_E_INVALID;
+  wwr_err err = read_opts(opts, &servers, &fault);
+  *why = fault.why;
   if (!copy.name) {
     default_name(name);
     copy.name = name;
   }
-  wwr_err err = make(out, &copy, &url, why);
-  if (!err) *why = NULL;
+  if (!err) err = make(out, &copy, &servers, why);
+  wwri_servers_free(&servers);
+  if (err == WWR_E_NOMEM) *why = "out of memory";
+  if (err == WWR_OK) *why = NULL;
   return err;
 }
 
@@ -173,6 +290,7 @@ void wwr_cluster_free(struct wwr_cluster *cluster) {
     wwri_redis_bus_delete(cluster->buses[i]);
     wwri_member_free(cluster->members[i]);
   }
+  wwri_shards_bus_delete(cluster->sharded);
   wwri_loop_free(cluster->loop);
   free(cluster);
 }

@@ -277,6 +277,7 @@ static wwr_err copy_opts(struct wwri_member *member,
   member->settings = strdup(place->settings);
   member->label = strdup(place->label);
   member->several = place->several;
+  member->first = place->first;
   member->tag_of_name = place->tag_of_name;
   member->partitions = place->partitions;
   member->slot = place->slot;

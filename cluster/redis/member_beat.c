@@ -95,6 +95,8 @@ static size_t make_beat(struct wwr_view token, struct wwr_view *argv,
   return n;
 }
 
+enum { LINE_MAX_LEN = 43 }; /* two of them fit */
+
 /* "here lease_ms=2000, in the cluster lease_ms=3000": the first of them. */
 static void learn_difference(struct wwri_member *member,
                              const struct wwri_redis_reply *reply) {
@@ -106,11 +108,13 @@ static void learn_difference(struct wwri_member *member,
   if (ours.len == 0) ours = wwr_view_str("nothing");
   snprintf(member->difference, sizeof member->difference,
            "settings disagree: here %.*s, in the cluster %.*s",
-           (int)(ours.len < 40 ? ours.len : 40), (const char *)ours.data,
-           (int)(theirs.len < 40 ? theirs.len : 40), (const char *)theirs.data);
+           (int)(ours.len < LINE_MAX_LEN ? ours.len : LINE_MAX_LEN),
+           (const char *)ours.data,
+           (int)(theirs.len < LINE_MAX_LEN ? theirs.len : LINE_MAX_LEN),
+           (const char *)theirs.data);
   if (strcmp(before, member->difference) == 0) return;
   wwri_log(&member->opts.log, WWR_LOG_ERROR, 0, "the cluster refuses this node",
-           "why", member->difference, NULL);
+           "why", member->difference, MEMBER_SHARD(member), NULL);
 }
 
 static bool read_status(struct wwri_member *member,
@@ -302,7 +306,8 @@ static void log_event(struct wwri_member *member, const char *message) {
   char generation[24];
   number(generation, sizeof generation, member->node.generation);
   wwri_log(&member->opts.log, WWR_LOG_WARN, 0, message, "node", member->name,
-           "boot", member->boot_hex, "generation", generation, NULL);
+           "boot", member->boot_hex, "generation", generation,
+           MEMBER_SHARD(member), NULL);
 }
 
 static void on_event(struct wwri_node *node, enum wwri_node_event event) {

@@ -273,7 +273,8 @@ void wwri_member_complain(struct wwri_member *member, const char *message,
   snprintf(copy, sizeof copy, "%.*s",
            (int)(text.len < sizeof copy ? text.len : sizeof copy),
            text.data ? (const char *)text.data : "");
-  wwri_log(&member->opts.log, WWR_LOG_ERROR, 0, message, "why", copy, NULL);
+  wwri_log(&member->opts.log, WWR_LOG_ERROR, 0, message, "why", copy,
+           MEMBER_SHARD(member), NULL);
 }
 
 static const char *const kind_names[] = {"publish", "open", "range", "tops"};

@@ -45,12 +45,16 @@ static void give_reason(const struct wwri_member *member,
 static void log_change(const struct wwri_member *member,
                        enum wwri_bus_health before, enum wwri_bus_health now) {
   const struct wwr_log *log = &member->opts.log;
+  const bool whole = !member->several;
+  if (member->slot >= 0) return; /* one of 64: the bus says it for all */
   if (now == WWRI_BUS_UNREADY) {
-    wwri_log(log, WWR_LOG_WARN, 0, "cluster not ready", "why",
-             member->locked.reason, NULL);
+    wwri_log(log, WWR_LOG_WARN, 0,
+             whole ? "cluster not ready" : "a shard is not ready", "why",
+             member->locked.reason, MEMBER_SHARD(member), NULL);
   } else if (now == WWRI_BUS_READY && before != WWRI_BUS_HOLDING) {
-    wwri_log(log, WWR_LOG_INFO, 0, "cluster ready", "node", member->name,
-             "boot", member->boot_hex, NULL);
+    wwri_log(log, WWR_LOG_INFO, 0, whole ? "cluster ready" : "a shard is ready",
+             "node", member->name, "boot", member->boot_hex,
+             MEMBER_SHARD(member), NULL);
   }
 }
 

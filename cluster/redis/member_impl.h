@@ -77,6 +77,7 @@ struct wwri_member_place {
   struct wwri_loop *loop;
   const char *label;    /* the server, for people, without secrets */
   bool several;         /* there are other shards: say which */
+  bool first;           /* says for all what is the same for all */
   const char *tag;      /* of its lease */
   bool tag_of_name;     /* data has the tag of its name's partition instead */
   const char *settings; /* lines of the fingerprint */
@@ -97,6 +98,7 @@ struct wwri_member {
   char *name;
   char *label;
   bool several;
+  bool first;
   char *settings; /* our lines of the fingerprint */
   bool tag_of_name;
   unsigned partitions;
@@ -189,6 +191,9 @@ struct wwri_member {
     uint64_t rtt_ms;
   } locked;
 };
+
+/* The last pair of a line of the log; nothing when there is one shard. */
+#define MEMBER_SHARD(member) (member)->several ? "shard" : NULL, (member)->label
 
 /* member.c */
 void wwri_member_each(struct wwri_member *member,

@@ -35,7 +35,8 @@ static void say_bye(struct wwri_member *member) {
 static void on_stop_timer(struct wwri_timer *timer) {
   struct wwri_member *member =
       WWRI_CONTAINER(timer, struct wwri_member, stop_timer);
-  wwri_log(&member->opts.log, WWR_LOG_WARN, 0, "cluster left in haste", NULL);
+  wwri_log(&member->opts.log, WWR_LOG_WARN, 0, "cluster left in haste",
+           MEMBER_SHARD(member), NULL);
   say_bye(member);
 }
 

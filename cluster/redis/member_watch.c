@@ -17,17 +17,21 @@ static const char why[] = "an I/O thread hangs";
 
 static void hangs(struct wwri_member *member) {
   member->hung = true;
-  wwri_log(&member->opts.log, WWR_LOG_ERROR, 0,
-           "an I/O thread hangs: this node gives up its lease", "node",
-           member->name, NULL);
+  if (member->first) {
+    wwri_log(&member->opts.log, WWR_LOG_ERROR, 0,
+             "an I/O thread hangs: this node gives up its lease", "node",
+             member->name, NULL);
+  }
   wwri_redis_drop(member->link, why);
   wwri_member_judge(member);
 }
 
 static void turns_again(struct wwri_member *member) {
   member->hung = false;
-  wwri_log(&member->opts.log, WWR_LOG_WARN, 0, "the I/O threads turn again",
-           "node", member->name, NULL);
+  if (member->first) {
+    wwri_log(&member->opts.log, WWR_LOG_WARN, 0, "the I/O threads turn again",
+             "node", member->name, NULL);
+  }
   wwri_member_judge(member);
 }
 

@@ -31,7 +31,7 @@ static void tell_waiting(struct redis_bus *bus) {
 
 void wwri_rbus_end(struct redis_bus *bus, struct wwri_bus_op *op,
                    const struct wwri_bus_result *result) {
-  atomic_fetch_sub(&bus->counts.queued_bytes, cost_of(op));
+  atomic_fetch_sub(bus->queued, cost_of(op));
   wwri_list_remove(&op->node);
   tell_waiting(bus);
   void *work = op->copy;
@@ -177,6 +177,14 @@ static void post(struct redis_bus *bus) {
   wwri_loop_post(wwri_member_loop(bus->member), &bus->mail);
 }
 
+bool wwri_redis_bus_take(atomic_uint_least64_t *queued, size_t size,
+                         uint64_t max) {
+  if (size == 0) return true;
+  if (atomic_fetch_add(queued, size) + size <= max) return true;
+  atomic_fetch_sub(queued, size);
+  return false;
+}
+
 static wwr_err submit(struct redis_bus *bus, struct wwri_bus_op *op,
                       enum bus_kind kind, struct bus_work *work) {
   wwr_err err = WWR_OK;
@@ -188,13 +196,12 @@ static wwr_err submit(struct redis_bus *bus, struct wwri_bus_op *op,
   }
   size_t size = cost_of(op);
   pthread_mutex_lock(&bus->locked.mutex);
-  uint64_t queued = atomic_load(&bus->counts.queued_bytes);
   if (!bus->locked.open) {
     err = WWR_E_CLOSED;
-  } else if (size && queued + size > bus->config.max_queued_bytes) {
+  } else if (!wwri_redis_bus_take(bus->queued, size,
+                                  bus->config.max_queued_bytes)) {
     err = WWR_E_LIMIT;
   } else {
-    atomic_fetch_add(&bus->counts.queued_bytes, size);
     wwri_list_append(&bus->locked.queue, &op->node);
     post(bus);
   }
@@ -393,7 +400,7 @@ static void do_state(struct wwr_bus *base, struct wwri_bus_state *out) {
       .delivered = atomic_load(&bus->counts.delivered),
       .repaired = atomic_load(&bus->member->repaired),
       .duplicates = atomic_load(&bus->member->duplicates),
-      .queued_bytes = atomic_load(&bus->counts.queued_bytes)};
+      .queued_bytes = atomic_load(bus->queued)};
   for (unsigned i = 0; i < 4; i++) {
     out->verdicts[i] = atomic_load(&bus->counts.verdicts[i]);
   }
@@ -545,6 +552,7 @@ wwr_err wwri_redis_bus_new(struct wwr_bus **out, struct wwri_member *member) {
   bus->base.ops = &ops;
   bus->base.name = wwri_member_opts(member)->name;
   bus->member = member;
+  bus->queued = &bus->counts.queued_bytes;
   bus->mail.fn = on_mail;
   wwri_bus_config_default(&bus->config);
   bus->user = (struct wwri_member_user){.live = on_live,
@@ -567,6 +575,10 @@ wwr_err wwri_redis_bus_new(struct wwr_bus **out, struct wwri_member *member) {
   wwri_member_user_add(member, &bus->user);
   *out = &bus->base;
   return WWR_OK;
+}
+
+void wwri_redis_bus_share(struct wwr_bus *base, atomic_uint_least64_t *queued) {
+  bus_of(base)->queued = queued;
 }
 
 void wwri_redis_bus_delete(struct wwr_bus *base) {

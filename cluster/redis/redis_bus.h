@@ -96,6 +96,7 @@ struct redis_bus {
     bool posted;
   } locked;
   struct wwri_mail mail;
+  atomic_uint_least64_t *queued; /* bytes; perhaps of several buses */
   struct {
     atomic_uint_least64_t queued_bytes, channels, published, delivered,
         verdicts[4], lag[WWRI_LAG_BUCKETS], lag_sum_ms;
@@ -126,6 +127,14 @@ struct redis_bus {
 /** Make the bus of a membership. Errors: WWR_E_NOMEM. */
 WWR_MUST_CHECK wwr_err wwri_redis_bus_new(struct wwr_bus **out,
                                           struct wwri_member *member);
+
+/** What waits counts with what waits in others, whose ceiling is one; before it
+ * is opened. */
+void wwri_redis_bus_share(struct wwr_bus *base, atomic_uint_least64_t *queued);
+
+/** Add to what waits, unless it were more than `max`. */
+bool wwri_redis_bus_take(atomic_uint_least64_t *queued, size_t size,
+                         uint64_t max);
 
 /** Free it; the membership has stopped. NULL does nothing. */
 void wwri_redis_bus_delete(struct wwr_bus *base);

@@ -199,16 +199,15 @@ struct write {
   char connection[24], total[24], expiry[24], counts[ROWS_MAX][12];
 };
 
+/* The channel decides which shard and tag its rows have. */
 static struct wwr_view rows_key(const struct presence_channel *channel,
                                 char out[WWRI_KEY_NAME_MAX]) {
   const struct wwri_member *member = channel->bus->member;
-  char name[WWRI_CHANNEL_MAX + 1 + WWRI_BOOT_HEX];
-  size_t len = channel->name_len;
-  memcpy(name, channel->name, len);
-  name[len++] = ':';
-  memcpy(name + len, wwri_member_boot_hex(member), WWRI_BOOT_HEX);
-  struct wwr_view view = {(const uint8_t *)name, len + WWRI_BOOT_HEX};
-  return wwri_member_key(member, out, "pr", view);
+  struct wwr_view key = wwri_member_key(member, out, "pr", name_of(channel));
+  out[key.len++] = ':';
+  memcpy(out + key.len, wwri_member_boot_hex(member), WWRI_BOOT_HEX);
+  key.len += WWRI_BOOT_HEX;
+  return key;
 }
 
 static struct wwr_view number(char out[24], uint64_t value) {

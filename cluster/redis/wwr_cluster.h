@@ -19,8 +19,11 @@ struct wwr_cluster; /* a node's membership; opaque */
 /** Fill with wwr_cluster_opts_default(), then change what you need. Copied. */
 struct wwr_cluster_opts {
   const char *url;    /**< Required: redis://, rediss://, unix://,
-                           redis+sentinel://, see README. Holds a password
-                           perhaps: never logged. */
+                           redis+sentinel://, see README; 2 to 64 of them with
+                           white space in between: each has its share of the
+                           channels and sessions; or redis+cluster://. The
+                           same on all nodes, in the same order. Holds a
+                           password perhaps: never logged. */
   const char *prefix; /**< Of every key and Redis channel. Default "wwr"; 1..32
                            letters, digits, '-', '_'. */
   const char *name;   /**< This node's name in logs and lists. Default: the host
@@ -42,6 +45,12 @@ struct wwr_cluster_opts {
   struct wwr_log log; /**< Default: silence. Copied. */
 };
 WWR_API void wwr_cluster_opts_default(struct wwr_cluster_opts *opts);
+
+/** Whether wwr_cluster_new() would take them. WWR_E_INVALID: `why`, of `cap`
+ * bytes, is one line that names the option, and which URL of several it is.
+ * Errors also: WWR_E_NOMEM. */
+WWR_API WWR_MUST_CHECK wwr_err
+wwr_cluster_check(const struct wwr_cluster_opts *opts, char *why, size_t cap);
 
 /** A membership that does nothing until the server that got its bus starts.
  * WWR_E_INVALID: `why` (may be NULL) is set to one static line that names the

@@ -19,6 +19,7 @@ enum {
   MIN_LEASE_MS = 200,
   MAX_LEASE_MS = 600000,
   MIN_TTL_MS = 60000,
+  WHY_MAX = 256,
 };
 
 void wwri_cluster_options(struct wwr_node *node, struct wwr_option *rows) {
@@ -28,7 +29,9 @@ void wwri_cluster_options(struct wwr_node *node, struct wwr_option *rows) {
       {.name = "redis",
        .value = "URL",
        .help = "be one of many nodes on this Redis: redis://, rediss://,\n"
-               "                          unix://, redis+sentinel://",
+               "                          unix://, redis+sentinel://; or on\n"
+               "                          several, between spaces, or on\n"
+               "                          redis+cluster://",
        .kind = WWR_OPTION_SECRET,
        .target = &node->redis_url,
        .key = "cluster.redis",
@@ -130,28 +133,50 @@ static char *put_encoded(char *at, const char *text) {
   return at;
 }
 
-/* SCHEME://[USER@]REST with the password in its place; NULL: no memory, or
- * `why` says what is wrong. */
-static char *with_password(const char *url, const char *password,
+static const char space[] = " \t\r\n\v\f";
+
+/* Where SCHEME://[USER@]REST of `len` bytes wants a password: behind the user,
+ * whose "@" is not to be repeated (*user: there is one). False: it has one. */
+static bool find_login(const char *url, size_t len, size_t *at, bool *user) {
+  const char *rest = memmem(url, len, "://", 3);
+  size_t head = rest ? (size_t)(rest - url) + 3 : 0;
+  size_t name = strcspn(url + head, "@/?");
+  *user = name < len - head && url[head + name] == '@';
+  if (!*user) name = 0;
+  *at = head + name;
+  return !memchr(url + head, ':', name);
+}
+
+/* Every URL of the text with the password in its place, whatever it is: if it
+ * is none, that is said later. NULL: no memory, or `why` says what is wrong. */
+static char *with_password(const char *urls, const char *password,
                            const char **why) {
-  const char *rest = strstr(url, "://");
-  *why = "has a password already, in the URL";
-  if (!rest) rest = url; /* whatever that is, it is said later */
-  if (rest != url) rest += 3;
-  size_t user = strcspn(rest, "@/?");
-  if (rest[user] != '@') user = 0;
-  if (memchr(rest, ':', user)) return NULL;
+  size_t len = strlen(urls), more = 3 * strlen(password) + 2;
+  char *text = malloc(len + 1 + (len / 2 + 1) * more), *to = text;
   *why = NULL;
-  char *text = malloc(strlen(url) + 3 * strlen(password) + 3);
   if (!text) return NULL;
-  size_t head = (size_t)(rest - url) + user;
-  memcpy(text, url, head);
-  char *at = text + head;
-  *at++ = ':';
-  at = put_encoded(at, password);
-  *at++ = '@';
-  rest += user + (user > 0);
-  memcpy(at, rest, strlen(rest) + 1);
+  while (*urls) {
+    size_t at, gap = strspn(urls, space), word = strcspn(urls + gap, space);
+    bool user;
+    memcpy(to, urls, gap);
+    to += gap;
+    urls += gap;
+    if (word == 0) break;
+    if (!find_login(urls, word, &at, &user)) {
+      *why = "has a password already, in the URL";
+      free(text);
+      return NULL;
+    }
+    memcpy(to, urls, at);
+    to += at;
+    *to++ = ':';
+    to = put_encoded(to, password);
+    *to++ = '@';
+    memcpy(to, urls + at + user, word - at - user);
+    to += word - at - user;
+    urls += word;
+  }
+  *to = '\0';
   return text;
 }
 
@@ -209,8 +234,14 @@ static const char *option_of(const char *why) {
 
 int wwri_cluster_new(struct wwr_node *node) {
   const char *why = NULL;
+  char text[WHY_MAX];
   node->cluster_opts.log = node->opts->log;
-  wwr_err err = wwr_cluster_new(&node->cluster, &node->cluster_opts, &why);
+  wwr_err err = wwr_cluster_check(&node->cluster_opts, text, sizeof text);
+  if (err == WWR_OK) {
+    err = wwr_cluster_new(&node->cluster, &node->cluster_opts, &why);
+  } else {
+    why = text;
+  }
   if (why && (err == WWR_E_INVALID || err == WWR_E_TLS)) {
     const char *option = option_of(why);
     if (strcmp(option, "redis") == 0 &&

@@ -12,5 +12,11 @@ if(TARGET wwr_cluster_redis)
                    contract/redis_fixture.c
            DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
            LABELS contract TIMEOUT 240)
-  set_tests_properties(bus_redis_contract PROPERTIES SKIP_RETURN_CODE 77)
+  wwr_test(bus_shards_contract
+           SOURCES contract/bus_shards_main.c ${bus_contract}
+                   contract/redis_fixture.c
+           DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
+           LABELS contract TIMEOUT 240)
+  set_tests_properties(bus_redis_contract bus_shards_contract
+                       PROPERTIES SKIP_RETURN_CODE 77)
 endif()

@@ -11,4 +11,6 @@ wwr_test(cluster_ahead SOURCES unit/cluster_ahead_test.c DEPS wwr_cluster)
 if(TARGET wwr_cluster_replies)
   wwr_test(cluster_replies SOURCES unit/cluster_replies_test.c
            DEPS wwr_cluster_replies wwr_cluster wwr_redis wwr_core)
+  wwr_test(cluster_servers SOURCES unit/cluster_servers_test.c
+           DEPS wwr_cluster_redis wwr_cluster wwr_redis wwr_core)
 endif()
