@@ -51,6 +51,7 @@ static struct wwr_conn *conn_new(struct wwri_shard *shard,
   conn->created_ns = wwri_unix_now_ns();
   wwri_list_init(&conn->session_link);
   wwri_timer_init(&conn->read_timer, read_timer_fired);
+  wwri_session_end_init(conn);
   conn->close_mail.fn = close_arrived;
   conn->remote = strdup(http->remote ? http->remote : "");
   if (!conn->remote || default_info(http) != WWR_OK) goto fail;
@@ -257,6 +258,7 @@ void wwri_conn_close_now(struct wwr_conn *conn, uint16_t code, wwr_err reason) {
   conn->reason = reason;
   atomic_store(&conn->closing, true);
   wwri_loop_timer_cancel(conn->shard->loop, &conn->read_timer);
+  wwri_session_end_deinit(conn);
   wwri_channels_leave(conn);
   wwri_registry_leave(&conn->server->registry, conn);
   wwri_inbox_drop(conn);
@@ -341,6 +343,7 @@ void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason) {
   atomic_store(&conn->closing, true);
   atomic_store(&conn->gone, true);
   wwri_loop_timer_cancel(conn->shard->loop, &conn->read_timer);
+  wwri_session_end_deinit(conn);
   if (conn->slot != SIZE_MAX) wwri_shard_remove(conn->shard, conn);
   wwri_channels_leave(conn);
   wwri_log(&conn->server->opts.log, WWR_LOG_DEBUG, conn->id, "disconnected",

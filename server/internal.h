@@ -247,6 +247,7 @@ struct wwr_conn {
   struct wwr_request *inbox_tail;
   size_t inbox_bytes;
   struct wwri_timer read_timer;
+  struct wwri_timer end_timer; /* of its session, see session_end.c */
   struct wwri_mail pump_mail;
   struct wwri_mail close_mail; /* posted once: `closing` says so */
   struct wwr_request *life;    /* runs on_connected and on_disconnected on
@@ -366,6 +367,24 @@ void wwri_session_close_asked(struct wwr_conn *conn, const struct wwri_id *id);
 /** Do not wait for the store any longer, if a restore is under way that may be
  * given up: as if it had never been asked for. Loop thread. */
 void wwri_session_abandon(struct wwr_conn *conn);
+
+/* --- session_end.c: sessions that end at a time --------------------------- */
+
+/** Its time has come. Any thread. */
+bool wwri_session_is_over(const struct wwr_server *server,
+                          const struct wwr_session *session);
+
+/** The connection has got a session, or perhaps another one: end it, and the
+ * connection, in time. Loop thread, as the next two. */
+void wwri_session_mind_end(struct wwr_conn *conn);
+
+void wwri_session_end_init(struct wwr_conn *conn);
+void wwri_session_end_deinit(struct wwr_conn *conn);
+
+/** A session that was found for a connection, but is over: ends the count of
+ * it, and destroys it when nobody else has it. Loop thread. */
+void wwri_session_give_up(struct wwri_shard *shard,
+                          struct wwr_session *session);
 
 /** A wwr_conn_done that wakes a struct wwri_waiter. */
 void wwri_conn_wake(struct wwr_conn *conn, wwr_err err, void *waiter);

@@ -50,6 +50,7 @@ static void created(struct wwri_store_op *op) {
              wwr_err_name(op->err), NULL);
   }
   wwri_registry_created(&op->conn->server->registry, op);
+  wwri_session_mind_end(op->conn);
   if (creation->done) creation->done(op->conn, WWR_OK, creation->user_data);
   wwri_store_op_deinit(op);
   free(creation);
@@ -210,10 +211,18 @@ static wwr_err take_found(struct restoration *restoration) {
   if (op->err != WWR_OK) return op->err;
   wwr_err err = op->session ? WWR_OK : WWR_E_INTERNAL;
   if (op->late) err = WWR_E_CANCELED;
+  if (err == WWR_OK && wwri_session_is_over(op->conn->server, op->session)) {
+    wwri_session_give_up(op->shard, op->session);
+    return WWR_E_SESSION_NOT_FOUND;
+  }
   if (err == WWR_OK) {
     err = take_session(op->conn, &restoration->id, op->session);
   }
-  if (err != WWR_OK) wwri_store_detach(registry->store, key);
+  if (err == WWR_OK) {
+    wwri_session_mind_end(op->conn);
+  } else {
+    wwri_store_detach(registry->store, key);
+  }
   return err;
 }
 

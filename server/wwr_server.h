@@ -77,6 +77,14 @@ struct wwr_server_hooks {
   void (*on_health)(struct wwr_server *server, enum wwr_health health,
                     void *user_data);
 
+  /** A connection gets a session, created or restored: when does that end? Unix
+   * time in nanoseconds; 0: at no time. It is asked again when it may have
+   * changed, and the same session has to give the same answer on every node.
+   * At that time the session is closed on all of its connections, and they are
+   * closed (1001), so that nothing is left of what the session permitted; from
+   * then on it can't be restored. On an I/O thread: must not block. */
+  int64_t (*on_session)(const struct wwr_session *session, void *user_data);
+
   /** A command of a node, by wwr_server_command(): true when it was understood
    * and is being carried out. On an I/O thread: must not block. */
   bool (*on_command)(struct wwr_server *server, struct wwr_view text,

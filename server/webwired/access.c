@@ -85,6 +85,17 @@ static struct wwr_option *auth_rows(struct access_settings *access,
        .target = &access->info_claims,
        .key = "auth.info-claims",
        .live = true},
+      {.value = "token|signout",
+       .help = "when a session ends",
+       .kind = WWR_OPTION_CHOICE,
+       .target = &access->session_end,
+       .key = "auth.session-end",
+       .live = true,
+       .detail = "token: with the token it was created with, unless the client "
+                 "has sent a newer one by auth; its connections are closed "
+                 "then. signout: a token only opens it; then it ends by "
+                 "signout, or when it was not used for sessions.expiry. "
+                 "Sessions that are there stay as they are."},
       {.help = "what tokens are checked with, up to 16",
        .kind = WWR_OPTION_GROUPS,
        .target = &access->keys,
@@ -175,8 +186,18 @@ static void check_key(const struct access_settings *access,
                           reason);
 }
 
+static void check_claims(const struct access_settings *access,
+                         struct wwr_options *options) {
+  for (size_t i = 0; i < access->info_claims.count; i++) {
+    if (strcmp(access->info_claims.items[i], TOKEN_ENDS) != 0) continue;
+    wwr_options_reject(options, "auth.info-claims",
+                       TOKEN_ENDS " is the server's: when a session ends");
+  }
+}
+
 void access_settle(const struct access_settings *access,
                    struct wwr_options *options) {
+  check_claims(access, options);
   for (size_t i = 0; i < access->keys.count; i++) check_key(access, options, i);
   if (access->mode == AUTH_JWT && access->keys.count == 0)
     wwr_options_reject(options, "auth.mode", "jwt needs auth.keys");
@@ -187,14 +208,16 @@ void access_settle(const struct access_settings *access,
 /* --- For others ----------------------------------------------------------- */
 
 struct token_settings access_tokens(const struct access_settings *access) {
-  return (struct token_settings){.keys = access->keys.items,
-                                 .key_count = access->keys.count,
-                                 .issuer = access->issuer,
-                                 .audience = access->audience,
-                                 .leeway_ms = access->leeway_ms,
-                                 .name_claim = access->name_claim,
-                                 .info_claims = access->info_claims.items,
-                                 .info_claim_count = access->info_claims.count};
+  return (struct token_settings){
+      .keys = access->keys.items,
+      .key_count = access->keys.count,
+      .issuer = access->issuer,
+      .audience = access->audience,
+      .leeway_ms = access->leeway_ms,
+      .name_claim = access->name_claim,
+      .info_claims = access->info_claims.items,
+      .info_claim_count = access->info_claims.count,
+      .ends = access->session_end == AUTH_ENDS_WITH_TOKEN};
 }
 
 static struct rate_limit rate_of(uint32_t per_second, uint32_t burst) {

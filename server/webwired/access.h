@@ -7,7 +7,7 @@
 #include "options.h"
 #include "token.h"
 
-enum { ACCESS_ROWS = 15, ACCESS_KEY_ROWS = 5 };
+enum { ACCESS_ROWS = 16, ACCESS_KEY_ROWS = 5 };
 
 struct access_settings {
   int mode; /* enum auth_mode */
@@ -16,6 +16,7 @@ struct access_settings {
   uint32_t leeway_ms;
   const char *name_claim;
   struct wwr_option_list info_claims;
+  int session_end;               /* enum auth_session_end */
   struct wwr_option_groups keys; /* struct token_key_settings */
 
   uint32_t requests, request_burst; /* a burst of 0: of one second */

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { SECOND_NS = 1000000000 };
+
 struct auth {
   struct tokens *tokens; /* NULL: nobody signs in */
 };
@@ -20,6 +22,14 @@ void auth_free(struct auth *auth) {
   if (!auth) return;
   tokens_free(auth->tokens);
   free(auth);
+}
+
+int64_t auth_session_end(const struct wwr_session *session) {
+  char *text;
+  if (wwr_session_field(session, TOKEN_ENDS, &text) != WWR_OK) return 0;
+  int64_t end_s = strtoll(text, NULL, 10);
+  wwr_free(text);
+  return end_s > 0 && end_s < INT64_MAX / SECOND_NS ? end_s * SECOND_NS : 0;
 }
 
 enum auth_verdict auth_check(const struct auth *auth, struct wwr_view token,

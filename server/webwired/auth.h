@@ -4,7 +4,7 @@
 #ifndef WEBWIRED_AUTH_H
 #define WEBWIRED_AUTH_H
 
-#include <webwire/wwr_base.h>
+#include <webwire/wwr_session.h>
 
 #include "access.h"
 
@@ -12,6 +12,9 @@ enum { AUTH_REASON_MAX = TOKEN_REASON_MAX };
 
 /** In the order of the words of "auth.mode". */
 enum auth_mode { AUTH_NONE, AUTH_JWT };
+
+/** In the order of the words of "auth.session-end". */
+enum auth_session_end { AUTH_ENDS_WITH_TOKEN, AUTH_ENDS_BY_SIGN_OUT };
 
 enum auth_verdict {
   AUTH_GOOD,
@@ -29,6 +32,9 @@ struct auth *auth_new(const struct access_settings *access);
 
 /** NULL does nothing. */
 void auth_free(struct auth *auth);
+
+/** When a session ends, as its info says it: Unix time in ns; 0: at no time. */
+int64_t auth_session_end(const struct wwr_session *session);
 
 /** Look at a token at Unix time `now_s`. AUTH_GOOD: *info_json is the session's
  * info, a JSON object to free(), whose "username" names the member. Else `why`

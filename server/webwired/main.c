@@ -59,6 +59,7 @@ static void prepare(struct daemon *daemon, struct reading *reading) {
   reading->opts.hooks.on_request = webwired_on_request;
   reading->opts.hooks.on_signal = webwired_on_signal;
   reading->opts.hooks.on_channel = webwired_on_channel;
+  reading->opts.hooks.on_session = webwired_on_session;
   reading->program = (struct wwr_node_program){
       .name = "webwired",
       .summary =

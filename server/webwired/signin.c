@@ -1,8 +1,11 @@
 /* Signing in: the token is looked at -> a session with what it says is created,
- * of which the client is told -> when it is stored, the reply is its info.
+ * of which the client is told -> when it is stored, the reply is its info. Who
+ * is signed in brings a newer token: his connection leaves the old session for
+ * one that lasts longer.
  *
  * Signing out closes the session wherever it is, each of its connections is
  * told, and then the reply is "{}", as it is without a session. */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,9 +27,34 @@ static void on_created(struct wwr_conn *conn, wwr_err err, void *user_data) {
   wwr_session_unref(session);
 }
 
+/* The same user, and a session that ends by itself. */
+static bool is_newer(const struct wwr_session *session, const char *info) {
+  char *name = NULL;
+  json_t *json = json_loads(info, 0, NULL);
+  const char *new_name = json_string_value(json_object_get(json, "username"));
+  bool good = json_object_get(json, TOKEN_ENDS) && new_name &&
+              wwr_session_field_text(session, "username", &name) == WWR_OK &&
+              strcmp(name, new_name) == 0;
+  wwr_free(name);
+  json_decref(json);
+  return good;
+}
+
+/* Leave the session for one with this info. */
+static wwr_err renew(const struct webwired_call *call, const char *info) {
+  struct wwr_session *session = wwr_conn_session(call->conn);
+  bool newer = session && is_newer(session, info);
+  wwr_session_unref(session);
+  if (!newer) return WWR_E_SESSION_ACTIVE;
+  wwr_err err = wwr_conn_close_session(call->conn, NULL, NULL);
+  if (err != WWR_OK) return err;
+  return wwr_conn_create_session(call->conn, info, on_created, call->request);
+}
+
 static void create(const struct webwired_call *call, const char *info) {
   wwr_err err =
       wwr_conn_create_session(call->conn, info, on_created, call->request);
+  if (err == WWR_E_SESSION_ACTIVE) err = renew(call, info);
   if (err == WWR_OK) return;
   if (err == WWR_E_SESSION_ACTIVE) {
     wwr_request_fail(call->request, "BAD_REQUEST",
@@ -64,6 +92,12 @@ static void sign_in(const struct webwired_call *call, struct wwr_view token) {
     wwr_request_fail(call->request, codes[verdict], why);
   }
   free(info);
+}
+
+int64_t webwired_on_session(const struct wwr_session *session,
+                            void *user_data) {
+  (void)user_data;
+  return auth_session_end(session);
 }
 
 void webwired_sign_in(const struct webwired_call *call) {

@@ -17,7 +17,11 @@ struct tokens {
   char *name_claim;
   char **info_claims;
   size_t info_claim_count;
+  bool ends;
 };
+
+/* What JSON's numbers can say exactly. */
+static const double latest_s = 9007199254740992.0;
 
 static enum token_verdict bad(char reason[TOKEN_REASON_MAX], const char *why) {
   snprintf(reason, TOKEN_REASON_MAX, "%s", why);
@@ -62,6 +66,7 @@ struct tokens *tokens_new(const struct token_settings *settings) {
   struct tokens *tokens = calloc(1, sizeof *tokens);
   if (!tokens) return NULL;
   tokens->leeway_s = (settings->leeway_ms + 999) / 1000;
+  tokens->ends = settings->ends;
   if (copy_text(&tokens->issuer, settings->issuer) &&
       copy_text(&tokens->audience, settings->audience) &&
       copy_text(&tokens->name_claim, settings->name_claim) &&
@@ -196,6 +201,17 @@ static enum token_verdict check_claims(const struct tokens *tokens,
 
 /* --- The session's info --------------------------------------------------- */
 
+/* When the token would not be taken any more. */
+static bool add_end(const struct tokens *tokens, const json_t *claims,
+                    json_t *info) {
+  double end = json_number_value(json_object_get(claims, "exp")) +
+               (double)tokens->leeway_s;
+  if (!tokens->ends || end >= latest_s) return true;
+  json_int_t whole = (json_int_t)end;
+  if ((double)whole < end) whole++;
+  return json_object_set_new(info, TOKEN_ENDS, json_integer(whole)) == 0;
+}
+
 static enum token_verdict make_info(const struct tokens *tokens,
                                     const json_t *claims, char **out,
                                     char reason[TOKEN_REASON_MAX]) {
@@ -212,6 +228,7 @@ static enum token_verdict make_info(const struct tokens *tokens,
   }
   /* Last: no claim may pass for the name. */
   ok = ok && json_object_set_new(info, "username", json_deep_copy(name)) == 0;
+  ok = ok && add_end(tokens, claims, info);
   *out = ok ? json_dumps(info, JSON_COMPACT) : NULL;
   json_decref(info);
   return *out ? TOKEN_OK : TOKEN_NO_MEMORY;

@@ -32,7 +32,11 @@ struct token_settings {
   const char *name_claim; /* becomes "username" */
   const char *const *info_claims;
   size_t info_claim_count;
+  bool ends; /* the info says when the session ends: with the token */
 };
+
+/** The info's field for that: Unix time in seconds. No claim may have it. */
+#define TOKEN_ENDS "expires"
 
 struct tokens; /* opaque; immutable, any thread */
 

@@ -41,6 +41,7 @@ void webwired_on_signal(struct wwr_conn *conn,
                         const struct wwr_message *message, void *user_data);
 void webwired_on_channel(struct wwr_view channel, struct wwr_channel_opts *opts,
                          void *user_data);
+int64_t webwired_on_session(const struct wwr_session *session, void *user_data);
 
 /** A request for a channel or, when that is NULL, for none. The name of the
  * channel is right. Answers it, now or later. */

@@ -34,7 +34,7 @@ foreach(area IN ITEMS channel channel_random)
 endforeach()
 
 # With a store that has authority.
-foreach(area IN ITEMS session_authority
+foreach(area IN ITEMS session_authority session_end
                       session_authority_events session_authority_random)
   wwr_test(server_${area}_test
            SOURCES unit/server_${area}_test.c unit/server_fake_authority.c

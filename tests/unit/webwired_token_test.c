@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth.h"
 #include "test.h"
 #include "token.h"
 
@@ -218,6 +219,65 @@ static void claims(void) {
   tokens_free(tokens);
 }
 
+/* The info says when the session ends: when the token is taken no more, whole
+ * seconds, or not at all when nobody can say. */
+static void ends(void) {
+#define FRAME "{\"sub\":\"Frodo\",\"expires\":\"never\",\"exp\":"
+  static const struct {
+    const char *claims, *info;
+  } cases[] = {
+      {FRAME "1800000060}", "{\"username\":\"Frodo\",\"expires\":1800000065}"},
+      {FRAME "1800000060.25}",
+       "{\"username\":\"Frodo\",\"expires\":1800000066}"},
+      {FRAME "9007199254740000}",
+       "{\"username\":\"Frodo\",\"expires\":9007199254740005}"},
+      {FRAME "9007199254740991}", "{\"username\":\"Frodo\"}"},
+      {FRAME "9223372036854775807}", "{\"username\":\"Frodo\"}"},
+  };
+#undef FRAME
+  struct tokens *tokens = tokens_new(&(struct token_settings){
+      .keys = &(struct token_key_settings){.secret = SECRET},
+      .key_count = 1,
+      .leeway_ms = 5000,
+      .name_claim = "sub",
+      .ends = true});
+  CU_ASSERT_PTR_NOT_NULL_FATAL(tokens);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char *info, reason[TOKEN_REASON_MAX];
+    char *text = sign(cases[i].claims, JWT_ALG_HS256, SECRET, NULL);
+    CU_ASSERT_EQUAL(
+        tokens_check(tokens, wwr_view_str(text), NOW, &info, reason), TOKEN_OK);
+    CU_ASSERT_STRING_EQUAL(info, cases[i].info);
+    free(info);
+    free(text);
+  }
+  tokens_free(tokens);
+}
+
+/* What a session's info may say of its end. */
+static void session_ends(void) {
+  static const struct {
+    const char *info;
+    int64_t end;
+  } cases[] = {
+      {"{\"expires\":1800000065}", 1800000065 * INT64_C(1000000000)},
+      {"{\"expires\":9007199254740005}", 0},
+      {"{\"expires\":-1}", 0},
+      {"{\"expires\":\"1800000065\"}", 0},
+      {"{\"expires\":{}}", 0},
+      {"{\"username\":\"Frodo\"}", 0},
+      {NULL, 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct wwr_session *session;
+    CU_ASSERT_EQUAL_FATAL(
+        wwr_session_new(&session, wwr_view_str("key"), 1, 1, cases[i].info),
+        WWR_OK);
+    CU_ASSERT_EQUAL(auth_session_end(session), cases[i].end);
+    wwr_session_unref(session);
+  }
+}
+
 /* Every byte of a token matters: each one changed, each length cut short. */
 static void damaged(void) {
   struct tokens *tokens = make_simple();
@@ -320,11 +380,16 @@ static void wrong_keys(void) {
 }
 
 int main(int argc, char **argv) {
-  CU_TestInfo tests[] = {
-      {"algorithms", algorithms}, {"key ids", key_ids},
-      {"claims", claims},         {"damaged", damaged},
-      {"garbage", garbage},       {"nothing asked for", nothing_asked_for},
-      {"wrong keys", wrong_keys}, CU_TEST_INFO_NULL};
+  CU_TestInfo tests[] = {{"algorithms", algorithms},
+                         {"key ids", key_ids},
+                         {"claims", claims},
+                         {"damaged", damaged},
+                         {"garbage", garbage},
+                         {"nothing asked for", nothing_asked_for},
+                         {"wrong keys", wrong_keys},
+                         {"ends", ends},
+                         {"session ends", session_ends},
+                         CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"tokens", begin, end, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};
   return test_run(argc, argv, suites);

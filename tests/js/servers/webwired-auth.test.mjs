@@ -42,15 +42,20 @@ channels = { presence = true; namespaces = (
 const files = { secret: `${SECRET}\n`, "rsa.pem": pem(rsa), "ec.pem": pem(ec) };
 const ANN = { iss: "us", aud: "them", sub: "ann" };
 
+/** Sign in; the session's info, but for its end, which is the token's. */
+async function signIn(client, options, claims = {}) {
+  const { expires, ...info } = (await client.request("auth", token({ ...ANN, ...claims }, options))).json();
+  assert.ok(Math.abs(expires - (claims.exp ?? now() + 60)) <= 1, `${expires}`);
+  return info;
+}
+
 test("webwired: tokens of three algorithms", async (t) => {
   const server = await webwired(t, config, files);
   for (const alg of ["HS256", "RS256", "ES256"]) {
     for (const kid of [undefined, alg[0].toLowerCase()]) {
       const { client, seen } = makeClient(t, server.url, { subprotocol });
-      const reply = await client.request("auth", token(ANN, { alg, kid }));
-      assert.deepEqual(reply.json(), { username: "ann" });
+      assert.deepEqual(await signIn(client, { alg, kid }), { username: "ann" });
       assert.equal((await seen("session"))[1].info.username, "ann");
-      await rejects(client.request("auth", token(ANN)), "request", { code: "BAD_REQUEST" });
       client.close();
     }
   }
@@ -80,7 +85,55 @@ test("webwired: tokens that are wrong", async (t) => {
   }
   const old = token({ ...ANN, exp: now() - 1 });
   await rejects(client.request("auth", old), "request", { code: "EXPIRED_TOKEN" });
-  assert.deepEqual((await client.request("auth", token({ ...ANN, aud: ["x", "them"] }))).json(), { username: "ann" });
+  assert.deepEqual(await signIn(client, {}, { aud: ["x", "them"] }), { username: "ann" });
+});
+
+test("webwired: a session ends with its token, on all connections", async (t) => {
+  const server = await webwired(t, config, files);
+  const ann = makeClient(t, server.url, { subprotocol });
+  const tab = makeClient(t, server.url, { subprotocol });
+  await signIn(ann.client, {}, { exp: now() + 3 });
+  const { key } = ann.client.session;
+  await ann.client.request("sub:staff:x");
+  await tab.client.restoreSession(key);
+  for (const { client, seen } of [ann, tab]) {
+    await seen("session", null);
+    await seen("status", "connected");
+    assert.equal(client.session, null);
+    await rejects(client.request("sub:staff:x"), "request", { code: "SIGN_IN_FIRST" });
+    await rejects(client.restoreSession(key), "session-not-found");
+  }
+  await signIn(ann.client);
+  await ann.client.request("sub:staff:x");
+});
+
+test("webwired: a newer token makes a session last", async (t) => {
+  const server = await webwired(t, config, files);
+  const { client, events, seen } = makeClient(t, server.url, { subprotocol });
+  const end = now() + 2;
+  await signIn(client, {}, { exp: end });
+  await client.request("sub:staff:x");
+  const first = client.session.key;
+  await rejects(client.request("auth", token({ ...ANN, sub: "bob" })), "request", { code: "BAD_REQUEST" });
+  await rejects(client.request("auth", "nonsense"), "request", { code: "BAD_TOKEN" });
+  assert.equal(client.session.key, first);
+  assert.deepEqual(await signIn(client, {}, { role: "staff" }), { role: "staff", username: "ann" });
+  assert.notEqual(client.session.key, first);
+  await until(() => now() > end, { what: "the first token's end" });
+  await client.request("pub:staff:x", "still subscribed, and staff by now");
+  await seen("signal");
+  assert.ok(!events.some(([type, value]) => type === "status" && value !== "connected"));
+});
+
+test("webwired: a session that ends by signing out", async (t) => {
+  const server = await webwired(t, config.replace("leeway = 0;", 'leeway = 0; session-end = "signout";'), files);
+  const { client } = makeClient(t, server.url, { subprotocol });
+  const end = now() + 1;
+  const reply = await client.request("auth", token({ ...ANN, exp: end }));
+  assert.deepEqual(reply.json(), { username: "ann" });
+  await rejects(client.request("auth", token(ANN)), "request", { code: "BAD_REQUEST" });
+  await until(() => now() > end, { what: "the token's end" });
+  await client.request("sub:staff:x");
 });
 
 test("webwired: what a session permits, across a reconnect", async (t) => {
