@@ -7,7 +7,7 @@ usage() {
   cat <<'END'
 usage: tests/faults.sh [OPTION...] [FAULT...]
 
-  FAULT              "stopped", "node killed", ...; default: all, 3 minutes
+  FAULT              "stopped", "node killed", ...; default: all, 4 minutes
   --build-dir DIR    default: build-test, as tests/run.sh
   --yes              install what is missing without asking
   --help             this text

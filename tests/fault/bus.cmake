@@ -12,6 +12,22 @@ if(TARGET wwr_cluster_redis AND TARGET bus_redis_contract)
                              PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/contract)
   set_tests_properties(bus_faults_test PROPERTIES SKIP_RETURN_CODE 77)
 endif()
+# The same over a list of Redis, of which one fails: under a sanitizer once.
+if(TARGET bus_faults_test)
+  if(WWR_SANITIZE)
+    set(shard_fault ARGS one_shard_loses_its_data)
+  endif()
+  wwr_test(shard_faults_test
+           SOURCES fault/shard_faults_test.c ${bus_ledger}
+                   contract/redis_fixture.c
+           DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
+           LABELS fault TIMEOUT 300 ${shard_fault})
+  foreach(suite shard_faults_test)
+    target_include_directories(${suite} PRIVATE
+                               ${CMAKE_CURRENT_SOURCE_DIR}/contract)
+    set_tests_properties(${suite} PROPERTIES SKIP_RETURN_CODE 77)
+  endforeach()
+endif()
 # Ten servers of one process, with sessions.
 if(TARGET wwr_redisstore AND TARGET wwr_client)
   wwr_test(ten_servers_test

@@ -503,6 +503,10 @@ void ledger_open(const struct ledger_opts *opts) {
     set_presence(&ledger.nodes[i], i + 1);
   }
   CU_ASSERT_TRUE_FATAL(ledger_until(all_stand));
+  pthread_mutex_lock(&ledger.lock);
+  ledger.away = ledger.unready =
+      0; /* before the first time it does not count */
+  pthread_mutex_unlock(&ledger.lock);
   ledger_fault_over(); /* of no fault: everything flows */
   for (unsigned i = 0; i < LEDGER_NODES; i++) {
     struct ledger_node *node = &ledger.nodes[i];

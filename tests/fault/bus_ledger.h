@@ -26,6 +26,7 @@ struct ledger_opts {
   uint32_t pace_ms; /* between a publisher's messages */
   uint32_t payload; /* bytes of each, at least 16 */
   uint32_t log_entries;
+  bool shards; /* control messages keep their order only while all are there */
 };
 
 /* Start the nodes, subscribe everybody everywhere, wait until all stands and
@@ -62,6 +63,7 @@ struct ledger_sums {
   uint64_t lost, excused, lied, duplicates, reordered, disordered;
   uint64_t verdicts[4]; /* by kind */
   uint64_t controls, controls_lost, controls_excused, controls_bad;
+  uint64_t controls_reordered; /* over several Redis: those of different ones */
   uint64_t history_bad; /* entries of the last 256 that are twice in the log, or
                            in another order than they were published in */
   uint64_t away;        /* times that a node was no longer ready */

@@ -42,6 +42,7 @@ struct ledger_sums ledger_end(const char *name) {
   CU_ASSERT_EQUAL(sums.disordered, 0);
   CU_ASSERT_EQUAL(sums.controls_lost, 0);
   CU_ASSERT_EQUAL(sums.controls_bad, 0);
+  CU_ASSERT_TRUE(ledger.opts.shards || sums.controls_reordered == 0);
   CU_ASSERT_EQUAL(sums.history_bad, 0);
   CU_ASSERT_TRUE(sums.acked > 400);
   return sums;

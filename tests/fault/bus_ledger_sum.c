@@ -108,7 +108,10 @@ static void not_received(struct ledger_sums *sums,
 
 static void bad(struct ledger_sums *sums, const struct ledger_receiver *r,
                 uint64_t *which, const char *what, struct ledger_got got) {
-  if (r->channel == LEDGER_CHANNELS) which = &sums->controls_bad;
+  bool order = which == &sums->reordered || which == &sums->disordered;
+  if (r->channel == LEDGER_CHANNELS) {
+    which = order ? &sums->controls_reordered : &sums->controls_bad;
+  }
   if ((*which)++ < 5) {
     printf("%s: %u:%u of channel %u at node %u\n", what, got.from, got.n,
            r->channel, r->node);

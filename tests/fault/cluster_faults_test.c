@@ -5,10 +5,11 @@
  *   cluster_faults          all of them
  *   cluster_faults NAME     one of them
  *
- * "firewall" needs a network of its own, see in_netns.sh; without one it is
- * left out. */
+ * "firewall" needs a network of its own, see
+ * in_netns.sh; without one they are left out. */
 #include <dirent.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ enum {
   RECOVER_MS = 2000,
   SILENT_MS = 3000,
   FAILOVER_MS = 3000,
-  AWAY_MS = 3000
+  AWAY_MS = 3000,
+  QUIET_MS = 1000
 };
 
 static const char *const with_data[] = {"--appendonly", "yes", "--appendfsync",
@@ -87,10 +89,8 @@ static bool connections_cut(struct run *run) {
 }
 
 /* iptables ACTION INPUT ... DROP, for one direction. */
-static bool firewall(const struct run *run, const char *action,
+static bool firewall(const char *port, const char *action,
                      const char *direction) {
-  char port[8];
-  snprintf(port, sizeof port, "%u", cluster_port(run->cluster, CLUSTER_REDIS));
   const char *const argv[] = {"iptables", action, "INPUT", "-p",   "tcp",
                               direction,  port,   "-j",    "DROP", NULL};
   struct proc *proc = proc_start(argv);
@@ -100,12 +100,19 @@ static bool firewall(const struct run *run, const char *action,
 }
 
 /* Silence: nothing is refused, nothing is closed. */
+static bool drop_port(const char *port, bool on) {
+  const char *action = on ? "-I" : "-D";
+  bool done = firewall(port, action, "--dport");
+  return firewall(port, action, "--sport") && done;
+}
+
 static bool firewalled(struct run *run) {
+  char port[8];
+  snprintf(port, sizeof port, "%u", cluster_port(run->cluster, CLUSTER_REDIS));
   run_broken(run);
-  bool done = firewall(run, "-I", "--dport") && firewall(run, "-I", "--sport");
+  bool done = drop_port(port, true);
   run_talk(5000);
-  done =
-      firewall(run, "-D", "--dport") && firewall(run, "-D", "--sport") && done;
+  done = drop_port(port, false) && done;
   run_healed(run);
   return done;
 }
@@ -192,6 +199,45 @@ static bool late_replica(struct run *run) {
   run_healed(run);
   run_talk(500);
   return replicas_return(run->replicas) && done;
+}
+
+/* --- shards --- */
+
+/* All of the time that a shard is away the nodes are ready. */
+static bool all_ready(struct run *run) {
+  for (int i = 0; i < (int)cluster_nodes(run->cluster); i++) {
+    if (cluster_health(run->cluster, i) != 200) return false;
+  }
+  return true;
+}
+
+static bool talk_ready(struct run *run, uint32_t ms) {
+  uint64_t end = chatters_now_us() + (uint64_t)ms * 1000;
+  bool ready = true;
+  while (chatters_now_us() < end) {
+    ready = all_ready(run) && ready;
+    run_talk(100);
+  }
+  if (!ready) fprintf(stderr, "a node was not ready\n");
+  return ready;
+}
+
+static bool shard_stopped(struct run *run) {
+  run_broken(run);
+  redis_signal(shards_other(run->shards), SIGSTOP);
+  bool ready = talk_ready(run, 4000);
+  redis_signal(shards_other(run->shards), SIGCONT);
+  run_healed(run);
+  return talk_ready(run, 1000) && ready;
+}
+
+static bool shard_killed(struct run *run) {
+  run_broken(run);
+  redis_kill(shards_other(run->shards));
+  bool ready = talk_ready(run, 1000);
+  bool done = redis_start(shards_other(run->shards));
+  run_healed(run);
+  return talk_ready(run, 1000) && ready && done;
 }
 
 /* --- nodes --- */
@@ -291,9 +337,9 @@ ROW(repair, .name = "a node over its output buffer limit: 10 MB to repair",
     .fault = buffer_overflow, .redis_args = small_buffer, .pad = 20000,
     .clients = 12, .may_break = true, .limit_ms = RECOVER_MS * 5)
 ROW(failover, .name = "Sentinel failover", .fault = failover,
-    .replicated = true, .may_diverge = true, .limit_ms = FAILOVER_MS)
+    .redis = RUN_REPLICAS, .may_diverge = true, .limit_ms = FAILOVER_MS)
 ROW(late, .name = "failover to a replica that missed writes",
-    .fault = late_replica, .replicated = true, .may_diverge = true,
+    .fault = late_replica, .redis = RUN_REPLICAS, .may_diverge = true,
     .limit_ms = FAILOVER_MS)
 ROW(killed, .name = "a node killed (history counts)", .fault = node_killed,
     .history = true, .limit_ms = RECOVER_MS)
@@ -308,6 +354,12 @@ ROW(fenced, .name = "a node stopped past its lease", .fault = node_fenced,
 ROW(flapping, .name = "clients that come and go", .fault = flapping,
     .limit_ms = 500)
 
+ROW(shard_stopped, .name = "one of three Redis stopped for 4 s, not the room's",
+    .fault = shard_stopped, .redis = RUN_LIST, .limit_ms = 200,
+    .way_ms = QUIET_MS)
+ROW(shard_killed, .name = "one of three Redis emptied, not the room's",
+    .fault = shard_killed, .redis = RUN_LIST, .limit_ms = 200,
+    .way_ms = QUIET_MS)
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"none", test_nothing},
                          {"stopped", test_stopped},
@@ -325,12 +377,14 @@ int main(int argc, char **argv) {
                          {"rolling restart", test_rolling},
                          {"node fenced", test_fenced},
                          {"flapping", test_flapping},
+                         {"shard stopped", test_shard_stopped},
+                         {"shard emptied", test_shard_killed},
                          {"firewall", test_firewall}, /* the last */
                          CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"faults", NULL, NULL, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};
   if (!cluster_available()) return 77;
-  /* The others run wherever there is loopback; this one wants it to itself. */
+  /* The others run wherever there is loopback; these want it to themselves. */
   if (!getenv("WWR_IN_NETNS")) {
     tests[sizeof tests / sizeof *tests - 2] = (CU_TestInfo)CU_TEST_INFO_NULL;
   }

@@ -85,6 +85,24 @@ static void read_verdicts(struct run *run) {
 
 /* --- one run --- */
 
+/* False: it did not come up. */
+static bool open_redis(struct run *run, struct cluster_opts *opts) {
+  switch (run->plan->redis) {
+    case RUN_ONE:
+      return true;
+    case RUN_REPLICAS:
+      run->replicas = replicas_start();
+      if (run->replicas) opts->redis_url = replicas_url(run->replicas);
+      return run->replicas != NULL;
+    case RUN_LIST:
+    case RUN_SLOTS:
+      run->shards = shards_start(run->plan->redis == RUN_SLOTS);
+      if (run->shards) opts->redis_url = shards_url(run->shards);
+      return run->shards != NULL;
+  }
+  return false;
+}
+
 static bool open_cluster(struct run *run) {
   static const char *const shared[] = {"--message-buffer", "262144",
                                        "--log-level", "info"};
@@ -95,20 +113,29 @@ static bool open_cluster(struct run *run) {
   struct cluster_opts opts = {.program = CHATROOM_SERVER,
                               .args = run->args,
                               .redis_args = run->plan->redis_args};
-  if (run->plan->replicated) {
-    run->replicas = replicas_start();
-    if (!run->replicas) return false;
-    opts.redis_url = replicas_url(run->replicas);
-  }
+  if (!open_redis(run, &opts)) return false;
   run->cluster = cluster_open(&opts);
   return run->cluster != NULL;
+}
+
+static void read_log(struct run *run) {
+  uint16_t ports[RUN_REDIS_MAX];
+  const char *key = "wwr:{0}:l:room";
+  size_t count = 1;
+  if (run->replicas) {
+    count = replicas_ports(run->replicas, ports);
+  } else if (run->shards) {
+    count = shards_ports(run->shards, ports);
+    key = shards_room_log(run->shards);
+  } else {
+    ports[0] = cluster_port(run->cluster, CLUSTER_REDIS);
+  }
+  run->reader = log_reader_start(run->ledger, key, ports, count);
 }
 
 static bool open_crowd(struct run *run) {
   static char address[64];
   static const char *const addresses[] = {address};
-  uint16_t ports[RUN_REDIS_MAX];
-  size_t port_count = 1;
   snprintf(address, sizeof address, "ws://127.0.0.1:%u",
            cluster_port(run->cluster, CLUSTER_HAPROXY));
   struct chatters_opts opts = {
@@ -120,12 +147,7 @@ static bool open_crowd(struct run *run) {
   if (opts.rate == 0) opts.rate = RATE;
   run->ledger = opts.ledger = ledger_new(opts.count);
   if (!run->ledger) return false;
-  if (run->replicas) {
-    port_count = replicas_ports(run->replicas, ports);
-  } else {
-    ports[0] = cluster_port(run->cluster, CLUSTER_REDIS);
-  }
-  run->reader = log_reader_start(run->ledger, ports, port_count);
+  read_log(run);
   run->chatters = chatters_join(&opts);
   return run->reader && run->chatters;
 }
@@ -147,6 +169,9 @@ static void judge(const struct run *run, const struct row *row) {
     CU_ASSERT_EQUAL(sum->answers[LEDGER_UNKNOWN], 0);
   }
   CU_ASSERT_TRUE(row->recover_ms <= plan->limit_ms * SLOW);
+  if (plan->way_ms) {
+    CU_ASSERT_TRUE(sum->worst_us <= (uint64_t)plan->way_ms * SLOW * 1000);
+  }
   if (!plan->away_ms) return;
   CU_ASSERT_TRUE(row->away_us <= (uint64_t)plan->away_ms * SLOW * 1000);
   CU_ASSERT_TRUE(row->breaks > 0);
@@ -197,6 +222,7 @@ void run_row(const struct run_plan *plan) {
   log_reader_stop(run.reader);
   if (run.cluster) CU_ASSERT_EQUAL(cluster_close(run.cluster), 0);
   replicas_stop(run.replicas);
+  shards_stop(run.shards);
   ledger_free(run.ledger);
 }
 

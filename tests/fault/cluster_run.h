@@ -6,8 +6,21 @@
 
 #include "chatters.h"
 #include "cluster.h"
+#include "shards.h"
 
-enum { RUN_REDIS_MAX = 2, RUN_ARGS_MAX = 32, RUN_ROWS_MAX = 32 };
+enum {
+  RUN_REDIS_MAX = REDIS_CLUSTER_MAX,
+  RUN_ARGS_MAX = 32,
+  RUN_ROWS_MAX = 40
+};
+
+/** What the nodes share. */
+enum run_redis {
+  RUN_ONE,      /* a Redis */
+  RUN_REPLICAS, /* a master, a replica and three sentinels */
+  RUN_LIST,     /* three Redis */
+  RUN_SLOTS     /* a Redis Cluster: three masters with a replica each */
+};
 
 struct run;
 
@@ -28,7 +41,8 @@ struct run_plan {
   unsigned clients;  /* 0: the suite's */
   uint32_t limit_ms; /* to recover */
   uint32_t away_ms;  /* 0, or how long a client may be without a node */
-  bool replicated;   /* a replica and three sentinels besides the master */
+  uint32_t way_ms;   /* 0, or how long a message may be on its way at most */
+  enum run_redis redis;
 };
 
 struct run {
@@ -38,7 +52,8 @@ struct run {
   struct ledger *ledger;
   struct chatters *chatters;
   struct log_reader *reader;
-  struct replicas *replicas; /* with `replicated`, else NULL */
+  struct replicas *replicas; /* of RUN_REPLICAS, else NULL */
+  struct shards *shards;     /* of RUN_LIST and RUN_SLOTS, else NULL */
   uint64_t broken_us;
   uint64_t healed_us;
 };
@@ -60,9 +75,10 @@ void run_print(void);
 
 struct log_reader;
 
-/** Reads the room's log on these ports several times a second, whichever
- * answers, and notes the places in the ledger. NULL without a thread. */
-struct log_reader *log_reader_start(struct ledger *ledger,
+/** Reads the room's log, this key, on these ports several times a second,
+ * whichever answers, and notes the places in the ledger. NULL without a thread.
+ */
+struct log_reader *log_reader_start(struct ledger *ledger, const char *key,
                                     const uint16_t *ports, size_t count);
 /** Reads once more, to the end, and ends. */
 void log_reader_stop(struct log_reader *reader);

@@ -42,10 +42,12 @@ endif()
 if(TARGET webwire_shared AND TARGET chatroom-server)
   add_executable(cluster_faults
     fault/cluster_faults_test.c fault/cluster_run.c fault/chatters.c
-    fault/ledger.c fault/log_reader.c fault/replicas.c
-    contract/redis_fixture.c)
+    fault/ledger.c fault/log_reader.c fault/replicas.c fault/shards.c
+    contract/redis_fixture.c contract/redis_cluster_fixture.c
+    ${PROJECT_SOURCE_DIR}/cluster/partition.c)
   target_include_directories(cluster_faults PRIVATE
-    ${CMAKE_CURRENT_SOURCE_DIR}/contract)
+    ${CMAKE_CURRENT_SOURCE_DIR}/contract ${PROJECT_SOURCE_DIR}/cluster
+    ${PROJECT_SOURCE_DIR}/protocol ${PROJECT_SOURCE_DIR}/core)
   target_compile_definitions(cluster_faults PRIVATE _GNU_SOURCE
     CHATROOM_SERVER="$<TARGET_FILE:chatroom-server>")
   target_link_libraries(cluster_faults PRIVATE webwire_shared wwr_testlib
@@ -57,7 +59,8 @@ if(TARGET webwire_shared AND TARGET chatroom-server)
   set(rows none "without data" "node killed" failover)
   if(NOT WWR_SANITIZE)
     list(APPEND rows stopped cut "with data" truncated "out of memory" evicted
-         repair "late replica" "node terminated" "rolling restart" "node fenced" flapping)
+         repair "late replica" "node terminated" "rolling restart" "node fenced" flapping
+         "shard stopped")
   endif()
   foreach(row IN LISTS rows)
     string(REPLACE " " "_" name ${row})

@@ -21,6 +21,7 @@ struct source {
 
 struct log_reader {
   struct ledger *ledger;
+  char key[32];
   struct source sources[RUN_REDIS_MAX];
   size_t count;
   pthread_t thread;
@@ -71,7 +72,7 @@ static bool read_chunk(struct log_reader *reader, struct source *source) {
   }
   redisReply *reply = NULL;
   if (source->redis && !source->redis->err) {
-    reply = redisCommand(source->redis, "XRANGE wwr:{0}:l:room %s + COUNT %d",
+    reply = redisCommand(source->redis, "XRANGE %s %s + COUNT %d", reader->key,
                          source->last, CHUNK);
   }
   if (!reply) {
@@ -104,11 +105,12 @@ static void *follow(void *arg) {
   return NULL;
 }
 
-struct log_reader *log_reader_start(struct ledger *ledger,
+struct log_reader *log_reader_start(struct ledger *ledger, const char *key,
                                     const uint16_t *ports, size_t count) {
   struct log_reader *reader = calloc(1, sizeof *reader);
   if (!reader) return NULL;
   reader->ledger = ledger;
+  snprintf(reader->key, sizeof reader->key, "%s", key);
   for (; reader->count < count && reader->count < RUN_REDIS_MAX;
        reader->count++) {
     struct source *source = &reader->sources[reader->count];
