@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "health.h"
 #include "node_impl.h"
 
 enum { WANTED_DESCRIPTORS = 65536, SPARE_DESCRIPTORS = 256 };
@@ -119,7 +120,11 @@ int wwri_node_read(struct wwr_node **out,
   struct wwr_node *node = node_new(program, opts, argc, argv);
   if (!node) return WWR_EXIT_FAILED;
   int status = parse(node);
-  if (status == WWR_GO_ON) status = look_over(node);
+  if (status == WWR_GO_ON && node->health_url) {
+    status = wwri_health_check(program->name, node->health_url);
+  } else if (status == WWR_GO_ON) {
+    status = look_over(node);
+  }
   if (status == WWR_GO_ON) {
     *out = node;
   } else {

@@ -35,6 +35,11 @@ void wwri_node_admin_options(struct wwr_node *node, struct wwr_option *rows) {
        .target = &node->admin_token,
        .key = "admin.token-file",
        .live = true},
+      {.name = "health-check",
+       .value = "URL",
+       .help = "ask http://HOST:PORT/live or /ready of a server, and end",
+       .kind = WWR_OPTION_TEXT,
+       .target = &node->health_url},
   };
   memcpy(rows, shared, sizeof shared);
 }

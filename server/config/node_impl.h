@@ -35,6 +35,7 @@ struct wwr_node {
   struct wwr_cluster_opts cluster_opts;
   const char *admin_listen; /* NULL: no admin listener */
   const char *admin_token;
+  const char *health_url; /* to ask instead of being a server */
   enum wwr_log_level log_level;
   atomic_int level; /* the same, for all threads */
   enum wwr_log_format log_format;
@@ -54,7 +55,7 @@ struct wwr_node {
   } reason;
 };
 
-enum { WWRI_CLUSTER_OPTIONS = 10, WWRI_ADMIN_OPTIONS = 3 };
+enum { WWRI_CLUSTER_OPTIONS = 10, WWRI_ADMIN_OPTIONS = 4 };
 
 /** wwr_node_new() without an effect on the process. */
 int wwri_node_read(struct wwr_node **out,
