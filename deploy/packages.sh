@@ -60,6 +60,43 @@ wwr_ask() {
   case $answer in y | Y | yes) return 0 ;; *) return 1 ;; esac
 }
 
+WWR_POLICY=/usr/sbin/policy-rc.d # what Debian asks before it starts a service
+WWR_POLICY_MARK='# webwire: only while packages are being installed; else remove it'
+
+# A policy by which the services of these packages are not started. Others are:
+# something may be brought up to date and have to start again.
+wwr_policy() {
+  local package patterns=''
+  for package in "$@"; do
+    patterns+="${patterns:+|}$package|$package.*|$package-*"
+  done
+  printf '%s\n' '#!/bin/sh' "$WWR_POLICY_MARK" \
+    "case \$1 in $patterns) exit 101 ;; esac" 'exit 0'
+}
+
+# wwr_install_quietly PACKAGE...: as root. What is needed for tests and the demo
+# are programs, not services: none is started, now or with the system. A policy
+# that somebody else has made stays, and decides.
+wwr_install_quietly() {
+  local package status=0 ours=0
+  if [ ! -e "$WWR_POLICY" ] || grep -qxF "$WWR_POLICY_MARK" "$WWR_POLICY"; then
+    ours=1
+    trap 'rm -f "$WWR_POLICY"' EXIT
+    trap 'exit 130' INT TERM HUP
+    wwr_policy "$@" >"$WWR_POLICY" && chmod 755 "$WWR_POLICY" || return 1
+  fi
+  apt-get update -qq || echo "apt-get update failed; trying with what is known"
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends "$@" || status=$?
+  [ $ours -eq 1 ] && [ -d /run/systemd/system ] || return $status
+  for package in "$@"; do
+    if systemctl disable --quiet "$package.service" 2>/dev/null; then
+      echo "not started: $package.service; systemctl enable --now $package"
+    fi
+  done
+  return $status
+}
+
 # wwr_apt_install YES PACKAGE...: YES is 1 when nobody must be asked.
 wwr_apt_install() {
   local yes=$1 sudo=()
@@ -76,10 +113,10 @@ wwr_apt_install() {
     sudo=(sudo)
   fi
   echo "installing: $*" >&2
-  "${sudo[@]}" apt-get update -qq >&2 ||
-    echo "apt-get update failed; trying with what is known" >&2
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "$@" >&2
+  # In a shell of its own: it sets traps, and may be another user's.
+  # shellcheck disable=SC2016
+  "${sudo[@]}" bash -c '. "$0" && wwr_install_quietly "$@"' \
+    "${BASH_SOURCE[0]}" "$@" >&2
 }
 
 # Those of WWR_JS_PACKAGES whose programs can't be found. A Node.js that did not

@@ -34,6 +34,19 @@ done
 quietly() {
   "$@" >"$layer/log" 2>&1 || { cat "$layer/log"; fail "$*"; }
 }
+# Programs for the tests come without their services being started, others with.
+# shellcheck source=deploy/packages.sh
+. "$SOURCE/deploy/packages.sh"
+wwr_policy redis-server nginx >"$root$WWR_POLICY"
+chmod 755 "$root$WWR_POLICY"
+for service in redis-server redis-server.service nginx.service nginx-debug; do
+  ! in_root "$WWR_POLICY" "$service" start || fail "$service would be started"
+done
+in_root "$WWR_POLICY" haproxy start || fail "haproxy would not be started"
+in_root invoke-rc.d redis-server start >"$layer/log" 2>&1 || true
+grep -q 'denied' "$layer/log" || { cat "$layer/log"; fail "Debian does not ask"; }
+rm "$root$WWR_POLICY"
+
 quietly in_root sh -c 'dpkg -i /debs/*.deb'
 [ "$(in_root dpkg --verify "${packages[@]}" | wc -l)" -eq 0 ] ||
   fail "changed files: $(in_root dpkg --verify "${packages[@]}")"

@@ -1,11 +1,11 @@
 /** The manifests as `kubectl apply` would get them: strictly valid, and fitting
  * together. And that the judges of this find what is wrong. */
 import assert from "node:assert/strict";
-import { readFileSync, realpathSync, writeFileSync } from "node:fs";
-import { relative } from "node:path";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { knownMetrics } from "./lib/metrics.mjs";
+import { PROD, renderAll } from "./lib/rendered.mjs";
 import { check, configOf, nodesOf } from "./lib/rules.mjs";
 import { strictProblems } from "./lib/strict.mjs";
 import {
@@ -22,39 +22,7 @@ import {
 import { VALUES } from "./lib/values.mjs";
 
 const metrics = knownMetrics();
-// What prod expects somebody to have made; docs/kubernetes.md says how.
-const PROD = {
-  "Secret/webwire-secrets": ["admin-token", "redis-password", "redis-ca.crt", "jwt.pem"],
-  "Secret/webwire-tls": ["tls.crt", "tls.key"],
-};
-const FOLDERS = {
-  base: {},
-  "overlays/dev": {},
-  "overlays/prod": PROD,
-  "overlays/chatroom": {},
-  "overlays/monitoring": {},
-};
-
-const rendered = new Map();
-for (const [folder, external] of Object.entries(FOLDERS)) {
-  const objects = kustomize(join(deploy, "kubernetes", folder));
-  rendered.set(folder, { objects, options: { external, metrics } });
-}
-// As docs/kubernetes.md says: a component added to prod.
-const watched = scratchDir();
-const kubernetes = relative(realpathSync(watched), realpathSync(join(deploy, "kubernetes")));
-const composed = {
-  namespace: "webwire",
-  resources: [`${kubernetes}/overlays/prod`],
-  components: ["monitoring", "scale-by-connections"].map((it) => `${kubernetes}/components/${it}`),
-};
-writeFileSync(join(watched, "kustomization.yaml"), YAML.stringify(composed));
-rendered.set("prod, watched", { objects: kustomize(watched), options: { external: PROD, metrics } });
-for (const { title, values, external } of VALUES) {
-  const { objects, output } = helmTemplate(values);
-  assert.ok(objects.length, output);
-  rendered.set(`helm: ${title}`, { objects, options: { external, metrics } });
-}
+const rendered = renderAll({ metrics });
 const guide = readFileSync(join(root, "docs/kubernetes.md"), "utf8");
 const examples = [...guide.matchAll(/^```yaml\n(apiVersion: [^]*?)^```$/gm)]
   .flatMap(([, text]) => parseObjects(text))
