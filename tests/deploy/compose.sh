@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # compose.sh OUT BIN: the compose file with the images of this build, in a network
 # of its own, Redis started last: a chat message passes through HAProxy from node to
-# node; then the same with the node daemon.
+# node, and with the node daemon a message of a channel; Prometheus' container
+# scrapes the nodes all the while.
 . "$(dirname "$0")/lib.sh"
 out=$1 bin=$2
 need podman podman-compose runc iptables
@@ -19,10 +20,31 @@ log=$out/compose.log
 # The other images are Debian's programs under the names of the real ones.
 # shellcheck disable=SC1091
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+image_of() {
+  sed -n "s@^ *image: \(.*/$1:.*\)@\1@p" "$SOURCE/deploy/compose.yaml"
+}
 for name in redis haproxy; do
-  image=$(sed -n "s@^ *image: \(.*/$name:.*\)@\1@p" "$SOURCE/deploy/compose.yaml")
-  podman tag "docker.io/library/debian:$suite-slim" "$image"
+  podman tag "docker.io/library/debian:$suite-slim" "$(image_of $name)"
 done
+
+# The program and its place, user and folder as in Prometheus' own image.
+prometheus_image() {
+  local container
+  container=$(buildah from --pull-never "docker.io/library/debian:$suite-slim")
+  buildah copy "$container" "$(command -v prometheus)" /bin/prometheus
+  buildah run --isolation chroot "$container" -- \
+    install -d -o 65534 -g 65534 /prometheus
+  buildah config --user 65534 --workingdir /prometheus --cmd '' \
+    --entrypoint '["/bin/prometheus"]' --volume /prometheus "$container"
+  buildah commit "$container" "$(image_of prometheus)"
+  buildah rm "$container"
+}
+services=(haproxy node3 node2 node1 redis)
+if command -v prometheus >/dev/null 2>&1; then
+  prometheus_image >>"$log" 2>&1 ||
+    { tail -n 10 "$log"; fail "the image of Prometheus"; }
+  services=(prometheus "${services[@]}")
+fi
 
 files=(-f compose.yaml -f compose.chatroom.yaml)
 compose() {
@@ -34,7 +56,7 @@ clean_up() {
   local status=$?
   if [ $status -ne 0 ]; then
     tail -n 40 "$log"
-    for name in redis node1 node2 node3 haproxy; do
+    for name in redis node1 node2 node3 haproxy prometheus; do
       echo "--- $name"
       podman logs --tail 10 "wwr_${name}_1" 2>&1 || true
     done
@@ -48,7 +70,7 @@ work=$(mktemp -d)
 trap clean_up EXIT
 
 # In the worst order.
-for service in haproxy node3 node2 node1 redis; do
+for service in "${services[@]}"; do
   compose up -d --no-build "$service" || fail "$service did not come up"
 done
 ready() {
@@ -108,7 +130,43 @@ for node in node1 node2 node3; do # what prometheus.yml scrapes
     fail "no metrics of $node"
 done
 echo "three nodes have metrics"
-"$bin/webwire-bench" --url ws://127.0.0.1:8080 --mode connect --connections 3 \
-  --count 30 --sub-protocol webwire-channels/1 >>"$log" 2>&1 ||
-  fail "webwired through HAProxy"
+
+# Who subscribes and who publishes are on two nodes again.
+mkfifo "$work/words"
+"$bin/webwire" --url ws://127.0.0.1:8080 --history 10 \
+  subscribe news >"$work/news" 2>&1 &
+clients=($!)
+"$bin/publisher" ws://127.0.0.1:8080 news <"$work/words" >"$work/said" 2>&1 &
+clients+=($!)
+exec 6>"$work/words"
+until_true 20 "a subscriber and a publisher on two nodes" connections ||
+  { cat "$work/news" "$work/said"; fail "not on two nodes"; }
+for word in one two three; do
+  echo "$word through HAProxy" >&6
+done
+heard() {
+  [ "$(grep -o '[a-z]* through HAProxy' "$work/news" | paste -sd,)" = \
+    "one through HAProxy,two through HAProxy,three through HAProxy" ]
+}
+until_true 20 "the subscriber has all three in order" heard ||
+  { cat "$work/news" "$work/said"; fail "a channel's messages from node to node"; }
+
+# Each node is scraped, with what it says of itself, and the alerts are there.
+ask_prometheus() {
+  { exec 8<>/dev/tcp/127.0.0.1/9090; } 2>/dev/null
+  printf 'GET /api/v1/%s HTTP/1.0\r\n\r\n' "$1" >&8
+  cat <&8
+}
+scraped() {
+  [ "$(ask_prometheus 'query?query=webwire_health%7Bstate%3D%22ready%22%7D%3D%3D1' |
+    grep -o '"instance":"node[123]:9180"' | sort -u | wc -l)" -eq 3 ]
+}
+if podman container exists wwr_prometheus_1; then
+  until_true 40 "Prometheus has three nodes that are ready" scraped ||
+    { ask_prometheus targets; fail "Prometheus does not scrape three nodes"; }
+  [ "$(ask_prometheus rules | grep -o '"type":"alerting"' | wc -l)" -eq \
+    "$(grep -c '^ *- alert:' "$SOURCE/deploy/prometheus/alerts.yaml")" ] ||
+    fail "Prometheus has not all alerts"
+fi
+kill "${clients[@]}" 2>/dev/null
 stop_nodes

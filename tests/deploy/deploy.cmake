@@ -26,6 +26,8 @@ if(NOT WWR_SANITIZE AND WWR_BUILD_EXAMPLES AND WWR_BUILD_BENCH)
     PROPERTIES FIXTURES_REQUIRED debian)
   deploy_test(image COMMAND image.sh build ${deploy_out}
     PROPERTIES FIXTURES_REQUIRED debian FIXTURES_SETUP images COST 50)
+  add_executable(publisher ${deploy_dir}/publisher.c)
+  target_link_libraries(publisher PRIVATE example_common wwr_flags)
   deploy_test(image_runs COMMAND image.sh run ${deploy_out}
     PROPERTIES FIXTURES_REQUIRED images RESOURCE_LOCK podman)
   deploy_test(compose
