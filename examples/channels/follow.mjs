@@ -10,7 +10,9 @@
  *
  * `client` is a Client of webwire-client, connected or not. */
 
-const isAfter = (a, b) => a.epoch > b.epoch || (a.epoch === b.epoch && a.offset > b.offset);
+// An epoch is a text: its number is too long for JavaScript's.
+const isAfter = (a, b) =>
+  BigInt(a.epoch) > BigInt(b.epoch) || (a.epoch === b.epoch && a.offset > b.offset);
 
 /** The payload of a message out of the log: text, or bytes; null when it was too
  * long for the answer. */

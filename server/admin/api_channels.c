@@ -1,4 +1,5 @@
 /* Channels: which there are, who is on one, what was said, and saying it. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +19,9 @@ static void on_channels(wwr_err err, const struct wwr_channel_row *rows,
   for (size_t i = 0; i < count; i++) {
     (void)json_array_append_new(
         call->json,
-        json_pack("{s:o, s:I, s:I, s:I}", "name", wwri_json_text(rows[i].name),
+        json_pack("{s:o, s:I, s:o, s:I}", "name", wwri_json_text(rows[i].name),
                   "subscribers", (json_int_t)rows[i].subscribers, "epoch",
-                  (json_int_t)rows[i].last.epoch, "offset",
+                  json_sprintf("%" PRIu64, rows[i].last.epoch), "offset",
                   (json_int_t)rows[i].last.offset));
   }
   wwri_call_post(call);
@@ -133,12 +134,13 @@ static json_t *payload_json(const struct wwr_payload *payload) {
 }
 
 static json_t *message_json(const struct wwr_channel_message *message) {
-  return json_pack(
-      "{s:I, s:I, s:I, s:o, s:s, s:o}", "epoch", (json_int_t)message->id.epoch,
-      "offset", (json_int_t)message->id.offset, "time",
-      (json_int_t)message->time_ms, "name", wwri_json_text(message->name),
-      "encoding", encoding_name(message->payload.encoding), "payload",
-      payload_json(&message->payload));
+  return json_pack("{s:o, s:I, s:I, s:o, s:s, s:o}", "epoch",
+                   json_sprintf("%" PRIu64, message->id.epoch), "offset",
+                   (json_int_t)message->id.offset, "time",
+                   (json_int_t)message->time_ms, "name",
+                   wwri_json_text(message->name), "encoding",
+                   encoding_name(message->payload.encoding), "payload",
+                   payload_json(&message->payload));
 }
 
 /* The newest that are not too much together. */
@@ -197,10 +199,10 @@ static void on_published(const struct wwr_publish_result *result,
 static void published(struct wwri_ask *ask, struct wwri_call *call) {
   char message[160];
   if (call->err == WWR_OK) {
-    wwri_answer_json(
-        ask, 200,
-        json_pack("{s:I, s:I}", "epoch", (json_int_t)call->id.epoch, "offset",
-                  (json_int_t)call->id.offset));
+    wwri_answer_json(ask, 200,
+                     json_pack("{s:o, s:I}", "epoch",
+                               json_sprintf("%" PRIu64, call->id.epoch),
+                               "offset", (json_int_t)call->id.offset));
     return;
   }
   snprintf(message, sizeof message, "%.100s: %s", wwr_err_text(call->err),

@@ -76,7 +76,7 @@ static char *sub_reply(struct wwr_channel_id at, const char *list, bool more) {
   char *text = malloc(cap);
   if (!text) return NULL;
   snprintf(text, cap,
-           "{\"epoch\":%" PRIu64 ",\"offset\":%" PRIu64
+           "{\"epoch\":\"%" PRIu64 "\",\"offset\":%" PRIu64
            ",\"messages\":%s,\"more\":%s}",
            at.epoch, at.offset, list, more ? "true" : "false");
   return text;

@@ -1,5 +1,8 @@
 #include "message.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,24 +40,38 @@ bool message_read_sub(const struct wwr_payload *payload,
   return good && is_count(count);
 }
 
+/* Texts, as we write them; numbers are read as well. */
+static bool read_epoch(const json_t *json, uint64_t *out) {
+  const char *text = json_string_value(json);
+  char *end;
+  if (!text) {
+    *out = (uint64_t)json_integer_value(json);
+    return json_is_integer(json) && json_integer_value(json) >= 0;
+  }
+  errno = 0;
+  *out = strtoull(text, &end, 10);
+  return isdigit((unsigned char)*text) && *end == '\0' && errno == 0;
+}
+
 bool message_read_history(const struct wwr_payload *payload,
                           struct message_wish *out) {
-  json_int_t count = MESSAGE_HISTORY_MAX, epoch = -1, offset = -1;
+  json_int_t count = MESSAGE_HISTORY_MAX, offset = -1;
+  json_t *epoch = NULL;
   *out = (struct message_wish){.count = MESSAGE_HISTORY_MAX};
   if (payload->data.len == 0) return true;
   json_t *json = decode(payload);
   bool good =
       json &&
-      json_unpack_ex(json, NULL, JSON_STRICT, "{s?I, s?{sI, sI}}", "count",
+      json_unpack_ex(json, NULL, JSON_STRICT, "{s?I, s?{so, sI}}", "count",
                      &count, "after", "epoch", &epoch, "offset", &offset) == 0;
   out->after = good && json_object_get(json, "after");
+  if (out->after) good = read_epoch(epoch, &out->place.epoch);
   json_decref(json);
   if (!good || !is_count(count)) return false;
   out->count = (uint32_t)count;
   if (!out->after) return true;
-  out->place.epoch = (uint64_t)epoch;
   out->place.offset = (uint64_t)offset;
-  return epoch >= 0 && offset >= 0;
+  return offset >= 0;
 }
 
 /* --- Messages ------------------------------------------------------------- */
@@ -130,7 +147,8 @@ static json_t *payload_json(const struct wwr_payload *payload, bool *coded) {
 static char *print(const struct wwr_channel_message *message, json_t *payload,
                    bool coded) {
   json_t *json = json_pack(
-      "{sI, sI, sI, ss, so}", "epoch", (json_int_t)message->id.epoch, "offset",
+      "{so, sI, sI, ss, so}", "epoch",
+      json_sprintf("%" PRIu64, message->id.epoch), "offset",
       (json_int_t)message->id.offset, "time", (json_int_t)message->time_ms,
       "encoding", encodings[message->payload.encoding], "payload", payload);
   bool good =

@@ -14,7 +14,8 @@ static void on_published(const struct wwr_publish_result *result,
     webwired_fail(request, result->err, result->certain);
     return;
   }
-  snprintf(json, sizeof json, "{\"epoch\":%" PRIu64 ",\"offset\":%" PRIu64 "}",
+  snprintf(json, sizeof json,
+           "{\"epoch\":\"%" PRIu64 "\",\"offset\":%" PRIu64 "}",
            result->id.epoch, result->id.offset);
   const struct wwr_payload reply = wwr_payload_text(json);
   wwr_request_reply(request, &reply);

@@ -29,6 +29,18 @@ static void wishes(void) {
       {"{\"after\":{\"offset\":5,\"epoch\":1}}", false, true, 256, 1, 5},
       {"{\"after\":{\"offset\":5,\"epoch\":1,\"x\":1}}", false, false, 0, 0, 0},
       {"{\"after\":{\"offset\":5,\"epoch\":-1}}", false, false, 0, 0, 0},
+      {"{\"after\":{\"epoch\":\"1795388576543837856\",\"offset\":5}}", false,
+       true, 256, 1795388576543837856, 5},
+      {"{\"after\":{\"epoch\":\"18446744073709551615\",\"offset\":0}}", false,
+       true, 256, UINT64_MAX, 0},
+      {"{\"after\":{\"epoch\":\"18446744073709551616\",\"offset\":0}}", false,
+       false, 0, 0, 0},
+      {"{\"after\":{\"epoch\":\"\",\"offset\":5}}", false, false, 0, 0, 0},
+      {"{\"after\":{\"epoch\":\"-1\",\"offset\":5}}", false, false, 0, 0, 0},
+      {"{\"after\":{\"epoch\":\"1 \",\"offset\":5}}", false, false, 0, 0, 0},
+      {"{\"after\":{\"epoch\":\"1\\u0000\",\"offset\":5}}", false, false, 0, 0,
+       0},
+      {"{\"after\":{\"epoch\":true,\"offset\":5}}", false, false, 0, 0, 0},
       {"{\"after\":{\"offset\":99999999999999999999,\"epoch\":1}}", false,
        false, 0, 0, 0},
       {"{\"count\":1,\"count\":1}", false, false, 0, 0, 0},
@@ -100,7 +112,7 @@ static void one_message(void) {
     one.payload = wwr_payload_binary(cases[i].bytes, cases[i].len);
     one.payload.encoding = cases[i].encoding;
     snprintf(expected, sizeof expected,
-             "{\"epoch\":7,\"offset\":3,\"time\":5,\"encoding\":%s",
+             "{\"epoch\":\"7\",\"offset\":3,\"time\":5,\"encoding\":%s",
              cases[i].json);
     char *json = message_json(&one, 1000);
     CU_ASSERT_PTR_NOT_NULL_FATAL(json);
@@ -135,7 +147,7 @@ static void pages(void) {
   const struct message_wish few = {.count = 2, .after = true, .place = {6, 9}};
   const struct message_wish none = {
       .count = 256, .after = true, .place = {8, 0}};
-  enum { ONE = sizeof "{\"epoch\":7,\"offset\":1,\"time\":5,\"encoding\":\"utf8\","
+  enum { ONE = sizeof "{\"epoch\":\"7\",\"offset\":1,\"time\":5,\"encoding\":\"utf8\","
                       "\"payload\":\"x\"}" - 1 };
   CU_ASSERT_STRING_EQUAL(page_of(&last, 1000), "1 2 3 4 5");
   CU_ASSERT_STRING_EQUAL(page_of(&last, 2 * ONE + 3), "4 5...");

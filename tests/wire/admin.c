@@ -66,7 +66,9 @@ long long admin_number(const struct admin_answer *answer, const char *key) {
   char member[64];
   snprintf(member, sizeof member, "\"%s\":", key);
   const char *at = strstr(answer->body, member);
-  return at ? strtoll(at + strlen(member), NULL, 10) : -1;
+  if (!at) return -1;
+  at += strlen(member);
+  return strtoll(at + (*at == '"'), NULL, 10);
 }
 
 bool admin_wait_probe(uint16_t port, const char *path, int status) {

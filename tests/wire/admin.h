@@ -29,7 +29,8 @@ int admin_ask(uint16_t port, const char *method, const char *path,
 /** GET without a token. */
 int admin_probe(uint16_t port, const char *path, struct admin_answer *out);
 
-/** A member that is a number, from the first place where it stands. */
+/** A member that is a number, or one as text, from the first place where it
+ * stands. */
 long long admin_number(const struct admin_answer *answer, const char *key);
 
 /** Wait until a probe answers with a status. */

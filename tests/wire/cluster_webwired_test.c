@@ -157,7 +157,7 @@ static void one_log(void) {
   CU_ASSERT_EQUAL(number_of(reply, "offset"), 2);
   CU_ASSERT_PTR_NOT_NULL(strstr(reply, "\"payload\":\"one\"}"));
   CU_ASSERT_STRING_EQUAL(node_ask(here, "sub:raw:log", NULL),
-                         "{\"epoch\":0,\"offset\":0,\"messages\":[],"
+                         "{\"epoch\":\"0\",\"offset\":0,\"messages\":[],"
                          "\"more\":false}");
   rawws_free(here);
   rawws_free(there);

@@ -81,5 +81,7 @@ uint64_t number_of(const char *json, const char *key) {
   char quoted[64];
   snprintf(quoted, sizeof quoted, "\"%s\":", key);
   const char *at = json ? strstr(json, quoted) : NULL;
-  return at ? strtoull(at + strlen(quoted), NULL, 10) : UINT64_MAX;
+  if (!at) return UINT64_MAX;
+  at += strlen(quoted);
+  return strtoull(at + (*at == '"'), NULL, 10);
 }

@@ -39,7 +39,8 @@ const char *node_ask(struct rawws *ws, const char *name, const char *text);
 /** The same, for an error: its code, "" when it was none. */
 const char *node_refused(struct rawws *ws, const char *name, const char *text);
 
-/** A number behind its first `key` in JSON; UINT64_MAX: there is none. */
+/** A number (or one as text) behind its first `key` in JSON; UINT64_MAX: there
+ * is none. */
 uint64_t number_of(const char *json, const char *key);
 
 #endif

@@ -43,6 +43,10 @@ int cli_fail(const char *what, const char *why);
  * failed when it is NULL or can't be written. */
 int cli_print_json(json_t *json);
 
+/** The member "epoch" of a place or a message: a number as text, for programs
+ * whose numbers are short. 0 when it is none. */
+json_int_t cli_epoch(const json_t *json);
+
 /* --- commands ------------------------------------------------------------- */
 /* Each returns the exit status. */
 

@@ -318,7 +318,7 @@ int cli_publish(const struct cli *cli) {
   json_decref(body);
   if (!json || cli->json) return cli_print_json(json);
   printf("%s: published as %lld-%lld\n", cli->args[0],
-         (long long)json_integer_value(json_object_get(json, "epoch")),
+         (long long)cli_epoch(json),
          (long long)json_integer_value(json_object_get(json, "offset")));
   json_decref(json);
   return WWR_EXIT_OK;

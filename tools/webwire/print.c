@@ -1,5 +1,6 @@
 /* What is printed: mistakes and documents. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -21,4 +22,9 @@ int cli_print_json(json_t *json) {
             fputc('\n', stdout) != EOF && fflush(stdout) == 0;
   json_decref(json);
   return ok ? WWR_EXIT_OK : cli_fail("standard output", "can't be written");
+}
+
+json_int_t cli_epoch(const json_t *json) {
+  const char *text = json_string_value(json_object_get(json, "epoch"));
+  return text ? strtoll(text, NULL, 10) : 0;
 }

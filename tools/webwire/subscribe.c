@@ -77,16 +77,17 @@ static void print_signal(struct channel *channel,
   bool ok = wwr_payload_to_utf8(payload, &text, &len) == WWR_OK;
   snprintf(size, sizeof size, "(%zu bytes)", payload->data.len);
   json_t *message =
-      json_pack("{s:s, s:I, s:I, s:s, s:s}", "channel", channel->name, "epoch",
-                channel->epoch, "offset", channel->offset, "encoding",
-                encodings[payload->encoding], "payload", ok ? text : size);
+      json_pack("{s:s, s:o, s:I, s:s, s:s}", "channel", channel->name, "epoch",
+                json_sprintf("%lld", (long long)channel->epoch), "offset",
+                channel->offset, "encoding", encodings[payload->encoding],
+                "payload", ok ? text : size);
   if (message) print_message(channel, message);
   json_decref(message);
   if (ok) wwr_free(text);
 }
 
 static bool is_new(const struct channel *channel, const json_t *message) {
-  json_int_t epoch = json_integer_value(json_object_get(message, "epoch"));
+  json_int_t epoch = cli_epoch(message);
   json_int_t offset = json_integer_value(json_object_get(message, "offset"));
   return !channel->again || epoch > channel->epoch ||
          (epoch == channel->epoch && offset > channel->offset);
@@ -161,7 +162,7 @@ static void on_subscribed(const struct wwr_reply *reply, void *user_data) {
   json_array_foreach(json_object_get(json, "messages"), index, message) {
     if (is_new(channel, message)) print_message(channel, message);
   }
-  channel->epoch = json_integer_value(json_object_get(json, "epoch"));
+  channel->epoch = cli_epoch(json);
   channel->offset = json_integer_value(json_object_get(json, "offset"));
   channel->logged = channel->epoch > 0;
   channel->again = true;
