@@ -14,6 +14,7 @@ import { clusterMissing, converse, startCluster } from "../lib/cluster.mjs";
 import { WebSocket as Package } from "../lib/packages.mjs";
 import { binDir, run, skipFile, start } from "../lib/programs.mjs";
 import { pause, until } from "../lib/until.mjs";
+import { pacedRolling } from "./paced.mjs";
 
 const subprotocol = "chatroom-example-protocol";
 const LONGEST_AWAY_MS = 3000; // what a client may be without a node
@@ -237,5 +238,7 @@ export async function testBalancer(name, file, pattern) {
   test(`${name}: the idle time-out is longer than two pings`, (t) => times(t, file, pattern));
   test(`${name}: a node is killed`, (t) => killed(t, name));
   test(`${name}: a rolling restart loses nothing`, (t) => rolling(t, name));
+  test(`${name}: a rolling restart with a paced drain is not noticed`, (t) =>
+    pacedRolling(t, async (ports) => startBalancer(t, name, { dir: await temporary(t), ports })));
   test(`${name}: TLS`, (t) => tls(t, name));
 }
