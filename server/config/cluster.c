@@ -35,7 +35,8 @@ void wwri_cluster_options(struct wwr_node *node, struct wwr_option *rows) {
        .kind = WWR_OPTION_SECRET,
        .target = &node->redis_url,
        .key = "cluster.redis",
-       .detail = "Without it the node is alone."},
+       .detail = "Several: the same ones in the same order on all nodes. "
+                 "Without it the node is alone."},
       {.value = "FILE",
        .help = "a file that holds the URL",
        .kind = WWR_OPTION_SECRET_FILE,

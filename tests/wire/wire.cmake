@@ -33,8 +33,8 @@ if(TARGET echo-server)
       add_dependencies(wire_${name} webwired webwire)
       set_tests_properties(wire_${name} PROPERTIES SKIP_RETURN_CODE 77)
     endforeach()
-    # The tool and Redis alone, also a Redis Cluster.
-    foreach(name IN ITEMS doctor_redis)
+    # The tool and Redis, also lists and a Redis Cluster.
+    foreach(name IN ITEMS doctor_redis move)
       wire_test(${name})
       target_sources(wire_${name} PRIVATE wire/admin.c contract/redis_fixture.c
                                           contract/redis_cluster_fixture.c)
