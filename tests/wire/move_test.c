@@ -3,7 +3,7 @@
  * channels have their history. */
 #include "admin.h"
 #include "cluster.h"
-#include "redis_cluster_fixture.h"
+#include "redis_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,6 @@ enum { SESSIONS = 40, CHANNELS = 80, SHARDS = 4, TEXT = 1024 };
 
 static struct wire_dir dir;
 static struct redis_server shards[SHARDS];
-static struct redis_cluster redis_cluster;
 static struct cluster *cluster; /* one node; NULL: it does not run */
 static uint16_t admin;
 static struct admin_answer answer;
@@ -200,29 +199,6 @@ static void three_to_four(void) {
   stop_node();
 }
 
-/* And a session that is closed there is not brought back by what is left. */
-static void four_to_a_redis_cluster(void) {
-  if (!redis_cluster_start(&redis_cluster, 3, 0, NULL))
-    CU_FAIL_FATAL("no Redis Cluster");
-  CU_ASSERT_EQUAL_FATAL(move(four, redis_cluster.url, NULL), 0);
-  CU_ASSERT_EQUAL(sum("sessions"), SESSIONS);
-  start_node(redis_cluster.url);
-  all_is_there(0);
-  publish_everywhere();
-  char path[128];
-  snprintf(path, sizeof path, "/api/v1/sessions/%s", keys[0]);
-  CU_ASSERT_EQUAL(admin_ask(admin, "DELETE", path, NULL, &answer), 200);
-  stop_node();
-  CU_ASSERT_EQUAL(move(redis_cluster.url, four, NULL), 1);
-  CU_ASSERT_PTR_NOT_NULL(strstr(err, "1 keys are there, but not on"));
-  CU_ASSERT_EQUAL_FATAL(move(redis_cluster.url, four, "--delete"), 0);
-  start_node(four);
-  all_is_there(1);
-  CU_ASSERT_EQUAL(restore(keys[0]), REPLY_SESSION_NOT_FOUND);
-  stop_node();
-  redis_cluster_remove(&redis_cluster);
-}
-
 static void mistakes(void) {
   static const struct {
     const char *from, *to, *said;
@@ -257,7 +233,6 @@ static void foreign_bytes(void) {
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"one to three", one_to_three},
                          {"three to four", three_to_four},
-                         {"four to a Redis Cluster", four_to_a_redis_cluster},
                          {"mistakes", mistakes},
                          {"foreign bytes", foreign_bytes},
                          CU_TEST_INFO_NULL};
