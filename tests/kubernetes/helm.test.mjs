@@ -47,6 +47,7 @@ const REFUSED = [
   ["an ingress without a host", { ingress: { enabled: true } }, /host/],
   ["a token that is too short", { secrets: { adminToken: "secret" } }, /adminToken/],
   ["a URL that is none", { redis: { url: "redis:6379" } }, /redis.url/],
+  ["a Redis Cluster in a list", { redis: { url: "redis://a redis+cluster://b" } }, /redis.url/],
   ["a quote in a URL", { redis: { url: 'redis://h/"' } }, /redis.url/],
   ["a quote in what becomes text", { server: { origins: ['https://a"b'] } }, /origins/],
   ["no memory", { resources: { requests: { memory: null } } }, /memory/],
@@ -54,6 +55,14 @@ const REFUSED = [
   ["less at most than at least", { autoscaling: { minReplicas: 5, maxReplicas: 4 } }, /maxReplicas/],
   ["no Redis at all", { redis: { builtin: { enabled: false } } }, /nodes need a Redis/],
 ];
+for (const url of ["redis://a:1 rediss+sentinel://b,c/m", "rediss+cluster://a,b:2?ca_file=/x"]) {
+  test(`nodes get ${url}`, () => {
+    const { code, output } = helmTemplate({ redis: { url } });
+    assert.equal(code, 0, output);
+    assert.ok(output.includes(`redis = "${url}";`));
+  });
+}
+
 for (const [title, values, text] of REFUSED) {
   test(`the chart refuses ${title}`, () => {
     const { code, output } = helmTemplate(values);
