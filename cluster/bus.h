@@ -92,14 +92,15 @@ struct wwri_bus_result {
   size_t node_count;
 };
 
-/** One open operation. `done` and `user` are the caller's, the rest the bus's.
- */
+/** One open operation. `done`, `user` and `before` are the caller's, the rest
+ * the bus's. */
 struct wwri_bus_op {
   void (*done)(struct wwri_bus_op *op, const struct wwri_bus_result *result);
   void *user;
   struct wwri_list node;
   unsigned kind;
   uint32_t count;
+  struct wwri_logid before; /* history; else {0, 0} */
   struct wwri_bus_sub *sub;
   void *copy; /* of what was passed by view */
 };
@@ -245,7 +246,9 @@ struct wwri_bus_ops {
                      const struct wwri_bus_publish *what,
                      struct wwri_bus_op *op);
 
-  /** The last `count` (at most WWRI_HISTORY_MAX) messages of a channel.
+  /** The last `count` (at most WWRI_HISTORY_MAX) messages of a channel; with
+   * op->before (else {0, 0}) the last of those before that place. Whoever asks
+   * again with the first message's place reads the whole log; none is the end.
    * Errors: as subscribe. */
   wwr_err (*history)(struct wwr_bus *bus, struct wwr_view channel,
                      uint32_t count, struct wwri_bus_op *op);

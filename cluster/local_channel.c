@@ -93,11 +93,10 @@ static bool too_old(const struct local_bus *bus,
 
 /* Dropping is lazy, so what is beyond the limits may still be there. */
 static size_t count_last(const struct local_bus *bus,
-                         const struct local_channel *channel, size_t most) {
+                         const struct local_channel *channel,
+                         const struct wwri_list *node, size_t most) {
   size_t count = 0;
-  const struct wwri_list *node = channel->log.prev;
   if (most > WWRI_HISTORY_MAX) most = WWRI_HISTORY_MAX;
-  if (most > channel->limit.entries) most = channel->limit.entries;
   for (; count < most && node != &channel->log; node = node->prev) {
     if (too_old(bus, channel, entry_of(node))) break;
     count++;
@@ -105,16 +104,35 @@ static size_t count_last(const struct local_bus *bus,
   return count;
 }
 
+/* The last entry before a place, {0, 0}: of all; and how many stand behind it.
+ */
+static const struct wwri_list *find_before(const struct local_channel *channel,
+                                           struct wwri_logid before,
+                                           size_t *behind) {
+  const struct wwri_list *node = channel->log.prev;
+  *behind = 0;
+  if (wwri_logid_none(before)) return node;
+  for (; node != &channel->log; node = node->prev) {
+    if (wwri_logid_compare(entry_of(node)->message.id, before) < 0) break;
+    (*behind)++;
+  }
+  return node;
+}
+
 wwr_err wwri_local_last(const struct local_bus *bus,
-                        const struct local_channel *channel, uint32_t count,
+                        const struct local_channel *channel,
+                        struct wwri_logid before, uint32_t count,
                         struct wwri_bus_message **out, size_t *out_count) {
+  size_t behind, limit = channel->limit.entries;
+  const struct wwri_list *node = find_before(channel, before, &behind);
   *out = NULL;
   *out_count = 0;
-  size_t found = count_last(bus, channel, count);
+  if (behind >= limit) return WWR_OK;
+  if (count > limit - behind) count = (uint32_t)(limit - behind);
+  size_t found = count_last(bus, channel, node, count);
   if (found == 0) return WWR_OK;
   struct wwri_bus_message *messages = malloc(found * sizeof *messages);
   if (!messages) return WWR_E_NOMEM;
-  const struct wwri_list *node = channel->log.prev;
   for (size_t i = found; i > 0; i--, node = node->prev) {
     messages[i - 1] = entry_of(node)->message;
   }

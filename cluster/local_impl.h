@@ -114,10 +114,11 @@ struct local_channel *wwri_local_make(struct local_bus *bus,
 void wwri_local_keep(struct local_bus *bus, struct local_channel *channel,
                      struct local_entry *entry);
 
-/** The last `count` messages; *out is to be freed. Errors: WWR_E_NOMEM. */
+/** The last `count` messages, before that place unless it is {0, 0}; *out is to
+ * be freed. Errors: WWR_E_NOMEM. */
 WWR_MUST_CHECK wwr_err wwri_local_last(const struct local_bus *bus,
                                        const struct local_channel *channel,
-                                       uint32_t count,
+                                       struct wwri_logid before, uint32_t count,
                                        struct wwri_bus_message **out,
                                        size_t *out_count);
 

@@ -29,7 +29,7 @@ static void complete_with_history(struct local_bus *bus,
                                   struct wwri_bus_op *op) {
   struct wwri_bus_result result = {.id = channel->last};
   struct wwri_bus_message *messages;
-  result.err = wwri_local_last(bus, channel, op->count, &messages,
+  result.err = wwri_local_last(bus, channel, op->before, op->count, &messages,
                                &result.message_count);
   result.messages = messages;
   complete(op, &result);
@@ -40,8 +40,8 @@ static void subscribe(struct local_bus *bus, struct wwri_bus_op *op) {
   struct local_channel *channel = wwri_local_make(bus, channel_of(op));
   struct wwri_bus_result result = {0};
   struct wwri_bus_message *messages;
-  if (!channel || wwri_local_last(bus, channel, op->count, &messages,
-                                  &result.message_count)) {
+  if (!channel || wwri_local_last(bus, channel, op->before, op->count,
+                                  &messages, &result.message_count)) {
     wwri_local_fail(op, WWR_E_NOMEM);
     return;
   }

@@ -211,17 +211,27 @@ wwr_err wwri_channels_check(struct wwr_server *server,
   return check_running(server);
 }
 
-wwr_err wwr_server_history(struct wwr_server *server, struct wwr_view channel,
-                           uint32_t count, wwr_history_done done,
-                           void *user_data) {
+wwr_err wwr_server_history_before(struct wwr_server *server,
+                                  struct wwr_view channel,
+                                  struct wwr_channel_id before, uint32_t count,
+                                  wwr_history_done done, void *user_data) {
   wwr_err err = wwri_channels_check(server, channel);
   if (err != WWR_OK) return err;
   if (count > WWRI_HISTORY_MAX) return WWR_E_INVALID;
   struct question *question = question_new(server, ABOUT_HISTORY, user_data);
   if (!question) return WWR_E_NOMEM;
   question->done.history = done;
+  question->op.before = (struct wwri_logid){before.epoch, before.offset};
   struct wwr_bus *bus = server->channels.bus;
   return asked(question, bus->ops->history(bus, channel, count, &question->op));
+}
+
+wwr_err wwr_server_history(struct wwr_server *server, struct wwr_view channel,
+                           uint32_t count, wwr_history_done done,
+                           void *user_data) {
+  const struct wwr_channel_id none = {0, 0};
+  return wwr_server_history_before(server, channel, none, count, done,
+                                   user_data);
 }
 
 wwr_err wwr_server_presence(struct wwr_server *server, struct wwr_view channel,

@@ -174,6 +174,14 @@ WWR_API WWR_MUST_CHECK wwr_err wwr_server_history(struct wwr_server *server,
                                                   wwr_history_done done,
                                                   void *user_data);
 
+/** The same, of the messages before a place: with that of the first message one
+ * has already, again and again, the whole log is read, newest pages first; no
+ * messages are its end. {0, 0}: the last ones of all. */
+WWR_API WWR_MUST_CHECK wwr_err
+wwr_server_history_before(struct wwr_server *server, struct wwr_view channel,
+                          struct wwr_channel_id before, uint32_t count,
+                          wwr_history_done done, void *user_data);
+
 struct wwr_member {
   struct wwr_view name; /**< Empty: all connections without a name. */
   uint64_t connections; /**< On all nodes. */

@@ -32,7 +32,7 @@ struct question {
   size_t argc;
   size_t keys;
   char names[3][WWRI_KEY_NAME_MAX + 1];
-  char texts[3][WWRI_BOOT_HEX + 1];
+  char texts[3][WWRI_LOGID_TEXT_MAX]; /* or a boot id */
 };
 
 static void add(struct question *it, struct wwr_view arg) {
@@ -62,6 +62,11 @@ static void make_history(struct question *it, const struct redis_bus *bus,
   it->keys = it->argc;
   add_number(it, 0, op->count);
   add_number(it, 1, MEMBER_REPLY_BYTES);
+  struct wwr_view before = {0};
+  if (!wwri_logid_none(op->before)) {
+    before = wwri_write_logid(op->before, it->texts[2]);
+  }
+  add(it, before);
 }
 
 static void make_members(struct question *it, const struct redis_bus *bus,

@@ -110,10 +110,12 @@ extern const char wwri_script_direct[];
  *       older than the channel's age (row 11); "nogen" */
 extern const char wwri_script_open[];
 
-/** The last entries, if there are any. Also on replicas and out of memory.
+/** The last messages, if there are any. Also on replicas and out of memory.
  * KEYS  P:m:CH, P:l:CH
- * ARGV  n entries at most, bytes of entries at most
- * Reply as open; without a log ID, BOOT, SEQ and the array are empty. */
+ * ARGV  n entries at most, bytes of entries at most, ID: only what is before
+ *       it; empty: all
+ * Reply as open, but without fork records; without a log ID, BOOT, SEQ and the
+ *       array are empty. */
 extern const char wwri_script_history[];
 
 /** Entries from an ID on, that one included. Also on replicas and out of

@@ -89,6 +89,14 @@ struct bus_call *bus_history(struct bus_node *on, const char *channel,
       call, OPS(on)->history(on->bus, wwr_view_str(channel), count, &call->op));
 }
 
+struct bus_call *bus_history_before(struct bus_node *on, const char *channel,
+                                    uint32_t count, struct wwri_logid before) {
+  struct bus_call *call = call_new(on);
+  call->op.before = before;
+  return called(
+      call, OPS(on)->history(on->bus, wwr_view_str(channel), count, &call->op));
+}
+
 struct bus_call *bus_presence_as(struct bus_node *on, struct wwr_view channel,
                                  const struct wwri_bus_member *member) {
   struct bus_call *call = call_new(on);

@@ -143,6 +143,8 @@ struct bus_call *bus_publish_as(struct bus_node *on, struct wwr_view channel,
                                 const struct wwri_bus_publish *what);
 struct bus_call *bus_history(struct bus_node *on, const char *channel,
                              uint32_t count);
+struct bus_call *bus_history_before(struct bus_node *on, const char *channel,
+                                    uint32_t count, struct wwri_logid before);
 struct bus_call *bus_presence(struct bus_node *on, const char *channel,
                               const char *member, uint32_t connections);
 struct bus_call *bus_presence_as(struct bus_node *on, struct wwr_view channel,

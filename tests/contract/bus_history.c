@@ -66,6 +66,53 @@ static void history_is_capped(void) {
   }
 }
 
+/* Page by page, from the end; the pages do not overlap and leave nothing out.
+ */
+static void a_log_is_read_page_by_page(void) {
+  enum { COUNT = 700, PAGE = 100 };
+  struct bus_receiver *r = bus_listen(node(1), "room");
+  struct wwri_logid before = {0};
+  size_t left = COUNT;
+  for (unsigned i = 0; i < COUNT; i++) bus_publish(node(0), "room", "x");
+  CU_ASSERT_TRUE_FATAL(bus_await(r, COUNT));
+  while (left > 0) {
+    struct bus_call *call = bus_history_before(node(2), "room", PAGE, before);
+    CU_ASSERT_EQUAL(bus_end(call), WWR_OK);
+    CU_ASSERT_EQUAL_FATAL(call->history.count, PAGE);
+    for (size_t i = PAGE; i-- > 0;) {
+      struct bus_message got = bus_message(r, --left);
+      CU_ASSERT_TRUE(bus_same_message(&got, call->history.at[i]));
+    }
+    before = call->history.at[0]->id;
+  }
+  struct bus_call *call = bus_history_before(node(0), "room", PAGE, before);
+  CU_ASSERT_EQUAL(bus_end(call), WWR_OK);
+  CU_ASSERT_EQUAL(call->history.count, 0);
+}
+
+/* Before a place that the log has never had, too. */
+static void before_any_place(void) {
+  publish_numbers(1, 5);
+  struct bus_call *call = bus_history(node(0), "room", 5);
+  CU_ASSERT_EQUAL(bus_end(call), WWR_OK);
+  CU_ASSERT_EQUAL_FATAL(call->history.count, 5);
+  struct wwri_logid third = call->history.at[2]->id;
+  const struct wwri_logid behind_all = {UINT64_MAX, UINT64_MAX};
+  const struct wwri_logid before_all = {1, 1};
+  call = bus_history_before(node(1), "room", 9, third);
+  CU_ASSERT_EQUAL(bus_end(call), WWR_OK);
+  CU_ASSERT_STRING_EQUAL(bus_history_texts(call), "1 2 ");
+  call = bus_history_before(node(1), "room", 2, behind_all);
+  CU_ASSERT_EQUAL(bus_end(call), WWR_OK);
+  CU_ASSERT_STRING_EQUAL(bus_history_texts(call), "4 5 ");
+  call = bus_history_before(node(1), "room", 2, before_all);
+  CU_ASSERT_EQUAL(bus_end(call), WWR_OK);
+  CU_ASSERT_EQUAL(call->history.count, 0);
+  call = bus_history_before(node(1), "nobody", 2, behind_all);
+  CU_ASSERT_EQUAL(bus_end(call), WWR_OK);
+  CU_ASSERT_EQUAL(call->history.count, 0);
+}
+
 /* A bus may keep some more than it must (bus.h). */
 static void the_log_is_limited_by_count(void) {
   enum { ENTRIES = 3, SLACK = 100, COUNT = 256 };
@@ -210,6 +257,8 @@ CU_TestInfo bus_history_tests[] = {
     {"a_channel_without_messages_has_none",
      a_channel_without_messages_has_none},
     {"history_is_capped", history_is_capped},
+    {"a_log_is_read_page_by_page", a_log_is_read_page_by_page},
+    {"before_any_place", before_any_place},
     {"the_log_is_limited_by_count", the_log_is_limited_by_count},
     {"the_log_is_limited_by_age", the_log_is_limited_by_age},
     {"subscribing_brings_the_past", subscribing_brings_the_past},

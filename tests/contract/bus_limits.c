@@ -10,10 +10,13 @@ static void small_queue(struct wwri_bus_config *config) {
   config->max_payload_bytes = 1000;
 }
 
+/* What is smaller may still fit, but not for ever. */
 static void expect_full(struct bus_receiver *r) {
   struct bus_node *on = r->on;
   struct wwr_view text = wwr_view_str("x");
+  unsigned more = 0;
   CU_ASSERT_EQUAL(bus_publish(on, "room", "x")->refused, WWR_E_LIMIT);
+  while (more < 10 && !bus_control(on, text, text)->refused) more++;
   CU_ASSERT_EQUAL(bus_control(on, text, text)->refused, WWR_E_LIMIT);
 }
 

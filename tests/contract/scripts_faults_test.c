@@ -282,7 +282,7 @@ static const struct sr_answer *run(struct sr *sr, const char *text) {
     return sr_eval(sr, text, log, LIST(BOOT_A, "1", "120000", "1", "1000"));
   }
   if (text == wwri_script_history) {
-    return sr_eval(sr, text, LIST(log[0], log[1]), LIST("5", "1000"));
+    return sr_eval(sr, text, LIST(log[0], log[1]), LIST("5", "1000", ""));
   }
   if (text == wwri_script_range) {
     return sr_eval(sr, text, LIST(log[1]), LIST("1-1", "5", "1000"));

@@ -497,7 +497,7 @@ static void test_wrong_types(void) {
     if (i < 2) {
       CU_ASSERT_TRUE(sr_refused(
           sr_eval(&sr, wwri_script_history, LIST("w:{0}:m:ch", "w:{0}:l:ch"),
-                  LIST("5", "1000")),
+                  LIST("5", "1000", "")),
           "WRONGTYPE"));
     }
     if (i == 1) {
@@ -604,26 +604,44 @@ static void test_history(void) {
   const char *const keys[] = {"w:{0}:m:ch", "w:{0}:l:ch", NULL};
   char id[48];
   CU_ASSERT_TRUE(sr_is(
-      sr_eval(&sr, wwri_script_history, keys, LIST("5", "1000")), "ok   "));
+      sr_eval(&sr, wwri_script_history, keys, LIST("5", "1000", "")), "ok   "));
   CU_ASSERT_STRING_EQUAL(sr_ask(&sr, "EXISTS w:{0}:m:ch w:{0}:l:ch"), "0");
   fill(BOOT_A, 1, 40, 0);
   sr_entry_id(&sr, "ch", 40, id);
-  sr_eval(&sr, wwri_script_history, keys, LIST("40", "100000"));
+  sr_eval(&sr, wwri_script_history, keys, LIST("40", "100000", ""));
   CU_ASSERT_EQUAL(sr.answer.count, 4 + 40 * 9);
   CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 1), id);
   CU_ASSERT_STRING_EQUAL(sr_text(&sr.answer, 3), "40");
   for (size_t i = 0; i < 40; i++) {
     CU_ASSERT_EQUAL(sr_number(&sr.answer, 4 + 9 * i + 4), 40 - (int)i);
   }
-  sr_eval(&sr, wwri_script_history, keys, LIST("40", "2700"));
+  sr_eval(&sr, wwri_script_history, keys, LIST("40", "2700", ""));
   CU_ASSERT_EQUAL(sr.answer.count, 4 + 20 * 9);
-  sr_eval(&sr, wwri_script_history, keys, LIST("40", "1"));
+  sr_eval(&sr, wwri_script_history, keys, LIST("40", "1", ""));
   CU_ASSERT_EQUAL(sr.answer.count, 4 + 9);
-  sr_eval(&sr, wwri_script_history, keys, LIST("0", "1"));
+  sr_eval(&sr, wwri_script_history, keys, LIST("0", "1", ""));
   CU_ASSERT_EQUAL(sr.answer.count, 4);
   sr_eval(&sr, wwri_script_open, LIST("w:{0}:m:ch", "w:{0}:l:ch", "w:{0}:gen"),
           LIST(BOOT_A, "1", "120000", "40", "2700"));
   CU_ASSERT_EQUAL(sr.answer.count, 4 + 20 * 9);
+}
+
+/* Page by page, from the end; forks are neither told nor counted. */
+static void test_history_before(void) {
+  const char *const keys[] = {"w:{0}:m:ch", "w:{0}:l:ch", NULL};
+  char id[48] = "";
+  fill(BOOT_A, 1, 3, 0);
+  sr_ask(&sr, "DEL w:{0}:m:ch"); /* another epoch */
+  fill(BOOT_A, 4, 5, 0);
+  for (int first = 5; first > -1; first -= 2) { /* 5 4, 3 2, 1 */
+    size_t count = first > 1 ? 2 : (size_t)(first > 0);
+    sr_eval(&sr, wwri_script_history, keys, LIST("2", "100000", id));
+    CU_ASSERT_EQUAL(sr.answer.count, 4 + 9 * count);
+    CU_ASSERT_EQUAL(sr_number(&sr.answer, 4 + 4), first);
+    snprintf(id, sizeof id, "%s", sr_text(&sr.answer, 4 + 9 * (count - 1)));
+  }
+  sr_eval(&sr, wwri_script_history, keys, LIST("9", "100000", id));
+  CU_ASSERT_EQUAL(sr.answer.count, 4);
 }
 
 static const struct sr_answer *range(const char *from, const char *count,
@@ -765,6 +783,7 @@ int main(int argc, char **argv) {
                         {"filters by age", test_open_filters_by_age},
                         {"renews", test_open_renews},
                         {"history", test_history},
+                        {"history before a place", test_history_before},
                         {"range", test_range},
                         {"tops", test_tops},
                         {"tops touch", test_tops_touch},
