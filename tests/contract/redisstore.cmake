@@ -1,11 +1,18 @@
 # Sessions in a real Redis; without a redis-server they are skipped.
 if(TARGET wwr_redisstore)
-  foreach(name IN ITEMS nodes faults)
+  set(redisstore_rig contract/redisstore_rig.c contract/redis_cluster_fixture.c
+                     contract/redis_fixture.c)
+  set(redisstore_deps wwr_redisstore wwr_keeper wwr_sessionstore
+                      wwr_cluster_redis wwr_cluster wwr_session wwr_core)
+  set(redisstore_suites nodes faults)
+  # It waits most of the time: once without and once with a sanitizer.
+  if(NOT WWR_SANITIZE STREQUAL "address")
+    list(APPEND redisstore_suites shards)
+  endif()
+  foreach(name IN LISTS redisstore_suites)
     wwr_test(redisstore_${name}_test
-             SOURCES contract/redisstore_${name}_test.c contract/redisstore_rig.c
-                     contract/redis_fixture.c
-             DEPS wwr_redisstore wwr_keeper wwr_cluster_redis wwr_cluster
-                  wwr_session wwr_core
+             SOURCES contract/redisstore_${name}_test.c ${redisstore_rig}
+             DEPS ${redisstore_deps}
              LIBS PkgConfig::HIREDIS LABELS contract TIMEOUT 240)
     set_tests_properties(redisstore_${name}_test PROPERTIES
                          SKIP_RETURN_CODE 77)
@@ -13,10 +20,20 @@ if(TARGET wwr_redisstore)
   wwr_test(redisstore_contract_test
            SOURCES contract/redisstore_contract_test.c
                    contract/sessionstore_contract.c
-                   contract/sessionstore_fixture.c contract/redis_fixture.c
-           DEPS wwr_redisstore wwr_sessionstore wwr_cluster_redis wwr_cluster
-                wwr_session wwr_core
+                   contract/sessionstore_fixture.c ${redisstore_rig}
+           DEPS ${redisstore_deps}
            LIBS PkgConfig::HIREDIS LABELS contract TIMEOUT 120)
+  # The same over three Redis.
+  set(redisstore_lists contract)
+  if(NOT WWR_SANITIZE STREQUAL "thread")
+    list(APPEND redisstore_lists nodes)
+  endif()
+  foreach(name IN LISTS redisstore_lists)
+    add_test(NAME redisstore_${name}_list_test
+             COMMAND redisstore_${name}_test --list)
+    set_tests_properties(redisstore_${name}_list_test PROPERTIES
+                         SKIP_RETURN_CODE 77 TIMEOUT 240 LABELS contract)
+  endforeach()
   set_tests_properties(redisstore_contract_test PROPERTIES
                        SKIP_RETURN_CODE 77)
   wwr_test(redisstore_scripts_test

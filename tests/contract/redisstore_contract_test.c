@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bus.h"
-#include "redis_fixture.h"
+#include "redisstore_rig.h"
 #include "sessionstore_contract.h"
 #include "sessionstore_fixture.h"
 #include "wwr_cluster.h"
@@ -15,7 +15,6 @@
 
 enum { CASES_MAX = 64 };
 
-static struct redis_server server;
 static struct wwr_cluster *cluster;
 
 static void leave(void) {
@@ -32,12 +31,10 @@ static wwr_err open_redis(struct wwr_sessionstore **out, const char *place,
   static const struct wwri_bus_events none = {0};
   struct wwr_cluster_opts opts;
   struct wwri_bus_config config;
-  char url[64];
   (void)place;
   leave();
   wwr_cluster_opts_default(&opts);
-  snprintf(url, sizeof url, "redis://127.0.0.1:%u", server.port);
-  opts.url = url;
+  opts.url = rs.url;
   opts.log = *log;
   wwr_err err = wwr_cluster_new(&cluster, &opts, NULL);
   if (!err) err = wwr_redisstore_new(out, cluster);
@@ -51,7 +48,7 @@ static wwr_err open_redis(struct wwr_sessionstore **out, const char *place,
 static const struct subject subject_redis = {"redis", true, open_redis};
 
 static void set_up(void) {
-  CU_ASSERT_TRUE_FATAL(redis_run(&server, "FLUSHALL", NULL, 0));
+  rs_set_up();
   fixture_open(&subject_redis);
 }
 
@@ -79,10 +76,10 @@ int main(int argc, char **argv) {
     if (is_left_out(sessionstore_contract[i].pName)) continue;
     if (count < CASES_MAX - 1) cases[count++] = sessionstore_contract[i];
   }
+  enum rs_mode mode = rs_read_mode(&argc, &argv);
   if (!redis_available()) return 77;
-  redis_init(&server, NULL);
-  if (!redis_start(&server)) return 1;
+  if (!rs_begin(mode, NULL)) return 1;
   int status = test_run(argc, argv, suites);
-  redis_remove(&server);
+  rs_finish();
   return status;
 }

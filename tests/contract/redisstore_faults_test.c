@@ -56,7 +56,7 @@ static void stopped_for_less_than_the_hold(void) {
   for (unsigned i = 0; i < MANY; i++) rs_create(a, key_of(i));
   CU_ASSERT_EQUAL(rs_create(a, "leaving"), WWR_OK);
   CU_ASSERT_EQUAL(rs_create(a, "killed"), WWR_OK);
-  redis_signal(&rs.server, SIGSTOP);
+  redis_signal(&rs.servers[0], SIGSTOP);
   struct rs_op leave, kill, create;
   for (unsigned i = 0; i < MANY; i++) {
     rs_begin_attach(b, &ops[i], key_of(i), 0);
@@ -66,7 +66,7 @@ static void stopped_for_less_than_the_hold(void) {
   rs_begin_create(b, &create, "new", NULL);
   wait_ms(4000); /* longer than the links wait for beats */
   CU_ASSERT_FALSE(rs_is_done(&ops[0]));
-  redis_signal(&rs.server, SIGCONT);
+  redis_signal(&rs.servers[0], SIGCONT);
   for (unsigned i = 0; i < MANY; i++) {
     CU_ASSERT_EQUAL(rs_end(&ops[i]), WWR_OK);
     wwr_session_unref(ops[i].session);
@@ -91,7 +91,7 @@ static void stopped_for_longer_than_the_hold(void) {
   CU_ASSERT_EQUAL(rs_create(a, "abc"), WWR_OK);
   CU_ASSERT_EQUAL(rs_create(a, "leaving"), WWR_OK);
   CU_ASSERT_EQUAL(rs_create(a, "killed"), WWR_OK);
-  redis_signal(&rs.server, SIGSTOP);
+  redis_signal(&rs.servers[0], SIGSTOP);
   struct rs_op attach, leave, kill, create;
   uint64_t start = now_ms();
   rs_begin_attach(b, &attach, "abc", 0);
@@ -104,7 +104,7 @@ static void stopped_for_longer_than_the_hold(void) {
   CU_ASSERT_EQUAL(rs_end(&create), WWR_E_UNAVAILABLE);
   CU_ASSERT(now_ms() - start >= 1990);
   CU_ASSERT_STRING_EQUAL(rs_places(a, "abc"), "unavailable");
-  redis_signal(&rs.server, SIGCONT);
+  redis_signal(&rs.servers[0], SIGCONT);
   rs_wait_ready(a, true);
   rs_wait_ready(b, true);
   CU_ASSERT_TRUE(rs_until("HEXISTS %s v", "leaving", "0"));
@@ -125,11 +125,11 @@ static void restarted_with_its_data(void) {
   CU_ASSERT_EQUAL(rs_create(a, "closed"), WWR_OK);
   CU_ASSERT_EQUAL(rs_attach(b, "abc", 0), WWR_OK);
   CU_ASSERT_EQUAL(rs_leave(a, "closed"), WWR_OK);
-  CU_ASSERT_TRUE(redis_run(&rs.server, "SAVE", NULL, 0));
-  redis_kill(&rs.server);
+  CU_ASSERT_TRUE(redis_run(&rs.servers[0], "SAVE", NULL, 0));
+  redis_kill(&rs.servers[0]);
   struct rs_op op;
   rs_begin_attach(b, &op, "abc", 3);
-  CU_ASSERT_TRUE_FATAL(redis_start(&rs.server));
+  CU_ASSERT_TRUE_FATAL(redis_start(&rs.servers[0]));
   CU_ASSERT_EQUAL(rs_end(&op), WWR_OK);
   wwr_session_unref(op.session);
   CU_ASSERT_TRUE(places_become(a, "abc", "first=1 second=2"));
@@ -147,11 +147,11 @@ static void restarted_without_its_data(void) {
   CU_ASSERT_EQUAL(rs_attach(b, "abc", 3), WWR_OK);
   CU_ASSERT_EQUAL(rs_attach(b, "abc", 3), WWR_OK);
   CU_ASSERT_EQUAL(rs_leave(a, "closed"), WWR_OK);
-  redis_kill(&rs.server);
+  redis_kill(&rs.servers[0]);
   char line[200];
-  snprintf(line, sizeof line, "%s/dump.rdb", rs.server.dir);
+  snprintf(line, sizeof line, "%s/dump.rdb", rs.servers[0].dir);
   remove(line);
-  CU_ASSERT_TRUE_FATAL(redis_start(&rs.server));
+  CU_ASSERT_TRUE_FATAL(redis_start(&rs.servers[0]));
   rs_wait_ready(a, true);
   rs_wait_ready(b, true);
   CU_ASSERT_TRUE(places_become(a, "abc", "first=1 second=2"));
@@ -168,11 +168,11 @@ static void restarted_without_its_data_and_told_to_close(void) {
   a->opts.recreate_sessions = false;
   rs_open(a);
   CU_ASSERT_EQUAL(rs_create(a, "abc"), WWR_OK);
-  redis_kill(&rs.server);
+  redis_kill(&rs.servers[0]);
   char line[200];
-  snprintf(line, sizeof line, "%s/dump.rdb", rs.server.dir);
+  snprintf(line, sizeof line, "%s/dump.rdb", rs.servers[0].dir);
   remove(line);
-  CU_ASSERT_TRUE_FATAL(redis_start(&rs.server));
+  CU_ASSERT_TRUE_FATAL(redis_start(&rs.servers[0]));
   CU_ASSERT_TRUE(rs_wait(&a->closed, 1));
   CU_ASSERT_EQUAL(rs_attach(a, "abc", 3), WWR_E_SESSION_NOT_FOUND);
 }
@@ -182,19 +182,19 @@ static void restarted_without_its_data_and_told_to_close(void) {
 /* Make it look as if the first node had not beaten for long. */
 static void silence_first(void) {
   char boots[400], time[64];
-  redis_run(&rs.server, "TIME", time, sizeof time);
+  redis_run(&rs.servers[0], "TIME", time, sizeof time);
   long long seconds = strtoll(time, NULL, 10);
-  redis_run(&rs.server, "ZREM wwr:{0}:nodes !grace", NULL, 0);
-  redis_run(&rs.server, "HKEYS wwr:{0}:gen", boots, sizeof boots);
+  redis_run(&rs.servers[0], "ZREM wwr:{0}:nodes !grace", NULL, 0);
+  redis_run(&rs.servers[0], "HKEYS wwr:{0}:gen", boots, sizeof boots);
   /* k:BOOT of each; the first node's is known by its name. */
   for (char *at = boots; (at = strstr(at, "k:")); at++) {
     char line[200], name[64] = "";
     snprintf(line, sizeof line, "HGET wwr:{0}:node:%.32s name", at + 2);
-    redis_run(&rs.server, line, name, sizeof name);
+    redis_run(&rs.servers[0], line, name, sizeof name);
     if (strcmp(name, "first") != 0) continue;
     snprintf(line, sizeof line, "ZADD wwr:{0}:nodes %lld %.32s",
              seconds * 1000 - 20000, at + 2);
-    redis_run(&rs.server, line, NULL, 0);
+    redis_run(&rs.servers[0], line, NULL, 0);
   }
 }
 
@@ -238,7 +238,7 @@ static void destroyed_while_it_was_silent(void) {
 
 static void out_of_memory(void) {
   struct rs_node *a = rs_up(0), *b = rs_up(1);
-  CU_ASSERT_TRUE(redis_run(&rs.server, "CONFIG SET maxmemory 1", NULL, 0));
+  CU_ASSERT_TRUE(redis_run(&rs.servers[0], "CONFIG SET maxmemory 1", NULL, 0));
   CU_ASSERT_EQUAL(rs_create(a, "abc"), WWR_OK);
   CU_ASSERT_EQUAL(rs_attach(b, "abc", 0), WWR_OK);
   CU_ASSERT_EQUAL(rs_send(a, "abc", "hello"), WWR_OK);
@@ -246,7 +246,7 @@ static void out_of_memory(void) {
   CU_ASSERT_EQUAL(rs_leave(a, "abc"), WWR_OK);
   CU_ASSERT_EQUAL(rs_kill(a, "abc"), WWR_OK);
   CU_ASSERT_TRUE(rs_wait(&b->closed, 1));
-  CU_ASSERT_TRUE(redis_run(&rs.server, "CONFIG SET maxmemory 0", NULL, 0));
+  CU_ASSERT_TRUE(redis_run(&rs.servers[0], "CONFIG SET maxmemory 0", NULL, 0));
 }
 
 static void garbage_is_a_clear_error(void) {
@@ -305,13 +305,13 @@ static void stopping_while_redis_is_away(void) {
   struct rs_node *a = patient(0);
   struct rs_op op;
   CU_ASSERT_EQUAL(rs_create(a, "abc"), WWR_OK);
-  redis_signal(&rs.server, SIGSTOP);
+  redis_signal(&rs.servers[0], SIGSTOP);
   uint64_t start = now_ms();
   rs_begin_attach(a, &op, "abc", 0);
   rs_down(a);
   CU_ASSERT_EQUAL(rs_end(&op), WWR_E_CLOSED);
   CU_ASSERT(now_ms() - start < 15000);
-  redis_signal(&rs.server, SIGCONT);
+  redis_signal(&rs.servers[0], SIGCONT);
 }
 
 /* Never opened: nothing hangs. */
@@ -354,7 +354,7 @@ static CU_SuiteInfo suites[] = {
 int main(int argc, char **argv) {
   static const char *const args[] = {"--save", "", NULL};
   if (!redis_available()) return 77;
-  if (!rs_begin(args)) return 1;
+  if (!rs_begin(RS_ONE, args)) return 1;
   int status = test_run(argc, argv, suites);
   rs_finish();
   return status;

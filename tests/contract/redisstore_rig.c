@@ -1,6 +1,7 @@
 #include "redisstore_rig.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "bus.h"
 #include "keeper.h"
+#include "partition.h"
 
 struct rs rs;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -23,9 +25,16 @@ static struct timespec deadline_in(unsigned ms) {
 
 /* --- Events ------------------------------------------------------------- */
 
-static void note(unsigned *counter, char *last, size_t cap,
-                 struct wwr_view text) {
+/* Others may come meanwhile, if they do. */
+static void note(struct rs_node *node, unsigned *counter, char *last,
+                 size_t cap, struct wwr_view text) {
   pthread_mutex_lock(&lock);
+  node->at_once += node->telling;
+  node->telling = true;
+  pthread_mutex_unlock(&lock);
+  sched_yield();
+  pthread_mutex_lock(&lock);
+  node->telling = false;
   (*counter)++;
   snprintf(last, cap, "%.*s", (int)text.len, (const char *)text.data);
   pthread_cond_broadcast(&changed);
@@ -34,12 +43,13 @@ static void note(unsigned *counter, char *last, size_t cap,
 
 static void on_closed(void *owner, struct wwr_view key) {
   struct rs_node *node = owner;
-  note(&node->closed, node->last_closed, sizeof node->last_closed, key);
+  note(node, &node->closed, node->last_closed, sizeof node->last_closed, key);
 }
 
 static void on_evicted(void *owner, struct wwr_view key) {
   struct rs_node *node = owner;
-  note(&node->evicted, node->last_evicted, sizeof node->last_evicted, key);
+  note(node, &node->evicted, node->last_evicted, sizeof node->last_evicted,
+       key);
 }
 
 static void on_received(void *owner, struct wwr_view key,
@@ -51,7 +61,8 @@ static void on_received(void *owner, struct wwr_view key,
                      (const char *)bytes.data);
   size_t used = len < (int)sizeof text ? (size_t)len : sizeof text - 1;
   struct wwr_view view = {(const uint8_t *)text, used};
-  note(&node->received, node->last_received, sizeof node->last_received, view);
+  note(node, &node->received, node->last_received, sizeof node->last_received,
+       view);
 }
 
 static const struct wwr_sessionstore_events events = {
@@ -324,12 +335,31 @@ const char *rs_places(struct rs_node *node, const char *key) {
 
 /* --- Redis -------------------------------------------------------------- */
 
+static const char *id_of(const char *key) {
+  static char id[WWRI_SESSION_ID_LEN + 1];
+  CU_ASSERT_TRUE_FATAL(wwri_session_id(wwr_view_str(key), id));
+  return id;
+}
+
 const char *rs_name(const char *key) {
   static char name[128];
-  char id[WWRI_SESSION_ID_LEN + 1];
-  CU_ASSERT_TRUE_FATAL(wwri_session_id(wwr_view_str(key), id));
-  snprintf(name, sizeof name, "wwr:{0}:s:%s", id);
+  const char *id = id_of(key);
+  unsigned partition =
+      rs.mode == RS_ONE ? 0 : wwri_partition_of(wwr_view_str(id));
+  snprintf(name, sizeof name, "wwr:{%s}:s:%s", wwri_partition_tag(partition),
+           id);
   return name;
+}
+
+unsigned rs_shard(const char *key) {
+  unsigned partition = wwri_partition_of(wwr_view_str(id_of(key)));
+  return rs.mode == RS_ONE ? 0 : wwri_partition_shard(partition, RS_SHARDS);
+}
+
+struct redis_server *rs_server(const char *key) {
+  if (rs.mode != RS_CLUSTER) return &rs.servers[key ? rs_shard(key) : 0];
+  unsigned slot = key ? redis_cluster_slot(&rs.cluster, rs_name(key)) : 0;
+  return &rs.cluster.servers[redis_cluster_owner(&rs.cluster, slot)];
 }
 
 const char *rs_ask(const char *format, const char *key) {
@@ -344,7 +374,7 @@ const char *rs_ask(const char *format, const char *key) {
     snprintf(line, sizeof line, "%s", format);
   }
   answer[0] = '\0';
-  redis_run(&rs.server, line, answer, sizeof answer);
+  redis_run(rs_server(key), line, answer, sizeof answer);
   return answer;
 }
 
@@ -358,18 +388,55 @@ bool rs_until(const char *format, const char *key, const char *text) {
   return false;
 }
 
-bool rs_begin(const char *const *args) {
-  redis_init(&rs.server, args);
-  snprintf(rs.url, sizeof rs.url, "redis://127.0.0.1:%u", rs.server.port);
-  return redis_start(&rs.server);
+enum rs_mode rs_read_mode(int *argc, char ***argv) {
+  static const char *const words[] = {
+      [RS_LIST] = "--list", [RS_CLUSTER] = "--cluster"};
+  for (enum rs_mode mode = RS_LIST; *argc > 1 && mode <= RS_CLUSTER; mode++) {
+    if (strcmp((*argv)[1], words[mode]) != 0) continue;
+    --*argc;
+    ++*argv;
+    return mode;
+  }
+  return RS_ONE;
+}
+
+static size_t server_count(void) {
+  return rs.mode == RS_ONE ? 1 : RS_SHARDS;
+}
+
+bool rs_begin(enum rs_mode mode, const char *const *args) {
+  size_t used = 0;
+  bool good = true;
+  rs.mode = mode;
+  if (mode == RS_CLUSTER) {
+    good = redis_cluster_start(&rs.cluster, RS_SHARDS, 0, args);
+    if (good) snprintf(rs.url, sizeof rs.url, "%s", rs.cluster.url);
+    return good;
+  }
+  for (size_t i = 0; i < server_count(); i++) {
+    redis_init(&rs.servers[i], args);
+    used += (size_t)snprintf(rs.url + used, sizeof rs.url - used,
+                             "redis://127.0.0.1:%u ", rs.servers[i].port);
+    good = redis_start(&rs.servers[i]) && good;
+  }
+  if (!good) rs_finish();
+  return good;
 }
 
 void rs_finish(void) {
-  redis_remove(&rs.server);
+  if (rs.mode == RS_CLUSTER) {
+    redis_cluster_remove(&rs.cluster);
+    return;
+  }
+  for (size_t i = 0; i < server_count(); i++) redis_remove(&rs.servers[i]);
 }
 
 void rs_set_up(void) {
-  CU_ASSERT_TRUE_FATAL(redis_run(&rs.server, "FLUSHALL", NULL, 0));
+  struct redis_server *servers =
+      rs.mode == RS_CLUSTER ? rs.cluster.servers : rs.servers;
+  for (size_t i = 0; i < server_count(); i++) {
+    CU_ASSERT_TRUE_FATAL(redis_run(&servers[i], "FLUSHALL", NULL, 0));
+  }
   memset(rs.nodes, 0, sizeof rs.nodes);
   logged[0] = '\0';
 }

@@ -1,15 +1,18 @@
-/* redisstore_rig.h - session stores on several memberships in this process, on
- * one redis-server of the test's own. What the stores tell is counted under a
- * lock and waited for with a deadline. */
+/* redisstore_rig.h - session stores of several nodes in this process, on one
+ * redis-server of the test's own, on a list of three, or on a Redis Cluster of
+ * three masters. What the stores tell is counted under a lock and waited for
+ * with a deadline. */
 #ifndef REDISSTORE_RIG_H
 #define REDISSTORE_RIG_H
 
-#include "redis_fixture.h"
+#include "redis_cluster_fixture.h"
 #include "test.h"
 #include "wwr_cluster.h"
 #include "wwr_redisstore.h"
 
-enum { RS_NODES = 3, RS_WAIT_MS = 30000, RS_LOG = 8192 };
+enum { RS_NODES = 3, RS_SHARDS = 3, RS_WAIT_MS = 30000, RS_LOG = 8192 };
+
+enum rs_mode { RS_ONE, RS_LIST, RS_CLUSTER };
 
 struct rs_node {
   unsigned index;
@@ -20,6 +23,8 @@ struct rs_node {
   struct wwr_sessionstore *store;
   /* Under rs.lock: */
   unsigned closed, evicted, received;
+  unsigned at_once; /* events that were told while another one was */
+  bool telling;
   char last_closed[160], last_evicted[160], last_received[256];
 };
 
@@ -32,14 +37,18 @@ struct rs_op {
 };
 
 struct rs {
-  struct redis_server server;
-  char url[64];
+  enum rs_mode mode;
+  struct redis_server servers[RS_SHARDS]; /* RS_ONE: the first */
+  struct redis_cluster cluster;
+  char url[256];
   struct rs_node nodes[RS_NODES];
 };
 extern struct rs rs;
 
-/** Once per program: a server; `args` as of redis_init(). False: none. */
-bool rs_begin(const char *const *args);
+/** Once per program: servers; `args` as of redis_init(). False: none. */
+bool rs_begin(enum rs_mode mode, const char *const *args);
+/** The program's first argument, "--list" or "--cluster", is taken away. */
+enum rs_mode rs_read_mode(int *argc, char ***argv);
 void rs_finish(void);
 
 /** Before a test: an empty server that runs. Behind it: everything closed. */
@@ -82,10 +91,15 @@ const char *rs_places(struct rs_node *node, const char *key);
 bool rs_wait(const unsigned *counter, unsigned n);
 unsigned rs_count(const unsigned *counter);
 
+/** The server that has the session; and the index of a list's. */
+struct redis_server *rs_server(const char *key);
+unsigned rs_shard(const char *key);
+
 /** The session's key in Redis. Static. */
 const char *rs_name(const char *key);
 
-/** A command about the session: "%s" stands for its name. The answer. */
+/** A command about the session, to its server (without a key: to the first):
+ * "%s" stands for its name. The answer. */
 const char *rs_ask(const char *format, const char *key);
 /** Repeat until the answer is this text. False (and printed) after
  * RS_WAIT_MS. */
