@@ -1,4 +1,6 @@
 /* Channels: which there are, who is on one, what was said, and saying it. */
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,17 +174,44 @@ static void got_history(struct wwri_ask *ask, struct wwri_call *call) {
       json_pack("{s:O, s:b}", "messages", call->json, "more", (int)call->more));
 }
 
+static bool read_digits(const char **at, char end, uint64_t *out) {
+  char *behind;
+  errno = 0;
+  *out = strtoull(*at, &behind, 10);
+  bool good = isdigit((unsigned char)**at) && *behind == end && errno == 0;
+  *at = behind + 1;
+  return good;
+}
+
+/* "EPOCH-OFFSET"; {0, 0} without it. False: the ask is answered. */
+static bool ask_before(struct wwri_ask *ask, struct wwr_channel_id *out) {
+  char text[48];
+  const char *at = text;
+  bool given;
+  *out = (struct wwr_channel_id){0, 0};
+  if (!wwri_ask_param(ask, "before", text, sizeof text, &given)) return false;
+  if (!given) return true;
+  if (read_digits(&at, '-', &out->epoch) &&
+      read_digits(&at, '\0', &out->offset) && out->epoch > 0) {
+    return true;
+  }
+  wwri_answer_error(ask, 400, NULL, "before must be EPOCH-OFFSET");
+  return false;
+}
+
 void wwri_api_history(struct wwri_ask *ask) {
   uint64_t count;
+  struct wwr_channel_id before;
   if (!wwri_ask_number(ask, "count", 1, WWRI_ADMIN_HISTORY_MAX,
-                       WWRI_ADMIN_LIST_DEFAULT, &count)) {
+                       WWRI_ADMIN_LIST_DEFAULT, &count) ||
+      !ask_before(ask, &before)) {
     return;
   }
   struct wwri_call *call = wwri_call_new(ask, got_history);
   if (!call) return;
-  wwri_call_begun(call,
-                  wwr_server_history(ask->admin->opts.server, ask->parts[3],
-                                     (uint32_t)count, on_history, call));
+  wwri_call_begun(call, wwr_server_history_before(
+                            ask->admin->opts.server, ask->parts[3], before,
+                            (uint32_t)count, on_history, call));
 }
 
 /* --- Publishing ----------------------------------------------------------- */

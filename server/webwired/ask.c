@@ -165,7 +165,7 @@ void webwired_history(const struct webwired_call *call) {
   if (!message_read_history(call->payload, &wish)) {
     wwr_request_fail(call->request, "BAD_REQUEST",
                      "expected {\"count\":N,\"after\":{\"epoch\":E,\"offset\":"
-                     "O}}, N from 0 to 256, or less of it");
+                     "O}}, or \"before\", N from 0 to 256, or less of it");
     return;
   }
   if (!webwired_may(call, POLICY_HISTORY)) return;
@@ -176,10 +176,12 @@ void webwired_history(const struct webwired_call *call) {
   struct ask *ask = ask_new(call);
   if (!ask) return;
   ask->wish = wish;
-  /* A place is looked for as far back as one may. */
+  const struct wwr_channel_id end = {0, 0};
+  /* A place to go on from is looked for as far back as one may. */
   uint32_t count = wish.after ? MESSAGE_HISTORY_MAX : wish.count;
-  wwr_err err = wwr_server_history(call->webwired->server, call->channel, count,
-                                   on_history, ask);
+  wwr_err err = wwr_server_history_before(call->webwired->server, call->channel,
+                                          wish.before ? wish.place : end, count,
+                                          on_history, ask);
   if (err != WWR_OK) give_up(ask, err);
 }
 

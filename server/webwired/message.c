@@ -53,25 +53,34 @@ static bool read_epoch(const json_t *json, uint64_t *out) {
   return isdigit((unsigned char)*text) && *end == '\0' && errno == 0;
 }
 
+/* {"epoch":E,"offset":O}; NULL: none was said. */
+static bool read_place(json_t *json, struct wwr_channel_id *out) {
+  json_t *epoch = NULL;
+  json_int_t offset = 0;
+  if (!json) return true;
+  bool good = json_unpack_ex(json, NULL, JSON_STRICT, "{so, sI}", "epoch",
+                             &epoch, "offset", &offset) == 0;
+  out->offset = (uint64_t)offset;
+  return good && offset >= 0 && read_epoch(epoch, &out->epoch);
+}
+
 bool message_read_history(const struct wwr_payload *payload,
                           struct message_wish *out) {
-  json_int_t count = MESSAGE_HISTORY_MAX, offset = -1;
-  json_t *epoch = NULL;
+  json_int_t count = MESSAGE_HISTORY_MAX;
+  json_t *after = NULL, *before = NULL;
   *out = (struct message_wish){.count = MESSAGE_HISTORY_MAX};
   if (payload->data.len == 0) return true;
   json_t *json = decode(payload);
-  bool good =
-      json &&
-      json_unpack_ex(json, NULL, JSON_STRICT, "{s?I, s?{so, sI}}", "count",
-                     &count, "after", "epoch", &epoch, "offset", &offset) == 0;
-  out->after = good && json_object_get(json, "after");
-  if (out->after) good = read_epoch(epoch, &out->place.epoch);
+  bool good = json && json_unpack_ex(json, NULL, JSON_STRICT, "{s?I, s?o, s?o}",
+                                     "count", &count, "after", &after, "before",
+                                     &before) == 0;
+  good = good && is_count(count) && !(after && before) &&
+         read_place(after, &out->place) && read_place(before, &out->place);
+  out->count = (uint32_t)(good ? count : 0);
+  out->after = after != NULL;
+  out->before = before != NULL;
   json_decref(json);
-  if (!good || !is_count(count)) return false;
-  out->count = (uint32_t)count;
-  if (!out->after) return true;
-  out->place.offset = (uint64_t)offset;
-  return offset >= 0;
+  return good && (!out->before || out->place.epoch > 0);
 }
 
 /* --- Messages ------------------------------------------------------------- */

@@ -6,10 +6,12 @@
 
 enum { MESSAGE_HISTORY_MAX = 256 };
 
-/** What "sub:" and "history:" ask for. */
+/** What "sub:" and "history:" ask for: the last `count` messages; after a place
+ * the first ones. */
 struct message_wish {
   uint32_t count;
-  bool after; /* only what comes after this place */
+  bool after;  /* only what comes after this place */
+  bool before; /* ... before it */
   struct wwr_channel_id place;
 };
 
@@ -18,7 +20,7 @@ bool message_read_sub(const struct wwr_payload *payload,
                       struct message_wish *out);
 
 /** Read {"count":N,"after":{"epoch":E,"offset":O}}, both optional (count
- * MESSAGE_HISTORY_MAX), or nothing. */
+ * MESSAGE_HISTORY_MAX), "before" in place of "after", or nothing. */
 bool message_read_history(const struct wwr_payload *payload,
                           struct message_wish *out);
 

@@ -27,6 +27,12 @@ static void wishes(void) {
       {"{\"count\":3,\"after\":{\"epoch\":9007199254740991,\"offset\":5}}",
        false, true, 3, 9007199254740991, 5},
       {"{\"after\":{\"offset\":5,\"epoch\":1}}", false, true, 256, 1, 5},
+      {"{\"before\":{\"offset\":5,\"epoch\":1}}", false, true, 256, 1, 5},
+      {"{\"before\":{\"offset\":0,\"epoch\":0}}", false, false, 0, 0, 0},
+      {"{\"before\":{\"offset\":5,\"epoch\":1},"
+       "\"after\":{\"offset\":5,\"epoch\":1}}",
+       false, false, 0, 0, 0},
+      {"{\"before\":7}", false, false, 0, 0, 0},
       {"{\"after\":{\"offset\":5,\"epoch\":1,\"x\":1}}", false, false, 0, 0, 0},
       {"{\"after\":{\"offset\":5,\"epoch\":-1}}", false, false, 0, 0, 0},
       {"{\"after\":{\"epoch\":\"1795388576543837856\",\"offset\":5}}", false,
@@ -59,7 +65,9 @@ static void wishes(void) {
     CU_ASSERT_EQUAL(message_read_history(&payload, &wish), cases[i].history);
     if (!cases[i].history) continue;
     CU_ASSERT_EQUAL(wish.count, cases[i].sub ? 256 : cases[i].count);
-    CU_ASSERT_EQUAL(wish.after, cases[i].epoch > 0);
+    bool before = strstr(cases[i].json, "before") != NULL;
+    CU_ASSERT_EQUAL(wish.after, cases[i].epoch > 0 && !before);
+    CU_ASSERT_EQUAL(wish.before, before);
     CU_ASSERT_EQUAL(wish.place.epoch, cases[i].epoch);
     CU_ASSERT_EQUAL(wish.place.offset, cases[i].offset);
   }

@@ -10,7 +10,7 @@
 static struct wire_dir dir;
 static struct node node;
 static char admin_url[64], url[64], token_file[96];
-static char out[1 << 16], err[1 << 14];
+static char out[1 << 18], err[1 << 14];
 
 static void take(struct proc *proc, enum proc_stream stream, char *into,
                  size_t size) {
@@ -145,6 +145,48 @@ static void publish_and_subscribe(void) {
   CU_ASSERT_TRUE(printed("utf16") && !strstr(out, "before"));
 }
 
+/* A client's page: the two before the last. */
+static void expect_before(struct rawws *ws, unsigned last) {
+  char epoch[32], wish[128], texts[64];
+  const char *reply = node_ask(ws, "history:long", "{\"count\":1}");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(reply);
+  CU_ASSERT_EQUAL_FATAL(
+      sscanf(reply, "{\"messages\":[{\"epoch\":\"%31[0-9]", epoch), 1);
+  snprintf(wish, sizeof wish,
+           "{\"count\":2,\"before\":{\"epoch\":\"%s\",\"offset\":%u}}", epoch,
+           last);
+  reply = node_ask(ws, "history:long", wish);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(reply);
+  snprintf(texts, sizeof texts, "\"<%u>\"", last - 2);
+  const char *first = strstr(reply, texts);
+  snprintf(texts, sizeof texts, "\"<%u>\"", last - 1);
+  CU_ASSERT_TRUE(first && strstr(first, texts));
+  snprintf(texts, sizeof texts, "\"<%u>\"", last);
+  CU_ASSERT_PTR_NULL(strstr(reply, texts));
+}
+
+/* More than one answer holds: in pages, and in order. */
+static void long_history(void) {
+  enum { MESSAGES = 600 };
+  struct rawws *ws = node_open(&node);
+  char text[16];
+  for (int i = 1; i <= MESSAGES; i++) {
+    snprintf(text, sizeof text, "<%d>", i);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(node_ask(ws, "pub:long", text));
+  }
+  expect_before(ws, 600);
+  rawws_free(ws);
+  CU_ASSERT_EQUAL(TOOL("history", "long", "--count", "9999", "--json"), 0);
+  const char *at = out;
+  for (int i = 1; i <= MESSAGES && at; i++) {
+    snprintf(text, sizeof text, "\"<%d>\"", i);
+    at = strstr(at, text);
+    if (!at) CU_FAIL("a message is not there, or not in its place");
+  }
+  CU_ASSERT_EQUAL(TOOL("history", "long", "--count", "300"), 0);
+  CU_ASSERT_TRUE(printed("<301>") && !strstr(out, "<300>"));
+}
+
 static void interrupted(void) {
   struct proc *subscriber = begin_tool((const char *const[]){
       "subscribe", "news", "--history", "1", "--json", NULL});
@@ -248,6 +290,7 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"health and nodes", health_and_nodes},
                          {"lists", lists},
                          {"publish and subscribe", publish_and_subscribe},
+                         {"long history", long_history},
                          {"interrupted", interrupted},
                          {"mistakes", mistakes},
                          {"nobody there", nobody_there},

@@ -168,8 +168,8 @@ static void what_rows(struct wwr_option *rows, struct cli *cli) {
        .key = "count",
        .value = "N",
        .kind = WWR_OPTION_NUMBER,
-       .help = "messages of history (0: 20), or after which subscribe ends (0: "
-               "never)",
+       .help = "messages of history, back to the log's first (0: 20), or after "
+               "which subscribe ends (0: never)",
        .target = &cli->count,
        .min = 0,
        .max = UINT32_MAX},

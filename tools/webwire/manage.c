@@ -228,18 +228,65 @@ int cli_channel(const struct cli *cli) {
   return WWR_EXIT_OK;
 }
 
+/* --- Histories ------------------------------------------------------------ */
+
+enum { HISTORY_PAGE = 256, HISTORY_DEFAULT = 20 };
+
+/* The last `count` before the first of `rows`, NULL: of all. */
+static json_t *ask_history(const struct cli *cli, const json_t *rows,
+                           size_t count) {
+  char path[PATH_SIZE], tail[128];
+  const json_t *first = json_array_get(rows, 0);
+  int len = snprintf(tail, sizeof tail, "/history?count=%zu", count);
+  if (first) {
+    snprintf(tail + len, sizeof tail - (size_t)len, "&before=%.20s-%lld",
+             json_string_value(json_object_get(first, "epoch")),
+             (long long)json_integer_value(json_object_get(first, "offset")));
+  }
+  if (!make_path(path, "/api/v1/channels/", cli->args[0], tail)) return NULL;
+  return http_api(cli, "GET", path, NULL);
+}
+
+/* Put the older ones in front; consumes both. */
+static json_t *put_before(json_t *older, json_t *rows) {
+  if (json_array_extend(older, rows) != 0) {
+    json_decref(older);
+    older = NULL;
+  }
+  json_decref(rows);
+  return older;
+}
+
+/* Page by page from the end: NULL after a line on stderr. */
+static json_t *read_history(const struct cli *cli, size_t count) {
+  json_t *rows = json_array();
+  while (rows && json_array_size(rows) < count) {
+    size_t left = count - json_array_size(rows);
+    json_t *page =
+        ask_history(cli, rows, left < HISTORY_PAGE ? left : HISTORY_PAGE);
+    json_t *older = json_incref(json_object_get(page, "messages"));
+    size_t got = json_array_size(older);
+    json_decref(page);
+    if (!page) {
+      json_decref(rows);
+      return NULL;
+    }
+    rows = put_before(older, rows);
+    if (got == 0) break;
+  }
+  return rows;
+}
+
 int cli_history(const struct cli *cli) {
   static const struct table_column columns[] = {
       {"EPOCH", "epoch", TABLE_NUMBER},     {"OFFSET", "offset", TABLE_NUMBER},
       {"TIME", "time", TABLE_TIME},         {"NAME", "name", TABLE_TEXT},
       {"ENCODING", "encoding", TABLE_TEXT}, {"PAYLOAD", "payload", TABLE_TEXT}};
-  char path[PATH_SIZE], count[32];
-  snprintf(count, sizeof count, "/history?count=%u",
-           cli->count > 0 ? cli->count : 20);
-  if (!make_path(path, "/api/v1/channels/", cli->args[0], count))
-    return WWR_EXIT_FAILED;
-  return print_list(cli, http_api(cli, "GET", path, NULL), "messages", columns,
-                    COUNT(columns));
+  json_t *rows =
+      read_history(cli, cli->count > 0 ? cli->count : HISTORY_DEFAULT);
+  if (!rows) return WWR_EXIT_FAILED;
+  return print_list(cli, json_pack("{s:o}", "messages", rows), "messages",
+                    columns, COUNT(columns));
 }
 
 int cli_session(const struct cli *cli) {
