@@ -199,6 +199,33 @@ static void interrupted(void) {
   CU_ASSERT_EQUAL(end_tool(subscriber), 0);
 }
 
+/* Its connection is closed again and again: what was published meanwhile is
+ * printed when it is back, and nothing twice. */
+static void comes_back(void) {
+  struct proc *subscriber = begin_tool((const char *const[]){
+      "subscribe", "back", "--count", "9", "--history", "1", NULL});
+  char text[16], line[256], id[16];
+  CU_ASSERT_PTR_NOT_NULL_FATAL(subscriber);
+  CU_ASSERT_EQUAL(TOOL("publish", "back", "<1>"), 0);
+  for (int i = 1; i < 9; i += 2) {
+    snprintf(text, sizeof text, "<%d>", i);
+    CU_ASSERT_TRUE_FATAL(proc_wait_line(subscriber, PROC_STDOUT, text, WIRE_MS,
+                                        line, sizeof line));
+    CU_ASSERT_EQUAL(TOOL("connections"), 0);
+    CU_ASSERT_EQUAL_FATAL(sscanf(out, "%*[^\n] %15[0-9]", id), 1);
+    CU_ASSERT_EQUAL(TOOL("disconnect", id), 0);
+    for (int more = i + 1; more <= i + 2; more++) {
+      snprintf(text, sizeof text, "<%d>", more);
+      CU_ASSERT_EQUAL(TOOL("publish", "back", text), 0);
+    }
+    CU_ASSERT_TRUE_FATAL(proc_wait_line(subscriber, PROC_STDERR,
+                                        "webwire: connected again", WIRE_MS,
+                                        line, sizeof line));
+  }
+  CU_ASSERT_EQUAL(end_tool(subscriber), 0);
+  CU_ASSERT_STRING_EQUAL(out, "<1>\n<2>\n<3>\n<4>\n<5>\n<6>\n<7>\n<8>\n<9>\n");
+}
+
 /* --- Mistakes ------------------------------------------------------------- */
 
 static void mistakes(void) {
@@ -292,6 +319,7 @@ int main(int argc, char **argv) {
                          {"publish and subscribe", publish_and_subscribe},
                          {"long history", long_history},
                          {"interrupted", interrupted},
+                         {"comes back", comes_back},
                          {"mistakes", mistakes},
                          {"nobody there", nobody_there},
                          {"wrong token", wrong_token},
