@@ -50,12 +50,21 @@ if(TARGET echo-server)
     endforeach()
   endif()
   # Real clusters; skipped without redis-server or haproxy.
-  foreach(name IN ITEMS cluster_fixture cluster_chat cluster_join
-                        cluster_session cluster_setup demo cluster_webwired)
+  set(clusters cluster_fixture cluster_chat cluster_join cluster_session
+               cluster_setup demo cluster_webwired)
+  if(NOT WWR_SANITIZE STREQUAL "thread")
+    list(APPEND clusters cluster_shards)
+  endif()
+  foreach(name IN LISTS clusters)
     wire_test(${name})
     set_tests_properties(wire_${name} PROPERTIES SKIP_RETURN_CODE 77
                                                  TIMEOUT 240)
   endforeach()
+  if(TARGET wire_cluster_shards)
+    target_sources(wire_cluster_shards PRIVATE contract/redis_fixture.c)
+    target_include_directories(wire_cluster_shards PRIVATE contract)
+    target_link_libraries(wire_cluster_shards PRIVATE PkgConfig::HIREDIS)
+  endif()
   target_sources(wire_cluster_webwired PRIVATE wire/webwired.c)
   add_dependencies(wire_cluster_webwired webwired)
 endif()
