@@ -84,6 +84,8 @@ bool wwri_redis_info_parse(struct wwr_view text, struct wwri_redis_info *out) {
     if (!isalnum(replid.data[i])) return false;
   }
   out->master = wwr_view_equal(role, wwr_view_str("master"));
+  out->cluster =
+      wwr_view_equal(field(text, "cluster_enabled"), wwr_view_str("1"));
   memcpy(out->replid, replid.data, replid.len);
   out->replid[replid.len] = '\0';
   return true;

@@ -27,14 +27,16 @@ bool wwri_redis_from_script(struct wwr_view error);
 
 enum { WWRI_REPLID_MAX = 41 };
 
-/** The part of INFO replication that tells servers apart. */
+/** The part of INFO replication that tells servers apart, and of INFO cluster.
+ */
 struct wwri_redis_info {
   bool master;
+  bool cluster;                 /* a node of a Redis Cluster */
   char replid[WWRI_REPLID_MAX]; /* NUL-terminated, never empty */
 };
 
-/** Read INFO replication's text. False when role or master_replid is missing
- * or no such thing. */
+/** Read the text of INFO replication cluster. False when role or master_replid
+ * is missing or no such thing. */
 bool wwri_redis_info_parse(struct wwr_view text, struct wwri_redis_info *out);
 
 #endif

@@ -30,7 +30,8 @@ struct wwri_redis_url;
 struct wwri_redis_hub_opts {
   const struct wwri_redis_url *url; /**< Required, with `cluster`. Copied. */
   const struct wwr_log *log;        /**< Optional; copied. */
-  struct wwri_pair_opts timing;     /**< connect_ms, reply_ms and lost_ms. */
+  struct wwri_pair_opts timing;     /**< As its links': connect_ms, reply_ms,
+ suspect_ms count here. */
   size_t max_out_bytes; /**< Unsent at most, per connection. Default 64 MiB. */
 };
 void wwri_redis_hub_opts_default(struct wwri_redis_hub_opts *opts);

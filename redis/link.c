@@ -19,7 +19,7 @@
 #include "log.h"
 #include "tls.h"
 
-enum { SENTINEL_BACKOFF_MAX_MS = 1000, SENTINEL_EACH_MIN_MS = 250 };
+enum { RESOLVE_BACKOFF_MAX_MS = 1000, SENTINEL_EACH_MIN_MS = 250 };
 
 uint64_t wwri_redis_time(const struct wwri_redis *link) {
   return wwri_pair_time(&link->pair, wwri_loop_now_ms(link->loop));
@@ -28,16 +28,13 @@ uint64_t wwri_redis_time(const struct wwri_redis *link) {
 /* --- What the pair asks for --------------------------------------------- */
 
 static void close_both(struct wwri_redis *link) {
-  struct wwri_rconn *conns[WWRI_PAIR_SIDES];
   wwri_redis_end_calls(link); /* asks the connection what has left */
-  for (int i = 0; i < WWRI_PAIR_SIDES; i++) {
-    conns[i] = link->side[i].conn;
-    link->side[i].conn = NULL;
-  }
   wwri_flusher_cancel(&link->subs_flusher);
-  wwri_loop_timer_cancel(link->loop, &link->drop_timer);
+  wwri_redis_take_back(link);
   wwri_subs_disconnected(&link->subs);
-  for (int i = 0; i < WWRI_PAIR_SIDES; i++) wwri_rconn_close(conns[i]);
+  wwri_redis_hang_up(link);
+  /* Also one that a subscriber asked for just now. */
+  wwri_loop_timer_cancel(link->loop, &link->drop_timer);
 }
 
 static void feed_simple(struct wwri_redis *link, enum wwri_pair_event event) {
@@ -45,58 +42,18 @@ static void feed_simple(struct wwri_redis *link, enum wwri_pair_event event) {
   wwri_redis_feed(link, &input);
 }
 
-static void on_open(void *user) {
-  struct redis_side *side = user;
-  const struct wwri_pair_input input = {.event = WWRI_PAIR_OPENED,
-                                        .side = side->which};
-  wwri_redis_feed(side->link, &input);
-}
-
-static void on_reply(const struct wwri_redis_reply *reply, void *user) {
-  struct redis_side *side = user;
-  if (side->which == WWRI_PAIR_COMMANDS) {
-    wwri_redis_command_reply(side->link, reply);
-  } else {
-    wwri_redis_subscriber_reply(side->link, reply);
-  }
-}
-
-/* The connection is closed, but its memory is there until it is gone: what has
- * left can still be asked. */
-static void on_closed(enum wwri_redis_cause cause, const char *why,
-                      void *user) {
-  struct redis_side *side = user;
-  wwri_redis_fault(side->link, cause, wwr_view_str(why));
-}
-
-static void on_gone(void *user) {
-  struct redis_side *side = user;
-  struct wwri_redis *link = side->link;
-  link->conns--;
-  if (link->stopping) wwri_loop_timer_set(link->loop, &link->timer, 0);
-}
-
-static void dial(struct wwri_redis *link) {
-  static const struct wwri_rconn_hooks hooks = {on_open, on_reply, on_closed,
-                                                on_gone};
-  const struct wwri_rconn_target target = {.path = link->url.path,
-                                           .host = link->master.name,
-                                           .port = link->master.port,
-                                           .tls = link->tls,
-                                           .tls_name = link->url.tls_name};
-  for (int i = 0; i < WWRI_PAIR_SIDES; i++) {
-    wwr_err err =
-        wwri_rconn_new(&link->side[i].conn, link->loop, &target,
-                       link->opts.max_out_bytes, &hooks, &link->side[i]);
-    if (err != WWR_OK) {
-      wwri_redis_fault(link, WWRI_CAUSE_NOMEM, wwr_view_str(wwr_err_text(err)));
-      return;
-    }
-    link->conns++;
-  }
+static void resolve_by_hub(struct wwri_redis *link) {
+  const struct wwri_redis_host *owner = wwri_hub_resolve(&link->port);
+  if (!owner) return; /* wwri_redis_found() or _not_found() comes */
+  link->master = *owner;
+  feed_simple(link, WWRI_PAIR_MASTER);
 }
 
 static void resolve(struct wwri_redis *link) {
+  if (wwri_redis_shares(link)) {
+    resolve_by_hub(link);
+    return;
+  }
   if (!link->sentinel || link->news) {
     link->news = false;
     feed_simple(link, WWRI_PAIR_MASTER);
@@ -122,19 +79,22 @@ static void log_event(const struct wwri_redis *link, enum wwr_log_level level,
   char where[300];
   address(link, where, sizeof(where));
   wwri_log(&link->log, level, 0, message, "address", where, "replid",
-           link->replid[0] ? link->replid : NULL, NULL);
+           link->replid[0] ? link->replid : NULL,
+           wwri_redis_shares(link) ? "shard" : NULL, link->port.tag, NULL);
 }
 
 /* The same trouble again and again is said once. */
 static void log_failure(struct wwri_redis *link, bool lost) {
   char where[300];
-  bool news = lost || link->logged != link->pair.cause;
+  bool ours = !link->quiet && !(wwri_redis_shares(link) && link->stopping);
+  bool news = ours && (lost || link->logged != link->pair.cause);
   link->logged = link->pair.cause;
+  if (news) link->told = true;
   address(link, where, sizeof(where));
   wwri_log(&link->log, news ? WWR_LOG_WARN : WWR_LOG_DEBUG, 0,
            lost ? "redis lost" : "redis not available", "address", where,
            "cause", wwri_redis_cause_name(link->pair.cause), "why", link->why,
-           NULL);
+           wwri_redis_shares(link) ? "shard" : NULL, link->port.tag, NULL);
 }
 
 static void tell_failure(struct wwri_redis *link, bool lost) {
@@ -148,13 +108,17 @@ static void tell_failure(struct wwri_redis *link, bool lost) {
 }
 
 static void go_live(struct wwri_redis *link, bool fresh) {
+  /* Of a hub's links only those are news that were missed. */
+  bool news = link->told || !wwri_redis_shares(link);
   link->logged = WWRI_CAUSE_NONE;
+  link->told = false;
   if (fresh) {
     link->times_live++;
     memcpy(link->replid, link->pair.side[0].replid, sizeof(link->replid));
     wwri_subs_connected(&link->subs);
   }
-  log_event(link, WWR_LOG_INFO, fresh ? "redis live" : "redis live again");
+  log_event(link, news ? WWR_LOG_INFO : WWR_LOG_DEBUG,
+            fresh ? "redis live" : "redis live again");
   if (link->opts.hooks.on_live) {
     link->opts.hooks.on_live(link->replid, fresh, link->opts.user);
   }
@@ -163,6 +127,7 @@ static void go_live(struct wwri_redis *link, bool fresh) {
 }
 
 static void go_suspect(struct wwri_redis *link) {
+  link->told = true;
   wwri_subs_set_live(&link->subs, false);
   log_event(link, WWR_LOG_WARN, "redis is silent");
   if (link->opts.hooks.on_suspect) {
@@ -188,7 +153,7 @@ static void arm(struct wwri_redis *link) {
 static void perform(struct wwri_redis *link, unsigned acts) {
   if (acts & WWRI_ACT_CLOSE) close_both(link);
   if (acts & WWRI_ACT_RESOLVE) resolve(link);
-  if (acts & WWRI_ACT_DIAL) dial(link);
+  if (acts & WWRI_ACT_DIAL) wwri_redis_dial(link);
   if (acts & WWRI_ACT_STEP_COMMANDS) {
     wwri_redis_send_step(link, WWRI_PAIR_COMMANDS);
   }
@@ -208,7 +173,7 @@ static const char *default_why(enum wwri_redis_cause cause) {
     case WWRI_CAUSE_BEAT:
       return "beats did not come back";
     case WWRI_CAUSE_RESOLVE:
-      return "no sentinel answered in time";
+      return "nobody told in time where the master is";
     case WWRI_CAUSE_ROLE:
       return "the server is a replica";
     case WWRI_CAUSE_REPLID:
@@ -246,8 +211,9 @@ void wwri_redis_fault(struct wwri_redis *link, enum wwri_redis_cause cause,
   const struct wwri_pair_input input = {.event = WWRI_PAIR_FAILED,
                                         .cause = cause};
   size_t len = why.len < sizeof(link->why) ? why.len : sizeof(link->why) - 1;
-  memcpy(link->why, why.data, len);
+  memmove(link->why, why.data, len);
   link->why[len] = '\0';
+  if (wwri_redis_shares(link)) wwri_hub_hint(link->opts.hub, why);
   wwri_redis_feed(link, &input);
 }
 
@@ -258,12 +224,32 @@ static void on_drop(struct wwri_timer *timer) {
 }
 
 void wwri_redis_drop(struct wwri_redis *link, const char *why) {
-  if (link->stopping || !link->side[WWRI_PAIR_COMMANDS].conn) return;
+  if (link->stopping || !wwri_redis_has_conns(link)) return;
   link->drop_why = why;
   wwri_loop_timer_set(link->loop, &link->drop_timer, 0);
 }
 
-/* --- Sentinels ---------------------------------------------------------- */
+/* --- Who knows the master ----------------------------------------------- */
+
+void wwri_redis_found(struct wwri_redis *link,
+                      const struct wwri_redis_host *host) {
+  bool same = strcmp(link->master.name, host->name) == 0 &&
+              link->master.port == host->port;
+  if (link->pair.state == WWRI_PAIR_RESOLVE) {
+    link->master = *host;
+    feed_simple(link, WWRI_PAIR_MASTER);
+  } else if (!same && link->pair.state == WWRI_PAIR_WAIT) {
+    feed_simple(link, WWRI_PAIR_SWITCH); /* try at once */
+  }
+}
+
+void wwri_redis_not_found(struct wwri_redis *link, enum wwri_redis_cause cause,
+                          const char *why) {
+  if (link->pair.state != WWRI_PAIR_RESOLVE) return;
+  link->quiet = wwri_redis_shares(link);
+  wwri_redis_fault(link, cause, wwr_view_str(why));
+  link->quiet = false;
+}
 
 static void on_master(const char *host, uint16_t port, void *user) {
   struct wwri_redis *link = user;
@@ -281,10 +267,7 @@ static void on_master(const char *host, uint16_t port, void *user) {
 }
 
 static void on_none(const char *why, void *user) {
-  struct wwri_redis *link = user;
-  if (link->pair.state == WWRI_PAIR_RESOLVE) {
-    wwri_redis_fault(link, WWRI_CAUSE_RESOLVE, wwr_view_str(why));
-  }
+  wwri_redis_not_found(user, WWRI_CAUSE_RESOLVE, why);
 }
 
 static void on_sentinel_gone(void *user) {
@@ -301,7 +284,8 @@ static void end_stop(struct wwri_redis *link) {
   }
   wwri_redis_sentinel_free(link->sentinel);
   link->sentinel = NULL;
-  if (link->conns > 0) return; /* on_gone() comes back here */
+  if (link->conns > 0) return; /* who is gone comes back here */
+  wwri_hub_leave(&link->port);
   wwri_loop_timer_cancel(link->loop, &link->timer);
   void (*done)(void *user) = link->stop_done;
   void *user = link->stop_user;
@@ -329,17 +313,22 @@ void wwri_redis_opts_default(struct wwri_redis_opts *opts) {
   wwri_pair_opts_default(&opts->timing);
 }
 
-static wwr_err add_sentinel(struct wwri_redis *link) {
+static wwr_err add_resolver(struct wwri_redis *link) {
   static const struct wwri_redis_sentinel_hooks hooks = {on_master, on_none,
                                                          on_sentinel_gone};
   struct wwri_pair_opts *timing = &link->opts.timing;
-  if (!link->url.sentinel) {
+  if (!link->url.sentinel && !wwri_redis_shares(link)) {
     link->master = link->url.hosts[0];
     return WWR_OK;
   }
   /* They are asked at least once a second while it is not live. */
-  if (timing->backoff_max_ms > SENTINEL_BACKOFF_MAX_MS) {
-    timing->backoff_max_ms = SENTINEL_BACKOFF_MAX_MS;
+  if (timing->backoff_max_ms > RESOLVE_BACKOFF_MAX_MS) {
+    timing->backoff_max_ms = RESOLVE_BACKOFF_MAX_MS;
+  }
+  if (wwri_redis_shares(link)) {
+    link->subs.sharded = true;
+    return wwri_hub_join(link->opts.hub, &link->port, link->opts.tag,
+                         &wwri_redis_hub_hooks, link);
   }
   return wwri_redis_sentinel_new(&link->sentinel, link->loop, &link->url,
                                  link->tls, &hooks, link);
@@ -350,16 +339,16 @@ static wwr_err init(struct wwri_redis *link, const char **why) {
   struct wwri_pair_opts *timing = &link->opts.timing;
   if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) return WWR_E_IO;
   snprintf(link->salt, sizeof(link->salt), "%016" PRIx64, seed);
-  if (link->url.tls) {
+  if (link->url.tls && !wwri_redis_shares(link)) {
     wwr_err err = wwri_redis_tls_config_new(&link->tls, &link->url, why);
     if (err != WWR_OK) return err;
   }
-  wwr_err err = add_sentinel(link);
+  wwr_err err = add_resolver(link);
   if (err != WWR_OK) return err;
   if (link->sentinel) link->conns++; /* so it counts until it is gone */
   wwri_redis_default_beat(link);
-  timing->auth = link->url.password[0] != '\0';
-  timing->select = link->url.db != 0;
+  timing->auth = link->url.password[0] != '\0' && !wwri_redis_shares(link);
+  timing->select = link->url.db != 0 && !wwri_redis_shares(link);
   timing->scripts = true; /* at least the beat's */
   wwri_pair_init(&link->pair, timing, seed);
   return WWR_OK;
@@ -404,7 +393,10 @@ void wwri_redis_set_log_level(struct wwri_redis *link,
 
 int wwri_redis_script(struct wwri_redis *link, const char *text) {
   assert(link->script_count < WWRI_REDIS_MAX_SCRIPTS);
-  link->scripts[link->script_count].text = text;
+  struct redis_script *script = &link->scripts[link->script_count];
+  script->text = text;
+  script->number =
+      wwri_redis_shares(link) ? wwri_hub_script(link->opts.hub, text) : -1;
   return link->script_count++;
 }
 
@@ -422,6 +414,7 @@ void wwri_redis_stop(struct wwri_redis *link, void (*done)(void *user),
 
 void wwri_redis_free(struct wwri_redis *link) {
   if (!link) return;
+  wwri_hub_leave(&link->port);
   free(link->slots);
   wwri_subs_deinit(&link->subs);
   wwri_redis_tls_config_free(link->tls);

@@ -20,16 +20,25 @@ static const char default_script[] =
 static size_t default_make(struct wwr_view token, struct wwr_view *argv,
                            size_t *key_count, void *user) {
   struct wwri_redis *link = user;
-  *key_count = 0;
-  argv[0] = wwr_view_str(link->beat_channel);
-  argv[1] = token;
-  return 2;
+  struct wwr_view channel = wwr_view_str(link->beat_channel);
+  size_t count = 0;
+  /* A key of no use, that names the slot. */
+  if (wwri_redis_shares(link)) argv[count++] = channel;
+  *key_count = count;
+  argv[count++] = channel;
+  argv[count++] = token;
+  return count;
 }
 
 void wwri_redis_default_beat(struct wwri_redis *link) {
   struct wwri_redis_beat beat = {.make = default_make, .user = link};
   char channel[BEAT_CHANNEL_MAX];
-  snprintf(channel, sizeof(channel), "wwr:link:%s", link->salt);
+  if (wwri_redis_shares(link)) {
+    snprintf(channel, sizeof(channel), "wwr:{%s}:link:%s", link->port.tag,
+             link->salt);
+  } else {
+    snprintf(channel, sizeof(channel), "wwr:link:%s", link->salt);
+  }
   beat.channel = channel;
   beat.script = wwri_redis_script(link, default_script);
   wwri_redis_set_beat(link, &beat);

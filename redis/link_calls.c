@@ -54,24 +54,25 @@ static wwr_err append(struct wwri_buf *out, const struct redis_script *script,
 wwr_err wwri_redis_push(struct wwri_redis *link, struct redis_slot slot,
                         int script, const struct wwr_view *argv, size_t argc,
                         size_t key_count) {
-  struct wwri_rconn *conn = link->side[WWRI_PAIR_COMMANDS].conn;
+  wwr_err err = WWR_OK;
   size_t room = link->opts.max_calls;
   if (slot.kind != SLOT_CALL) room += INTERNAL_SLOTS;
   if (slot_count(link) >= room) return WWR_E_LIMIT;
   if (slot_count(link) == link->slot_cap && !grow(link)) return WWR_E_NOMEM;
-  struct wwri_buf *out = wwri_rconn_out(conn);
+  struct wwri_buf *out = wwri_redis_out(link, WWRI_PAIR_COMMANDS, &err);
+  if (!out) return err;
   size_t before = out->len;
   assert(script < link->script_count);
-  wwr_err err = append(out, script < 0 ? NULL : &link->scripts[script], argv,
-                       argc, key_count);
+  err = append(out, script < 0 ? NULL : &link->scripts[script], argv, argc,
+               key_count);
   if (err != WWR_OK) {
     out->len = before;
     return err == WWR_E_BUFFER_OVERFLOW ? WWR_E_LIMIT : err;
   }
-  slot.end = wwri_rconn_queued(conn);
+  slot.end = wwri_redis_queued(link);
   slot.sent_ms = wwri_redis_time(link);
   *slot_at(link, link->slot_next++) = slot;
-  wwri_rconn_commit(conn);
+  wwri_redis_sent(link, WWRI_PAIR_COMMANDS, WWRI_MUX_CALL, 1);
   return WWR_OK;
 }
 
@@ -79,7 +80,7 @@ wwr_err wwri_redis_push(struct wwri_redis *link, struct redis_slot slot,
 
 static bool has_left(const struct wwri_redis *link,
                      const struct redis_slot *slot) {
-  return slot->end <= wwri_rconn_left(link->side[WWRI_PAIR_COMMANDS].conn);
+  return slot->end <= wwri_redis_left(link);
 }
 
 static void end_call(struct wwri_redis_call *call,

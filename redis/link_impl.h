@@ -2,12 +2,19 @@
 #ifndef WWRI_REDIS_LINK_IMPL_H
 #define WWRI_REDIS_LINK_IMPL_H
 
+#include "hub_impl.h"
 #include "link.h"
 #include "rconn.h"
 #include "sentinel.h"
 #include "url.h"
 
 enum { SHA_LEN = 40, SALT_LEN = 16, TOKEN_MAX = 48, BEAT_CHANNEL_MAX = 256 };
+
+/* Said of a server that the URL is wrong about. */
+#define WWRI_REDIS_IS_CLUSTER \
+  "the server is a node of a Redis Cluster: use redis+cluster://"
+#define WWRI_REDIS_IS_NO_CLUSTER \
+  "the server is not a node of a Redis Cluster: use redis://"
 
 /* What a reply that has yet to come belongs to. */
 enum slot_kind { SLOT_SETUP, SLOT_LOAD, SLOT_BEAT, SLOT_CALL };
@@ -22,6 +29,7 @@ struct redis_slot {
 
 struct redis_script {
   const char *text;
+  int number; /* the hub's; -1: it had no memory */
   char sha[SHA_LEN + 1];
 };
 
@@ -42,8 +50,12 @@ struct wwri_redis {
   struct wwri_timer timer;
   struct wwri_timer drop_timer; /* wwri_redis_drop() */
   const char *drop_why;
-  struct redis_side side[WWRI_PAIR_SIDES];
-  size_t conns; /* not yet gone */
+  struct redis_side side[WWRI_PAIR_SIDES]; /* unused with a hub */
+  size_t conns;                            /* not yet gone */
+  struct wwri_hub_port port;               /* used with a hub */
+  bool listening; /* the hub's subscriber was asked for the beat's channel */
+  bool quiet;     /* the hub says in the log what happens now */
+  bool told;      /* the log has it that the link is not well */
   struct wwri_redis_sentinel *sentinel;
   struct wwri_redis_host master;
   bool news; /* a sentinel named it by itself: it counts without asking */
@@ -76,6 +88,12 @@ struct wwri_redis {
 
 /* link.c */
 
+/* The master is known, or is another; or nobody knows it. */
+void wwri_redis_found(struct wwri_redis *link,
+                      const struct wwri_redis_host *host);
+void wwri_redis_not_found(struct wwri_redis *link, enum wwri_redis_cause cause,
+                          const char *why);
+
 /* Give the pair an event and do what it says. */
 void wwri_redis_feed(struct wwri_redis *link,
                      const struct wwri_pair_input *input);
@@ -87,6 +105,36 @@ void wwri_redis_fault(struct wwri_redis *link, enum wwri_redis_cause cause,
 /* The pair's clock now. */
 uint64_t wwri_redis_time(const struct wwri_redis *link);
 
+/* link_side.c: the connections, its own or the hub's */
+
+static inline bool wwri_redis_shares(const struct wwri_redis *link) {
+  return link->opts.hub != NULL;
+}
+
+/* There are connections. */
+bool wwri_redis_has_conns(const struct wwri_redis *link);
+
+/* Begin to connect both; OPENED and FAILED come by themselves. */
+void wwri_redis_dial(struct wwri_redis *link);
+
+/* Let go of both, because of `cause`; subscriptions are still known. */
+void wwri_redis_take_back(struct wwri_redis *link);
+void wwri_redis_hang_up(struct wwri_redis *link);
+
+/* Where to append one command; NULL with *err: nothing can be sent. */
+struct wwri_buf *wwri_redis_out(struct wwri_redis *link,
+                                enum wwri_pair_side side, wwr_err *err);
+/* It was appended; `count` channels, else 1. */
+void wwri_redis_sent(struct wwri_redis *link, enum wwri_pair_side side,
+                     enum wwri_mux_kind kind, uint32_t count);
+
+/* As wwri_rconn_queued() and _left() of the commands' connection. */
+uint64_t wwri_redis_queued(const struct wwri_redis *link);
+uint64_t wwri_redis_left(const struct wwri_redis *link);
+
+/* What the hub tells. */
+extern const struct wwri_hub_hooks wwri_redis_hub_hooks;
+
 /* link_setup.c */
 
 /* Send what the side's step asks. */
@@ -95,6 +143,9 @@ void wwri_redis_send_step(struct wwri_redis *link, enum wwri_pair_side side);
 /* The answer to a step that is one command. */
 void wwri_redis_step_reply(struct wwri_redis *link, enum wwri_pair_side side,
                            const struct wwri_redis_reply *reply);
+
+/* The hub has loaded all scripts. */
+void wwri_redis_scripts_loaded(struct wwri_redis *link);
 
 /* The answer to one SCRIPT LOAD. */
 void wwri_redis_load_reply(struct wwri_redis *link, int script,

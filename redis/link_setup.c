@@ -26,17 +26,30 @@ enum wwri_redis_cause wwri_redis_cause_of(struct wwr_view error,
   }
 }
 
+static void nonsense(struct wwri_redis *link, const char *what) {
+  wwri_redis_fault(link, WWRI_CAUSE_PROTOCOL, wwr_view_str(what));
+}
+
+static void answered(struct wwri_redis *link, enum wwri_pair_side side,
+                     const struct wwri_redis_info *info) {
+  struct wwri_pair_input input = {.event = WWRI_PAIR_ANSWERED, .side = side};
+  if (info) input.info = *info;
+  wwri_redis_feed(link, &input);
+}
+
 /* --- Sending ------------------------------------------------------------ */
 
 static wwr_err send_command(struct wwri_redis *link, enum wwri_pair_side side,
                             const struct wwr_view *argv, size_t argc) {
   const struct redis_slot slot = {.kind = SLOT_SETUP};
-  struct wwri_rconn *conn = link->side[side].conn;
+  wwr_err err = WWR_OK;
   if (side == WWRI_PAIR_COMMANDS) {
     return wwri_redis_push(link, slot, -1, argv, argc, 0);
   }
-  wwr_err err = wwri_resp_command(wwri_rconn_out(conn), argv, argc);
-  if (err == WWR_OK) wwri_rconn_commit(conn);
+  struct wwri_buf *out = wwri_redis_out(link, side, &err);
+  if (out) err = wwri_resp_command(out, argv, argc);
+  /* The only one with an answer of its own that is sent by a hub's link. */
+  if (err == WWR_OK) wwri_redis_sent(link, side, WWRI_MUX_SUBSCRIBE, 1);
   return err;
 }
 
@@ -60,6 +73,35 @@ static wwr_err send_select(struct wwri_redis *link, enum wwri_pair_side side) {
   return send_two(link, side, "SELECT", db);
 }
 
+static wwr_err send_info(struct wwri_redis *link, enum wwri_pair_side side) {
+  const struct wwr_view argv[] = {wwr_view_str("INFO"),
+                                  wwr_view_str("replication"),
+                                  wwr_view_str("cluster")};
+  return send_command(link, side, argv, 3);
+}
+
+static wwr_err send_listen(struct wwri_redis *link, enum wwri_pair_side side) {
+  link->listening = true;
+  return send_two(link, side,
+                  wwri_redis_shares(link) ? "SSUBSCRIBE" : "SUBSCRIBE",
+                  link->beat_channel);
+}
+
+/* The hub's scripts are everybody's; one that it had no memory for is tried
+ * again. */
+static wwr_err load_by_hub(struct wwri_redis *link) {
+  bool loaded = false;
+  for (int i = 0; i < link->script_count; i++) {
+    struct redis_script *script = &link->scripts[i];
+    if (script->number >= 0) continue;
+    script->number = wwri_hub_script(link->opts.hub, script->text);
+    if (script->number < 0) return WWR_E_NOMEM;
+  }
+  wwr_err err = wwri_hub_load(&link->port, &loaded);
+  if (err == WWR_OK && loaded) wwri_redis_scripts_loaded(link);
+  return err;
+}
+
 static wwr_err send_loads(struct wwri_redis *link) {
   wwr_err err = WWR_OK;
   link->loads = link->script_count;
@@ -75,6 +117,12 @@ static wwr_err send_loads(struct wwri_redis *link) {
 
 void wwri_redis_send_step(struct wwri_redis *link, enum wwri_pair_side side) {
   wwr_err err = WWR_E_INTERNAL;
+  if (wwri_redis_shares(link) && side == WWRI_PAIR_SUBSCRIBER &&
+      link->pair.side[side].step == WWRI_STEP_INFO) {
+    /* It was asked before the trunk's first subscription: it can't be now. */
+    answered(link, side, wwri_hub_info(&link->port));
+    return;
+  }
   switch (link->pair.side[side].step) {
     case WWRI_STEP_AUTH:
       err = send_auth(link, side);
@@ -83,13 +131,13 @@ void wwri_redis_send_step(struct wwri_redis *link, enum wwri_pair_side side) {
       err = send_select(link, side);
       break;
     case WWRI_STEP_INFO:
-      err = send_two(link, side, "INFO", "replication");
+      err = send_info(link, side);
       break;
     case WWRI_STEP_LOAD:
-      err = send_loads(link);
+      err = wwri_redis_shares(link) ? load_by_hub(link) : send_loads(link);
       break;
     case WWRI_STEP_LISTEN:
-      err = send_two(link, side, "SUBSCRIBE", link->beat_channel);
+      err = send_listen(link, side);
       break;
     default:
       break;
@@ -101,17 +149,6 @@ void wwri_redis_send_step(struct wwri_redis *link, enum wwri_pair_side side) {
 
 /* --- Answers ------------------------------------------------------------ */
 
-static void nonsense(struct wwri_redis *link, const char *what) {
-  wwri_redis_fault(link, WWRI_CAUSE_PROTOCOL, wwr_view_str(what));
-}
-
-static void answered(struct wwri_redis *link, enum wwri_pair_side side,
-                     const struct wwri_redis_info *info) {
-  struct wwri_pair_input input = {.event = WWRI_PAIR_ANSWERED, .side = side};
-  if (info) input.info = *info;
-  wwri_redis_feed(link, &input);
-}
-
 static void refused(struct wwri_redis *link, enum wwri_pair_step step,
                     struct wwr_view text) {
   enum wwri_redis_cause cause = wwri_redis_cause_of(
@@ -121,7 +158,9 @@ static void refused(struct wwri_redis *link, enum wwri_pair_step step,
 
 static bool is_confirmation(const struct wwri_redis *link,
                             const struct wwri_redis_reply *reply) {
-  return wwri_redis_reply_is(wwri_redis_reply_at(reply, 0), "subscribe") &&
+  return wwri_redis_reply_is(
+             wwri_redis_reply_at(reply, 0),
+             wwri_redis_shares(link) ? "ssubscribe" : "subscribe") &&
          wwri_redis_reply_is(wwri_redis_reply_at(reply, 1), link->beat_channel);
 }
 
@@ -135,6 +174,10 @@ void wwri_redis_step_reply(struct wwri_redis *link, enum wwri_pair_side side,
   } else if (step == WWRI_STEP_INFO) {
     if (!wwri_redis_info_parse(text, &info)) {
       nonsense(link, "INFO replication without role and replication id");
+    } else if (info.cluster != wwri_redis_shares(link)) {
+      refused(link, step,
+              wwr_view_str(info.cluster ? WWRI_REDIS_IS_CLUSTER
+                                        : WWRI_REDIS_IS_NO_CLUSTER));
     } else {
       answered(link, side, &info);
     }
@@ -149,6 +192,14 @@ void wwri_redis_step_reply(struct wwri_redis *link, enum wwri_pair_side side,
   } else {
     answered(link, side, NULL);
   }
+}
+
+void wwri_redis_scripts_loaded(struct wwri_redis *link) {
+  for (int i = 0; i < link->script_count; i++) {
+    struct redis_script *script = &link->scripts[i];
+    memcpy(script->sha, wwri_hub_sha(link->opts.hub, script->number), SHA_LEN);
+  }
+  answered(link, WWRI_PAIR_COMMANDS, NULL);
 }
 
 static bool is_sha(struct wwr_view text) {

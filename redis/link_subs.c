@@ -11,10 +11,6 @@ static void fault(struct wwri_redis *link, const char *why) {
   wwri_redis_fault(link, WWRI_CAUSE_PROTOCOL, wwr_view_str(why));
 }
 
-static struct wwri_rconn *conn_of(const struct wwri_redis *link) {
-  return link->side[WWRI_PAIR_SUBSCRIBER].conn;
-}
-
 static void on_flush(struct wwri_flusher *flusher) {
   wwri_redis_subs_send(
       WWRI_CONTAINER(flusher, struct wwri_redis, subs_flusher));
@@ -27,17 +23,21 @@ void wwri_redis_subs_init(struct wwri_redis *link) {
 
 void wwri_redis_subs_send(struct wwri_redis *link) {
   bool sent = true;
-  while (sent && conn_of(link) && link->subs.online) {
+  while (sent && wwri_redis_has_conns(link) && link->subs.online) {
     bool was_idle = !wwri_subs_in_flight(&link->subs);
-    wwr_err err =
-        wwri_subs_next(&link->subs, wwri_rconn_out(conn_of(link)), &sent);
+    wwr_err err = WWR_OK;
+    struct wwri_buf *out = wwri_redis_out(link, WWRI_PAIR_SUBSCRIBER, &err);
+    if (out) err = wwri_subs_next(&link->subs, out, &sent);
     if (err != WWR_OK) {
       wwri_redis_fault(link, WWRI_CAUSE_NOMEM, wwr_view_str(wwr_err_text(err)));
       return;
     }
     if (!sent) return;
     if (was_idle) link->subs_progress_ms = wwri_redis_time(link);
-    wwri_rconn_commit(conn_of(link));
+    const struct wwri_subs_command *last = wwri_subs_last(&link->subs);
+    wwri_redis_sent(link, WWRI_PAIR_SUBSCRIBER,
+                    last->subscribe ? WWRI_MUX_SUBSCRIBE : WWRI_MUX_UNSUBSCRIBE,
+                    last->total);
   }
 }
 
@@ -52,6 +52,10 @@ wwr_err wwri_redis_subscribe(struct wwri_redis *link,
                              void *user) {
   if (wwr_view_equal(channel, wwr_view_str(link->beat_channel))) {
     return WWR_E_EXISTS;
+  }
+  if (wwri_redis_shares(link) &&
+      !wwr_view_equal(wwri_slot_tag(channel), wwr_view_str(link->port.tag))) {
+    return WWR_E_INVALID;
   }
   wwr_err err = wwri_subs_want(&link->subs, out, channel, hooks, user);
   if (err == WWR_OK) later(link);
@@ -79,7 +83,12 @@ static void message(struct wwri_redis *link, struct wwr_view channel,
 static void confirmation(struct wwri_redis *link, bool subscribe,
                          struct wwr_view channel) {
   if (wwri_subs_confirmed(&link->subs, subscribe, channel) != WWR_OK) {
-    fault(link, "a confirmation that is not the next");
+    /* On a trunk it may be one that nobody asked for: the slot has moved. */
+    wwri_redis_fault(link,
+                     wwri_redis_shares(link) && !subscribe
+                         ? WWRI_CAUSE_DEMOTED
+                         : WWRI_CAUSE_PROTOCOL,
+                     wwr_view_str("a confirmation that is not the next"));
     return;
   }
   link->subs_progress_ms = wwri_redis_time(link);
@@ -100,6 +109,10 @@ static void error(struct wwri_redis *link, struct wwr_view text) {
 
 void wwri_redis_subscriber_reply(struct wwri_redis *link,
                                  const struct wwri_redis_reply *reply) {
+  static const char *const kinds[2][3] = {
+      {"message", "subscribe", "unsubscribe"},
+      {"smessage", "ssubscribe", "sunsubscribe"}};
+  const char *const *names = kinds[wwri_redis_shares(link)];
   const struct wwri_redis_reply *kind = wwri_redis_reply_at(reply, 0);
   const struct wwri_redis_reply *name = wwri_redis_reply_at(reply, 1);
   struct wwr_view channel = wwri_redis_reply_text(name);
@@ -111,11 +124,11 @@ void wwri_redis_subscriber_reply(struct wwri_redis *link,
   } else if (wwri_redis_reply_count(reply) != 3 ||
              wwri_redis_reply_type(name) != WWRI_REDIS_STRING) {
     fault(link, "neither a message nor a confirmation");
-  } else if (wwri_redis_reply_is(kind, "message")) {
+  } else if (wwri_redis_reply_is(kind, names[0])) {
     message(link, channel, wwri_redis_reply_at(reply, 2));
-  } else if (wwri_redis_reply_is(kind, "subscribe")) {
+  } else if (wwri_redis_reply_is(kind, names[1])) {
     confirmation(link, true, channel);
-  } else if (wwri_redis_reply_is(kind, "unsubscribe")) {
+  } else if (wwri_redis_reply_is(kind, names[2])) {
     confirmation(link, false, channel);
   } else {
     fault(link, "neither a message nor a confirmation");

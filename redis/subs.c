@@ -245,8 +245,9 @@ wwr_err wwri_subs_next(struct wwri_subs *subs, struct wwri_buf *out,
   bool subscribe = first->wanted;
   unsigned count = batch_size(subs, subscribe);
   size_t before = out->len;
-  wwr_err err =
-      write_batch(subs, out, subscribe ? "SUBSCRIBE" : "UNSUBSCRIBE", count);
+  const char *const names[2][2] = {{"UNSUBSCRIBE", "SUBSCRIBE"},
+                                   {"SUNSUBSCRIBE", "SSUBSCRIBE"}};
+  wwr_err err = write_batch(subs, out, names[subs->sharded][subscribe], count);
   if (err != WWR_OK) {
     out->len = before;
     return err;
@@ -254,6 +255,24 @@ wwr_err wwri_subs_next(struct wwri_subs *subs, struct wwri_buf *out,
   mark_sent(subs, subscribe, count);
   *sent = true;
   return WWR_OK;
+}
+
+const struct wwri_subs_command *wwri_subs_last(const struct wwri_subs *subs) {
+  return &subs->flight[(subs->flight_first + subs->flight_count - 1) %
+                       WWRI_SUBS_WINDOW];
+}
+
+size_t wwri_subs_held(const struct wwri_subs *subs, const struct wwri_list **at,
+                      struct wwr_view *names, size_t max) {
+  const struct wwri_list *it = *at ? *at : subs->all.next;
+  size_t count = 0;
+  for (; it != &subs->all && count < max; it = it->next) {
+    const struct wwri_redis_sub *sub = WWRI_CONTAINER(
+        (struct wwri_list *)(uintptr_t)it, struct wwri_redis_sub, in_all);
+    if (sub->state != SUB_OFF) names[count++] = name_of(sub);
+  }
+  *at = it;
+  return count;
 }
 
 /* --- What came back ----------------------------------------------------- */

@@ -55,6 +55,7 @@ struct wwri_subs {
   size_t on;  /* confirmed */
   bool online;
   bool live;
+  bool sharded; /* SSUBSCRIBE: set it before the first connect */
 };
 
 /** Can't fail. */
@@ -89,6 +90,14 @@ void wwri_subs_set_live(struct wwri_subs *subs, bool live);
  * (as wwri_buf_append()) nothing was appended and it may be tried again. */
 WWR_MUST_CHECK wwr_err wwri_subs_next(struct wwri_subs *subs,
                                       struct wwri_buf *out, bool *sent);
+
+/** The command that was appended last; only after wwri_subs_next() did. */
+const struct wwri_subs_command *wwri_subs_last(const struct wwri_subs *subs);
+
+/** Channels that the server may take for subscribed, up to `max`, beginning at
+ * *at (NULL: the first); 0: no more. Nothing may change in between. */
+size_t wwri_subs_held(const struct wwri_subs *subs, const struct wwri_list **at,
+                      struct wwr_view *names, size_t max);
 
 /** True when commands wait for confirmations. */
 bool wwri_subs_in_flight(const struct wwri_subs *subs);

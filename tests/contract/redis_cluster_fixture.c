@@ -118,6 +118,33 @@ void redis_cluster_remove(struct redis_cluster *cluster) {
   cluster->count = 0;
 }
 
+unsigned redis_cluster_add(struct redis_cluster *cluster,
+                           const char *const *args) {
+  unsigned index = cluster->count;
+  struct redis_server *server = &cluster->servers[index];
+  char line[64], id[64] = "";
+  if (index == REDIS_CLUSTER_MAX) abort();
+  init_server(cluster, index, args);
+  cluster->count++;
+  snprintf(line, sizeof line, "CLUSTER MEET 127.0.0.1 %s %s",
+           cluster->servers[0].port_text, cluster->bus_ports[0]);
+  if (!redis_start(server) || !redis_until(server, "PING", "PONG") ||
+      !redis_run(server, "CLUSTER MYID", id, sizeof id) ||
+      !redis_run(server, line, NULL, 0)) {
+    return REDIS_CLUSTER_MAX;
+  }
+  snprintf(cluster->ids[index], sizeof cluster->ids[index], "%.40s", id);
+  for (unsigned i = 0; i < cluster->count; i++) {
+    if (cluster->servers[i].proc &&
+        !redis_until(&cluster->servers[i], "CLUSTER NODES", id)) {
+      return REDIS_CLUSTER_MAX;
+    }
+  }
+  return redis_until(server, "CLUSTER INFO", "cluster_state:ok")
+             ? index
+             : REDIS_CLUSTER_MAX;
+}
+
 /* --- who has what --- */
 
 static const struct redis_server *someone(const struct redis_cluster *cluster) {

@@ -27,6 +27,11 @@ bool redis_cluster_start(struct redis_cluster *cluster, unsigned masters,
 /** Kill all and remove their directories. */
 void redis_cluster_remove(struct redis_cluster *cluster);
 
+/** One server more, a master without slots; `args` as above. Its index,
+ * REDIS_CLUSTER_MAX: it did not come up. */
+unsigned redis_cluster_add(struct redis_cluster *cluster,
+                           const char *const *args);
+
 /** The slot of a key or a channel. */
 unsigned redis_cluster_slot(const struct redis_cluster *cluster,
                             const char *key);

@@ -31,6 +31,7 @@ struct liar {
   pthread_t thread;
   pthread_mutex_t lock; /* guards everything below */
   bool stop;
+  bool cluster;
   char command[32];
   uint8_t lie[MAX_LIE];
   size_t lie_len;
@@ -86,8 +87,38 @@ static void publish(struct liar *liar, const char *channel,
   snprintf(last, sizeof(last), "$%zu\r\n%s", strlen(payload), payload);
   for (int i = 0; i < MAX_CONNS; i++) {
     if (liar->peers[i].fd >= 0 && liar->peers[i].subscribed) {
-      say_push(liar, &liar->peers[i], "message", channel, last);
+      say_push(liar, &liar->peers[i], liar->cluster ? "smessage" : "message",
+               channel, last);
     }
+  }
+}
+
+static void say_info(struct liar *liar, struct peer *peer) {
+  char info[] =
+      "role:master\r\nmaster_replid:" REPLID "\r\ncluster_enabled:0\r\n";
+  char text[160];
+  if (liar->cluster) info[strlen(info) - 3] = '1';
+  snprintf(text, sizeof(text), "$%zu\r\n%s\r\n", strlen(info), info);
+  say_text(liar, peer, text);
+}
+
+static void say_map(struct liar *liar, struct peer *peer) {
+  char text[160];
+  snprintf(text, sizeof(text),
+           "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%u\r\n"
+           "$1\r\nx\r\n",
+           liar->port);
+  say_text(liar, peer, text);
+}
+
+static void say_confirmations(struct liar *liar, struct peer *peer, char **argv,
+                              int argc) {
+  static const char *const kinds[2][2] = {{"unsubscribe", "subscribe"},
+                                          {"sunsubscribe", "ssubscribe"}};
+  const char *verb = liar->cluster ? argv[0] + 1 : argv[0];
+  peer->subscribed = true;
+  for (int i = 1; i < argc; i++) {
+    say_push(liar, peer, kinds[liar->cluster][verb[0] == 'S'], argv[i], ":1");
   }
 }
 
@@ -104,22 +135,16 @@ static void answer(struct liar *liar, struct peer *peer, char **argv,
     say(liar, peer, liar->lie, liar->lie_len);
     if (liar->lie_close) drop(peer);
   } else if (strcmp(argv[0], "INFO") == 0) {
-    char info[] = "role:master\r\nmaster_replid:" REPLID "\r\n";
-    char text[128];
-    snprintf(text, sizeof(text), "$%zu\r\n%s\r\n", strlen(info), info);
-    say_text(liar, peer, text);
+    say_info(liar, peer);
+  } else if (strcmp(argv[0], "CLUSTER") == 0) {
+    say_map(liar, peer);
   } else if (strcmp(argv[0], "SCRIPT") == 0) {
     say_text(liar, peer, "$40\r\n" REPLID "\r\n");
-  } else if (strcmp(argv[0], "EVALSHA") == 0 && argc == 5) {
+  } else if (strcmp(argv[0], "EVALSHA") == 0 && argc >= 5) {
     say_text(liar, peer, ":1\r\n");
-    publish(liar, argv[3], argv[4]);
-  } else if (strcmp(argv[0], "SUBSCRIBE") == 0 ||
-             strcmp(argv[0], "UNSUBSCRIBE") == 0) {
-    bool on = argv[0][0] == 'S';
-    peer->subscribed = true;
-    for (int i = 1; i < argc; i++) {
-      say_push(liar, peer, on ? "subscribe" : "unsubscribe", argv[i], ":1");
-    }
+    publish(liar, argv[argc - 2], argv[argc - 1]);
+  } else if (strstr(argv[0], "SUBSCRIBE")) {
+    say_confirmations(liar, peer, argv, argc);
   } else {
     say_text(liar, peer, "+OK\r\n");
   }
@@ -254,6 +279,12 @@ void liar_free(struct liar *liar) {
   close(liar->wake);
   pthread_mutex_destroy(&liar->lock);
   free(liar);
+}
+
+void liar_be_cluster(struct liar *liar) {
+  pthread_mutex_lock(&liar->lock);
+  liar->cluster = true;
+  pthread_mutex_unlock(&liar->lock);
 }
 
 uint16_t liar_port(const struct liar *liar) {

@@ -14,6 +14,10 @@ struct liar; /* opaque; freed by liar_free() */
 
 /** Listen on a port of its own. */
 struct liar *liar_new(void);
+
+/** It is a node of a Redis Cluster from now on, with all slots: CLUSTER,
+ * SSUBSCRIBE and SUNSUBSCRIBE too. Before anybody connects. */
+void liar_be_cluster(struct liar *liar);
 void liar_free(struct liar *liar);
 uint16_t liar_port(const struct liar *liar);
 

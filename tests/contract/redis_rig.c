@@ -124,7 +124,7 @@ static void on_failed(enum wwri_redis_cause cause, const char *why,
   note(rig, &rig->failed, cause, why);
 }
 
-void rig_init(struct rig *rig, const char *url) {
+static void init(struct rig *rig, const char *url) {
   pthread_condattr_t attr;
   const char *why = "";
   memset(rig, 0, sizeof(*rig));
@@ -133,8 +133,6 @@ void rig_init(struct rig *rig, const char *url) {
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&rig->changed, &attr);
   CU_ASSERT_EQUAL_FATAL(wwri_redis_url_parse(&rig->url, url, &why), WWR_OK);
-  CU_ASSERT_EQUAL_FATAL(wwri_loop_new(&rig->loop), WWR_OK);
-  CU_ASSERT_EQUAL_FATAL(wwri_loop_start(rig->loop, "rig"), WWR_OK);
   wwri_redis_opts_default(&rig->opts);
   rig->opts.url = &rig->url;
   rig->opts.hooks =
@@ -144,17 +142,35 @@ void rig_init(struct rig *rig, const char *url) {
   rig->opts.timing.backoff_max_ms = 100;
 }
 
+void rig_init(struct rig *rig, const char *url) {
+  init(rig, url);
+  CU_ASSERT_EQUAL_FATAL(wwri_loop_new(&rig->loop), WWR_OK);
+  CU_ASSERT_EQUAL_FATAL(wwri_loop_start(rig->loop, "rig"), WWR_OK);
+}
+
+void rig_init_hub(struct rig *rig, const char *url, struct wwri_loop *loop,
+                  struct wwri_redis_hub *hub, const char *tag) {
+  init(rig, url);
+  rig->loop = loop;
+  rig->borrowed = true;
+  rig->opts.hub = hub;
+  rig->opts.tag = tag;
+}
+
 static void do_start(struct rig *rig, void *arg) {
   (void)arg;
   wwri_redis_start(rig->link);
 }
 
-void rig_start(struct rig *rig, void (*before)(struct wwri_redis *link)) {
+void rig_make(struct rig *rig) {
   const char *why = "";
-  if (!rig->link) {
-    CU_ASSERT_EQUAL_FATAL(
-        wwri_redis_new(&rig->link, rig->loop, &rig->opts, &why), WWR_OK);
-  }
+  if (rig->link) return;
+  CU_ASSERT_EQUAL_FATAL(wwri_redis_new(&rig->link, rig->loop, &rig->opts, &why),
+                        WWR_OK);
+}
+
+void rig_start(struct rig *rig, void (*before)(struct wwri_redis *link)) {
+  rig_make(rig);
   if (before) before(rig->link);
   rig_on_loop(rig, do_start, NULL);
 }
@@ -182,8 +198,10 @@ void rig_end(struct rig *rig) {
     rig_on_loop(rig, do_stop, NULL);
     if (!rig_wait(rig, &stopped, 1)) abort();
   }
-  wwri_loop_stop(rig->loop);
-  wwri_loop_free(rig->loop);
+  if (!rig->borrowed) {
+    wwri_loop_stop(rig->loop);
+    wwri_loop_free(rig->loop);
+  }
   rig->loop = NULL;
   pthread_mutex_destroy(&rig->lock);
   pthread_cond_destroy(&rig->changed);
@@ -319,8 +337,12 @@ void rig_name(unsigned index, char *out, size_t cap) {
 static void do_subscribe(struct rig *rig, void *arg) {
   const unsigned *range = arg;
   for (unsigned i = range[0]; i < range[0] + range[1]; i++) {
-    char name[16];
-    rig_name(i, name, sizeof(name));
+    char name[64] = "";
+    size_t len = 0;
+    if (rig->opts.hub) {
+      len = (size_t)snprintf(name, sizeof(name), "{%s}", rig->opts.tag);
+    }
+    rig_name(i, name + len, sizeof(name) - len);
     rig->subs[i].rig = rig;
     CU_ASSERT_EQUAL(
         wwri_redis_subscribe(rig->link, &rig->subs[i].sub, wwr_view_str(name),

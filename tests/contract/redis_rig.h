@@ -22,6 +22,7 @@ struct rig_sub {
 
 struct rig {
   struct wwri_loop *loop;
+  bool borrowed;           /* the loop is not its own */
   struct wwri_redis *link; /* the loop's */
   struct wwri_redis_url url;
   struct wwri_redis_opts opts; /* change before rig_start() */
@@ -46,8 +47,16 @@ struct rig {
  * Opts: defaults with short back-offs. */
 void rig_init(struct rig *rig, const char *url);
 
-/** Make the link unless there is one, call `before` (may be NULL) with it,
- * start it. */
+/** The same with a link of a hub on the hub's loop; rig_start() takes the tag
+ * from rig->opts. */
+void rig_init_hub(struct rig *rig, const char *url, struct wwri_loop *loop,
+                  struct wwri_redis_hub *hub, const char *tag);
+
+/** Make the link unless there is one. All links of a hub are made before one
+ * starts. */
+void rig_make(struct rig *rig);
+
+/** rig_make(), call `before` (may be NULL) with the link, start it. */
 void rig_start(struct rig *rig, void (*before)(struct wwri_redis *link));
 
 /** Stop and free all. Harmless twice. */
@@ -83,7 +92,8 @@ struct rig_result rig_run(struct rig *rig, const char *line,
 struct rig_result rig_eval(struct rig *rig, int script, const char *line,
                            size_t keys);
 
-/** Subscribe rig->subs[index] to "ch:INDEX" (rig_name()). */
+/** Subscribe rig->subs[index] to "ch:INDEX" (rig_name()); on a hub to
+ * "{TAG}ch:INDEX". */
 void rig_subscribe(struct rig *rig, unsigned first, unsigned count);
 void rig_unsubscribe(struct rig *rig, unsigned index);
 void rig_name(unsigned index, char *out, size_t cap);
