@@ -16,7 +16,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' \
 depends=$(for deb in "$out"/debs/webwire-*.deb "$out"/debs/libwebwire0_*.deb; do
   dpkg-deb -f "$deb" Depends | tr ',' '\n'
 done | awk '{print $1}' | sort -u | paste -sd, -)
-wanted="$suite $depends"
+wanted="$suite systemd $depends"
 if [ -e "$out/root.has" ] && [ "$(cat "$out/root.has")" = "$wanted" ]; then
   echo "kept: $wanted"
   exit 0
@@ -25,7 +25,7 @@ rm -rf "$out/root" "$out/root.has"
 mkdir -p "$out"
 status=0
 timeout --kill-after=5 200 debootstrap --variant=minbase \
-  --include="ca-certificates,redis-server,haproxy,$depends" \
+  --include="ca-certificates,systemd,redis-server,haproxy,$depends" \
   "$suite" "$out/root" "$mirror" >"$out/root.log" 2>&1 || status=$?
 if [ $status -ne 0 ]; then
   tail -n 5 "$out/root.log"

@@ -24,6 +24,8 @@ if(NOT WWR_SANITIZE AND WWR_BUILD_EXAMPLES AND WWR_BUILD_BENCH)
     PROPERTIES FIXTURES_REQUIRED debs FIXTURES_SETUP debian COST 60)
   deploy_test(install COMMAND install.sh ${deploy_out}
     PROPERTIES FIXTURES_REQUIRED debian)
+  deploy_test(service COMMAND service.sh ${deploy_out}
+    PROPERTIES FIXTURES_REQUIRED debian)
   deploy_test(image COMMAND image.sh build ${deploy_out}
     PROPERTIES FIXTURES_REQUIRED debian FIXTURES_SETUP images COST 50)
   add_executable(publisher ${deploy_dir}/publisher.c)

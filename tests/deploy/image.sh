@@ -8,23 +8,25 @@ need_root
 [ -e "$out/root.has" ] || skip "no Debian to build from (deploy_base)"
 container_environment "$out/containers"
 
+suite() {
+  # shellcheck disable=SC1091
+  (. /etc/os-release && echo "$VERSION_CODENAME")
+}
+
 build_image() { # TARGET NAME
   timeout 120 buildah bud --isolation chroot --pull-never --format docker \
-    --build-context "build=$out/context" -f "$SOURCE/deploy/Dockerfile" \
+    --build-context "build=$out/context" --build-arg "DEBIAN=$(suite)" -f "$SOURCE/deploy/Dockerfile" \
     --target "$1" -t "$2" "$SOURCE" >"$out/image.log" 2>&1 ||
     { tail -n 30 "$out/image.log"; fail "the image $2"; }
   podman image inspect "$2" --format "$2: {{.Size}} bytes"
 }
 
 build() {
-  # shellcheck disable=SC1091
-  local suite
-  suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
   podman info >"$out/image.log" 2>&1 ||
     { tail -n 1 "$out/image.log"; skip "podman does not work here"; }
   tar -C "$out/root" --exclude='./proc/*' --exclude='./sys/*' -c . |
     podman import --change 'CMD ["bash"]' - \
-      "docker.io/library/debian:$suite-slim" >/dev/null
+      "docker.io/library/debian:$(suite)-slim" >/dev/null
   # Instead of compiling once more: the packages as the stage `build` leaves them.
   rm -rf "$out/context"
   mkdir -p "$out/context/packages"

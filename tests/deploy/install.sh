@@ -69,9 +69,8 @@ if [ -e "$unit" ]; then
   in_root getent passwd "$user"
   install -d -m 0700 "$root/var/lib/webwire"
   in_root chown "$user:$user" /var/lib/webwire
-  read -r -a check <<<"$(setting ExecStartPre)"
-  in_root setpriv --reuid "$user" --regid "$user" --clear-groups "${check[@]}"
   read -r -a start <<<"$(setting ExecStart)"
+  in_root setpriv --reuid "$user" --regid "$user" --clear-groups "${start[@]}" --check-config
   STATE_DIRECTORY=/var/lib/webwire chroot "$root" setpriv --reuid "$user" --regid "$user" --clear-groups \
     --no-new-privs "${start[@]}" >"$layer/node.log" 2>&1 &
   node=$!

@@ -28,3 +28,24 @@ grep -q "^$user:.*:/var/lib/webwire:.*nologin$" "$work/root/etc/passwd" ||
   fail "no user $user"
 grep -q "^$(sed -n 's/^Group=//p' "$unit"):" "$work/root/etc/group" ||
   fail "no group"
+
+# Whoever ends nodes gives them longer than they take by themselves.
+conf=$SOURCE/deploy/webwired.conf
+drain() { # KEY
+  sed -n "/^drain = {/,/^};/ s/^ *#$1 = \([0-9]*\);\$/\1/p" "$conf"
+}
+needed=$(($(drain time) + $(drain grace) + 5))
+longer() { # FILE PATTERN: each number behind the pattern
+  local found
+  found=$(grep -oE -- "$2[0-9]+" "$SOURCE/deploy/$1" | grep -oE '[0-9]+$') ||
+    fail "$1: nothing like $2"
+  for seconds in $found; do
+    [ "$seconds" -ge $needed ] ||
+      fail "$1: $2$seconds, but drain.time and drain.grace take $needed"
+  done
+}
+longer systemd/webwired.service 'TimeoutStopSec='
+longer compose.yaml 'stop_grace_period: '
+longer Dockerfile '--stop-timeout '
+longer ../docs/operations.md '--stop-timeout '
+echo "at least $needed s to end"

@@ -1,7 +1,7 @@
 /** The manifests as `kubectl apply` would get them: strictly valid, and fitting
  * together. And that the judges of this find what is wrong. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { knownMetrics } from "./lib/metrics.mjs";
@@ -9,17 +9,15 @@ import { PROD, renderAll } from "./lib/rendered.mjs";
 import { check, configOf, nodesOf } from "./lib/rules.mjs";
 import { strictProblems } from "./lib/strict.mjs";
 import {
-  YAML,
   deploy,
-  helmTemplate,
   join,
-  kustomize,
+  modules,
   nameOf,
   parseObjects,
   root,
+  run,
   scratchDir,
 } from "./lib/tools.mjs";
-import { VALUES } from "./lib/values.mjs";
 
 const metrics = knownMetrics();
 const rendered = renderAll({ metrics });
@@ -140,6 +138,20 @@ function stages() {
   }
   return found;
 }
+
+test("dockerfilelint finds nothing in the Dockerfile, and something in a worse one", () => {
+  const lint = (text) => {
+    const file = join(scratchDir(), "Dockerfile");
+    writeFileSync(file, text);
+    const program = join(modules, "node_modules/dockerfilelint/bin/dockerfilelint");
+    const { files } = JSON.parse(run(process.execPath, [program, "--output", "json", file]).stdout);
+    // It wants a tag of what is no image.
+    return files[0].issues.filter(({ content }) => !content.startsWith("FROM scratch "));
+  };
+  assert.deepEqual(lint(dockerfile), []);
+  const worse = lint(dockerfile.replace("STOPSIGNAL SIGTERM", "MAINTAINER somebody"));
+  assert.match(worse.map(({ content }) => content).join(), /^(MAINTAINER somebody,?)+$/);
+});
 
 test("images, users and programs are those of the Dockerfile", () => {
   const known = stages();
