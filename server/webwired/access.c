@@ -132,6 +132,10 @@ static void limit_rows(struct access_settings *access,
   *rows++ = number("limits.bytes-per-second", &access->bytes,
                    "bytes of their names and payloads; 0: no limit");
   *rows++ = number("limits.byte-burst", &access->byte_burst, burst);
+  *rows++ = number("limits.sign-ins-per-second", &access->sign_ins,
+                   "requests auth of a connection, each of which costs a check "
+                   "of a signature; 0: no limit");
+  *rows++ = number("limits.sign-in-burst", &access->sign_in_burst, burst);
   *rows++ =
       number("limits.connects-per-address-per-second", &access->connects,
              "new connections of an address (IPv6: of a /64); 0: no limit");
@@ -155,6 +159,8 @@ void access_init(struct access_settings *access) {
   static const struct token_key_settings no_key = {.algorithm = TOKEN_HS256};
   *access = (struct access_settings){
       .leeway_ms = 30000,
+      .sign_ins = 1,
+      .sign_in_burst = 10,
       .name_claim = "sub",
       .keys = {.item_size = sizeof(struct token_key_settings),
                .row_count = ACCESS_KEY_ROWS,
@@ -228,6 +234,7 @@ struct guard_limits access_limits(const struct access_settings *access) {
   return (struct guard_limits){
       .requests = rate_of(access->requests, access->request_burst),
       .bytes = rate_of(access->bytes, access->byte_burst),
+      .sign_ins = rate_of(access->sign_ins, access->sign_in_burst),
       .addresses = {
           .connections = access->connections,
           .connects = rate_of(access->connects, access->connect_burst),

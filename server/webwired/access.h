@@ -7,7 +7,7 @@
 #include "options.h"
 #include "token.h"
 
-enum { ACCESS_ROWS = 16, ACCESS_KEY_ROWS = 5 };
+enum { ACCESS_ROWS = 18, ACCESS_KEY_ROWS = 5 };
 
 struct access_settings {
   int mode; /* enum auth_mode */
@@ -21,6 +21,7 @@ struct access_settings {
 
   uint32_t requests, request_burst; /* a burst of 0: of one second */
   uint32_t bytes, byte_burst;
+  uint32_t sign_ins, sign_in_burst;
   uint32_t connects, connect_burst;
   uint32_t connections;
   struct wwr_option_list proxies;

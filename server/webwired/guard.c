@@ -16,6 +16,7 @@ struct live_limit {
 struct guard {
   struct live_limit requests;
   struct live_limit bytes;
+  struct live_limit sign_ins;
   struct addresses *addresses;
   atomic_ullong refused_messages;
   atomic_ullong refused_connections;
@@ -27,6 +28,7 @@ struct guest {
   struct address_entry *claim;
   struct rate requests;
   struct rate bytes;
+  struct rate sign_ins;
 };
 
 static uint64_t now_us(void) {
@@ -43,9 +45,14 @@ static void set_limit(struct live_limit *live, const struct rate_limit *limit) {
                         memory_order_relaxed);
 }
 
-bool guard_set(struct guard *guard, const struct guard_limits *limits) {
+static void set_limits(struct guard *guard, const struct guard_limits *limits) {
   set_limit(&guard->requests, &limits->requests);
   set_limit(&guard->bytes, &limits->bytes);
+  set_limit(&guard->sign_ins, &limits->sign_ins);
+}
+
+bool guard_set(struct guard *guard, const struct guard_limits *limits) {
+  set_limits(guard, limits);
   return addresses_set(guard->addresses, &limits->addresses);
 }
 
@@ -57,8 +64,7 @@ struct guard *guard_new(const struct guard_limits *limits) {
     free(guard);
     return NULL;
   }
-  set_limit(&guard->requests, &limits->requests);
-  set_limit(&guard->bytes, &limits->bytes);
+  set_limits(guard, limits);
   return guard;
 }
 
@@ -115,17 +121,30 @@ static struct rate_limit read_limit(const struct live_limit *live) {
       atomic_load_explicit(&live->burst, memory_order_relaxed)};
 }
 
+/* Given to us to be changed: const is what it is to others. */
+static struct guest *guest_of(const struct wwr_conn *conn) {
+  return (struct guest *)wwr_conn_info(conn, GUEST_INFO);
+}
+
+static bool counted(struct guard *guard, bool admitted) {
+  if (!admitted) atomic_fetch_add(&guard->refused_messages, 1);
+  return admitted;
+}
+
 bool guard_admit(struct guard *guard, const struct wwr_conn *conn,
                  size_t bytes) {
   struct rate_limit requests = read_limit(&guard->requests);
   struct rate_limit per_byte = read_limit(&guard->bytes);
   if (requests.per_second == 0 && per_byte.per_second == 0) return true;
-  /* Given to us to be changed: const is what it is to others. */
-  struct guest *guest = (struct guest *)wwr_conn_info(conn, GUEST_INFO);
+  struct guest *guest = guest_of(conn);
   uint64_t now = now_us();
-  if (rate_take(&guest->requests, &requests, 1, now) &&
-      rate_take(&guest->bytes, &per_byte, (uint32_t)bytes, now))
-    return true;
-  atomic_fetch_add(&guard->refused_messages, 1);
-  return false;
+  return counted(guard,
+                 rate_take(&guest->requests, &requests, 1, now) &&
+                     rate_take(&guest->bytes, &per_byte, (uint32_t)bytes, now));
+}
+
+bool guard_admit_sign_in(struct guard *guard, const struct wwr_conn *conn) {
+  struct rate_limit limit = read_limit(&guard->sign_ins);
+  return counted(guard,
+                 rate_take(&guest_of(conn)->sign_ins, &limit, 1, now_us()));
 }

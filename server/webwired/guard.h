@@ -2,7 +2,8 @@
  * address, requests and bytes by connection. What is over a rate is refused and
  * counted; nobody is cut off for it.
  *
- * Thread-safe, but guard_admit() of one connection is called by its thread. */
+ * Thread-safe, but what a connection asks to be admitted is
+ * called by its thread. */
 #ifndef WEBWIRED_GUARD_H
 #define WEBWIRED_GUARD_H
 
@@ -13,6 +14,7 @@
 struct guard_limits {
   struct rate_limit requests; /* signals, too */
   struct rate_limit bytes;    /* of names and payloads */
+  struct rate_limit sign_ins; /* requests that cost a check of a signature */
   struct address_limits addresses;
 };
 
@@ -35,6 +37,9 @@ bool guard_upgrade(struct guard *guard, struct wwr_http *http);
 /** A message of so many bytes has come: whether it is within the rates. */
 bool guard_admit(struct guard *guard, const struct wwr_conn *conn,
                  size_t bytes);
+
+/** It wants to sign in: whether that is within its rate. */
+bool guard_admit_sign_in(struct guard *guard, const struct wwr_conn *conn);
 
 /** What was refused since the start. */
 struct guard_counts {

@@ -103,6 +103,10 @@ int64_t webwired_on_session(const struct wwr_session *session,
 void webwired_sign_in(const struct webwired_call *call) {
   char *text;
   size_t len;
+  if (!guard_admit_sign_in(call->webwired->guard, call->conn)) {
+    wwr_request_fail(call->request, "RATE_LIMITED", "too many tokens");
+    return;
+  }
   wwr_err err = wwr_payload_to_utf8(call->payload, &text, &len);
   if (err != WWR_OK) {
     webwired_fail(call->request, err, true);

@@ -62,7 +62,7 @@ test("webwired: tokens of three algorithms", async (t) => {
 });
 
 test("webwired: tokens that are wrong", async (t) => {
-  const server = await webwired(t, config, files);
+  const server = await webwired(t, `${config} limits = { sign-in-burst = 100; };`, files);
   const { client } = makeClient(t, server.url, { subprotocol });
   const good = token(ANN);
   const bad = {
@@ -181,6 +181,17 @@ test("webwired: too much at a time", async (t) => {
   assert.ok(refused.length >= 1 && refused.length <= 15, `${refused.length} of 20`);
   for (const { reason } of refused) assert.equal(reason.code, "RATE_LIMITED");
   await other.client.request("pub:a", "x");
+});
+
+test("webwired: a connection tries many tokens", async (t) => {
+  const server = await webwired(t, config, files);
+  const { client } = makeClient(t, server.url, { subprotocol });
+  const other = makeClient(t, server.url, { subprotocol });
+  const results = await Promise.allSettled(Array.from({ length: 30 }, () => client.request("auth", "x.y.z")));
+  const codes = results.map(({ reason }) => reason.code);
+  assert.deepEqual([...new Set(codes)].sort(), ["BAD_TOKEN", "RATE_LIMITED"]);
+  assert.equal(codes.indexOf("RATE_LIMITED"), 10);
+  await other.client.request("auth", token(ANN));
 });
 
 test("webwired: too many connections of one address", async (t) => {
