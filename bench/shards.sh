@@ -10,8 +10,9 @@ usage: bench/shards.sh [OPTION...]
 
   --bin DIR         programs to run (default: build/bin of this tree)
   --seconds S       measured per line (default 3, after 1 s of warm-up)
-  --channels N      on two nodes, with a sender each (default 512)
-  --window N        publishes in flight per channel (default 4)
+  --channels N      for each Redis, on two nodes, with a sender each (default
+                    256): each has as much to do as the one
+  --window N        publishes in flight per channel (default 16)
   --kinds KINDS     "list cluster" (default), or one of them
   --server-cpu N    of the nodes and Redis; default 0
   --bench-cpu N     of the load generator; default 1
@@ -28,7 +29,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/bench/servers.sh"
 # shellcheck disable=SC2034 # used there
 self=bench/shards.sh
-bin=$root/build/bin seconds=3 channels=512 window=4 kinds="list cluster"
+bin=$root/build/bin seconds=3 channels=256 window=16 kinds="list cluster"
 server_cpu=0 bench_cpu=1
 while [ $# -gt 0 ]; do
   case $1 in
@@ -123,14 +124,15 @@ start_cluster() {
   setting=redis+cluster://127.0.0.1:$first
 }
 
-# ask N: CPU seconds and number of XADDs of each.
+# ask N: CPU seconds, number of XADDs, and of reads from clients, of each.
 ask() {
   local i
   for i in $(seq "$1"); do
     redis-cli -s "$work/redis$i/s" info everything | tr -d '\r' | awk -F'[:=,]' '
       /^used_cpu_(sys|user):/ { cpu += $2 }
       /^cmdstat_xadd:/ { calls = $3 }
-      END { print cpu, calls + 0 }'
+      /^total_reads_processed:/ { reads = $2 }
+      END { print cpu, calls + 0, reads }'
   done
 }
 
@@ -146,7 +148,7 @@ for kind in $kinds; do
         --redis "$setting"
     done
     ask "$count" >"$work/before"
-    load --seconds "$seconds" --mode channels --connections $((2 * channels)) \
+    load --seconds "$seconds" --mode channels --connections $((2 * channels * count)) \
       --window "$window" || bad=1
     ask "$count" >"$work/after"
     paste -d ' ' "$work/before" "$work/after" | sed "s/^/$kind $count /" >>"$work/lines"
@@ -157,14 +159,15 @@ awk '
   {
     line = $1 " " $2
     if (!(line in cpu)) order[++lines] = line
-    used = $5 - $3
+    used = $6 - $3
     cpu[line] += used
-    calls[line] += $6 - $4
+    calls[line] += $7 - $4
+    reads[line] += $8 - $5
     if (used > most[line]) most[line] = used
   }
   END {
-    printf "%-8s %6s %10s %8s %9s %8s %6s\n", "kind", "Redis", "publishes",
-      "us each", "to one", "busiest", "share"
+    printf "%-8s %6s %10s %8s %8s %7s %8s %6s\n", "kind", "Redis",
+      "publishes", "a read", "us each", "to one", "busiest", "share"
     for (i = 1; i <= lines; i++) {
       line = order[i]
       split(line, part, " ")
@@ -172,9 +175,9 @@ awk '
       if (part[2] == 1) one = us
       if (us > 1.1 * one) bad = 1
       if (most[line] * part[2] > 1.25 * cpu[line]) bad = 1
-      printf "%-8s %6d %10d %8.2f %8.0f%% %7.0f%% %5.0f%%\n", part[1], part[2],
-        calls[line], us, 100 * us / one, 100 * most[line] / cpu[line],
-        100 / part[2]
+      printf "%-8s %6d %10d %8.1f %8.2f %6.0f%% %7.0f%% %5.0f%%\n", part[1],
+        part[2], calls[line], calls[line] / reads[line], us, 100 * us / one,
+        100 * most[line] / cpu[line], 100 / part[2]
     }
     exit bad
   }' "$work/lines" || bad=1
