@@ -67,7 +67,8 @@ trap 'exit 130' INT TERM
 start_one() {
   local dir=$work/redis$1
   shift
-  mkdir -p "$dir"
+  rm -rf "$dir" # with what the last one left there
+  mkdir "$dir"
   (pinned "$server_cpu" redis-server --bind 127.0.0.1 --unixsocket "$dir/s" \
     --dir "$dir" --save '' --appendonly no "$@" >"$work/out" 2>"$work/err") &
   servers+=($!)
@@ -93,7 +94,7 @@ start_list() {
 free_port() {
   local port
   for _ in $(seq 100); do
-    port=$((20000 + RANDOM % 9000))
+    port=$((12000 + RANDOM % 9000)) # and 10000 more is below the ephemeral ones
     # shellcheck disable=SC2188
     { <"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null ||
       { <"/dev/tcp/127.0.0.1/$((port + 10000))"; } 2>/dev/null ||
