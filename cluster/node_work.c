@@ -259,6 +259,8 @@ static void publish_reply(struct wwri_node *node,
   enum wwri_answer answer = reply->answer;
   if (reply->status == WWRI_REPLY_ERROR) {
     answer = WWRI_ANSWER_ERROR;
+  } else if (reply->status == WWRI_REPLY_NOT_MASTER) {
+    answer = WWRI_ANSWER_DEMOTED;
   } else if (reply->status != WWRI_REPLY_OK) {
     answer = WWRI_ANSWER_REFUSED;
   }

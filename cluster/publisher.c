@@ -264,6 +264,7 @@ static void set_generation(struct wwri_publisher *publisher,
 void wwri_publisher_link_up(struct wwri_publisher *publisher,
                             uint64_t generation) {
   set_generation(publisher, generation);
+  publisher->demoted = false;
   publisher->link = true;
   publisher->retry_at_ms = 0;
   publisher->probing = false;
@@ -307,13 +308,33 @@ static struct wwri_publish *take_sent(struct wwri_publisher *publisher) {
   return publish_of(node);
 }
 
-void wwri_publisher_link_down(struct wwri_publisher *publisher) {
-  struct wwri_publish *publish;
+/* What is under way may have been executed. */
+static void supersede_by_sent(struct wwri_publisher *publisher) {
   struct wwri_list *node = publisher->sent.next;
-  publisher->link = false;
   for (; node != &publisher->sent; node = node->next) {
     const struct wwri_publish *later = publish_of(node);
     if (!later->acked_ms && is_logged(later)) supersede(publisher, later);
+  }
+}
+
+/* What is under way is behind one that a server refused as no longer the
+ * master, so it was refused, too. Should that server have become the master
+ * again amid them, the script will say what was superseded. */
+static void check_refused(struct wwri_publisher *publisher) {
+  struct wwri_list *node = publisher->waiting.next;
+  for (; node != &publisher->waiting; node = node->next) {
+    struct wwri_publish *publish = publish_of(node);
+    if (publish->first_sent_ms && is_logged(publish)) publish->retry = true;
+  }
+}
+
+void wwri_publisher_link_down(struct wwri_publisher *publisher) {
+  struct wwri_publish *publish;
+  publisher->link = false;
+  if (publisher->demoted) {
+    check_refused(publisher);
+  } else {
+    supersede_by_sent(publisher);
   }
   while ((publish = take_sent(publisher))) {
     if (!publish->acked_ms) publish->unanswered = true;
@@ -442,6 +463,10 @@ void wwri_publisher_answer(struct wwri_publisher *publisher,
       put_back(publisher, publish);
       publisher->draining = publisher->probing = true;
       publisher->retry_at_ms = now_ms + publisher->config->retry_ms;
+      break;
+    case WWRI_ANSWER_DEMOTED:
+      put_back(publisher, publish);
+      publisher->draining = publisher->demoted = true;
       break;
   }
 }

@@ -30,6 +30,8 @@ enum wwri_answer {
   WWRI_ANSWER_SUPERSEDED, /* a later one of this boot is there, it is not */
   WWRI_ANSWER_WRAPPED,    /* can't tell: the log is longer than was read */
   WWRI_ANSWER_REFUSED,    /* not executed: unavailable, or no generation */
+  WWRI_ANSWER_DEMOTED,    /* not executed, nor what was sent behind it: that
+                             server is not the master; the link goes down */
   WWRI_ANSWER_ERROR,      /* not executed and never will be */
   WWRI_ANSWER_NONE        /* the link died first */
 };
@@ -113,6 +115,7 @@ struct wwri_publisher {
   bool closed;
   bool draining; /* something was refused: first all answers, then more */
   bool probing;  /* ... one at a time, until one is accepted */
+  bool demoted;  /* the server is not the master; until the link is up again */
   struct wwri_list acked;   /* in this generation; in order of seq */
   struct wwri_list replay;  /* acknowledged in others, to be sent again */
   struct wwri_list waiting; /* in order of seq: unanswered, then new */

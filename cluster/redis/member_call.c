@@ -365,13 +365,24 @@ static bool read_reply(struct wwri_member *member,
   }
 }
 
+/* Not the master any more: so it was not when it read what was sent behind
+ * this. The link ends itself. */
+static bool is_demoted(const struct wwri_redis_result *result) {
+  struct wwr_view text = wwri_redis_reply_text(result->reply);
+  return wwri_redis_classify(text) == WWRI_REDIS_DEMOTED;
+}
+
 /* A publish that was perhaps done ends as unknown; what only reads is asked
  * again. */
 static void judge_error(enum class class, enum wwri_call_kind kind,
+                        const struct wwri_redis_result *result,
                         struct wwri_reply *out) {
   *out = (struct wwri_reply){.status = WWRI_REPLY_ERROR};
   if (class == CLASS_NOT_NOW) {
     out->status = WWRI_REPLY_REFUSED;
+    if (kind != WWRI_CALL_PUBLISH || !is_demoted(result)) return;
+    out->status = WWRI_REPLY_OK;
+    out->answer = WWRI_ANSWER_DEMOTED;
   } else if (class == CLASS_PERHAPS && kind == WWRI_CALL_PUBLISH) {
     out->status = WWRI_REPLY_OK;
     out->answer = WWRI_ANSWER_WRAPPED;
@@ -393,6 +404,6 @@ static void on_done(struct wwri_redis_call *base,
                          wwr_view_str(kind_names[call.kind]));
     class = CLASS_PERHAPS;
   }
-  if (class != CLASS_OK) judge_error(class, call.kind, &reply);
+  if (class != CLASS_OK) judge_error(class, call.kind, result, &reply);
   wwri_node_reply(&member->node, &reply, now);
 }

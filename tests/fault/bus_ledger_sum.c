@@ -40,6 +40,14 @@ static void sum_ways(struct ledger_sums *sums,
   }
 }
 
+/* The first few, to look into. */
+static void tell_failure(const struct ledger_pub *pub, uint64_t nth) {
+  if (nth > 3) return;
+  printf("failed: message %u of channel %u after %lld ms: %s\n", pub->from,
+         pub->channel, (long long)(pub->ended_ms - pub->made_ms),
+         wwr_err_text(pub->err));
+}
+
 static void sum_publishes(struct ledger_sums *sums) {
   for (unsigned i = 0; i < LEDGER_NODES; i++) {
     const struct ledger_node *node = &ledger.nodes[i];
@@ -54,7 +62,7 @@ static void sum_publishes(struct ledger_sums *sums) {
         sums->acked++;
         if (took > sums->longest_ack_ms) sums->longest_ack_ms = took;
       } else if (pub->certain) {
-        sums->failed++;
+        tell_failure(pub, ++sums->failed);
       } else {
         sums->unknown++;
       }

@@ -198,6 +198,25 @@ static void a_refused_one_is_out_when_a_later_one_may_be_in(void) {
   said_expect(&f.said, "2=unknown 3=unknown ");
 }
 
+/* What is under way behind it was not executed there either: nothing is out. */
+static void a_server_that_is_not_the_master_refuses_all(void) {
+  struct fixture f;
+  three(&f);
+  answer(&f, WWRI_ANSWER_DEMOTED, 0);
+  CU_ASSERT_EQUAL(publish(&f, "a", 4), WWR_OK);
+  send_all(&f, 1000);
+  wwri_publisher_link_down(&f.publisher);
+  said_expect(&f.said, "");
+  wwri_publisher_link_up(&f.publisher, 2);
+  send_all(&f, 1000);
+  said_expect(&f.said, "1r 2r 3r 4 "); /* the script looks, to be sure */
+  answer(&f, WWRI_ANSWER_REFUSED, 0);
+  wwri_publisher_link_down(&f.publisher); /* by another: 2 may be in */
+  said_expect(&f.said, "1=failed ");
+  end(&f);
+  said_expect(&f.said, "2=unknown 3=unknown 4=unknown ");
+}
+
 static void waiting_ends_with_the_hold_time(void) {
   struct fixture f;
   begin(&f);
@@ -380,6 +399,8 @@ int main(int argc, char **argv) {
        after_a_refusal_they_go_one_by_one_until_one_is_in},
       {"a_refused_one_is_out_when_a_later_one_may_be_in",
        a_refused_one_is_out_when_a_later_one_may_be_in},
+      {"a_server_that_is_not_the_master_refuses_all",
+       a_server_that_is_not_the_master_refuses_all},
       {"waiting_ends_with_the_hold_time", waiting_ends_with_the_hold_time},
       {"what_is_not_logged_is_sent_at_most_once",
        what_is_not_logged_is_sent_at_most_once},
