@@ -154,7 +154,7 @@ struct wwri_bus_shard {
                           secrets; Redis Cluster: the partition's tag, "{0}" */
   char address[300];   /* HOST:PORT, or path, of the server that it is on now;
                           "" before it was reached first */
-  unsigned partitions; /* that it has, of 64; 0: the bus is not sharded */
+  unsigned partitions; /* that it has, of 64; of a single Redis 1 */
   int slot;            /* of its tag in a Redis Cluster; else -1 */
   enum wwri_bus_health health;
   char reason[128]; /* as in struct wwri_bus_state */

@@ -171,7 +171,8 @@ struct wwr_shard_row {
   char address[WWR_SHARD_TEXT_MAX]; /**< HOST:PORT or the path of the socket
                                          that it is on now; empty before it was
                                          reached first. */
-  uint32_t partitions; /**< That it has, of 64; 0: there is only one Redis. */
+  uint32_t partitions; /**< That it has, of 64; of a single Redis 1: it is not
+                            sharded. */
   int32_t slot; /**< Of a partition's tag in the Redis Cluster, else -1. */
   enum wwr_health health;
   char reason[128];  /**< One line for people; "" when ready. */

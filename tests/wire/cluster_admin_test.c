@@ -85,7 +85,7 @@ static void redis_is_a_shard(void) {
     CU_ASSERT_EQUAL(get(i, "/api/v1/shards"), 200);
     CU_ASSERT_PTR_NOT_NULL(strstr(answer.body, address));
     CU_ASSERT_PTR_NOT_NULL(strstr(answer.body, "\"health\":\"ready\""));
-    CU_ASSERT_EQUAL(admin_number(&answer, "partitions"), 0);
+    CU_ASSERT_EQUAL(admin_number(&answer, "partitions"), 1);
     CU_ASSERT_PTR_NULL(strstr(answer.body, "\"slot\""));
     CU_ASSERT_EQUAL(admin_probe(ports[i], "/metrics", &answer), 200);
     CU_ASSERT_PTR_NOT_NULL(
