@@ -160,6 +160,7 @@ struct wwri_redis_hub {
   struct hub_map map;
   struct hub_script scripts[WWRI_HUB_SCRIPTS_MAX];
   int script_count;
+  uint64_t said_ms; /* when the log was last told of a node not reached */
   bool stopping;
   struct wwri_timer stop_timer;
   void (*stop_done)(void *user);

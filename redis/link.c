@@ -83,11 +83,19 @@ static void log_event(const struct wwri_redis *link, enum wwr_log_level level,
            wwri_redis_shares(link) ? "shard" : NULL, link->port.tag, NULL);
 }
 
+/* What the hub says for all its links, or nobody needs to know. */
+static bool is_said(const struct wwri_redis *link, bool lost) {
+  enum wwri_redis_cause cause = link->pair.cause;
+  if (!wwri_redis_shares(link)) return false;
+  if (link->quiet || link->stopping) return true;
+  return !lost && (cause == WWRI_CAUSE_RESOLVE || cause == WWRI_CAUSE_TIMEOUT);
+}
+
 /* The same trouble again and again is said once. */
 static void log_failure(struct wwri_redis *link, bool lost) {
   char where[300];
-  bool ours = !link->quiet && !(wwri_redis_shares(link) && link->stopping);
-  bool news = ours && (lost || link->logged != link->pair.cause);
+  bool news =
+      (lost || link->logged != link->pair.cause) && !is_said(link, lost);
   link->logged = link->pair.cause;
   if (news) link->told = true;
   address(link, where, sizeof(where));
@@ -129,7 +137,8 @@ static void go_live(struct wwri_redis *link, bool fresh) {
 static void go_suspect(struct wwri_redis *link) {
   link->told = true;
   wwri_subs_set_live(&link->subs, false);
-  log_event(link, WWR_LOG_WARN, "redis is silent");
+  log_event(link, wwri_redis_shares(link) ? WWR_LOG_INFO : WWR_LOG_WARN,
+            "redis is silent");
   if (link->opts.hooks.on_suspect) {
     link->opts.hooks.on_suspect(link->opts.user);
   }

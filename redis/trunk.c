@@ -16,7 +16,14 @@
 #include "hub_impl.h"
 #include "log.h"
 
-enum { TICK_MS = 250 };
+enum { TICK_MIN_MS = 10, TICK_MAX_MS = 250, TICKS = 8, SAY_MS = 10000 };
+
+/* How often it looks at its clock: often enough for the time-out of replies. */
+static uint64_t tick_ms(const struct wwri_trunk *trunk) {
+  uint64_t tick = trunk->hub->opts.timing.reply_ms / TICKS;
+  if (tick < TICK_MIN_MS) tick = TICK_MIN_MS;
+  return tick < TICK_MAX_MS ? tick : TICK_MAX_MS;
+}
 
 static struct wwri_hub_port *first_port(const struct wwri_trunk *trunk) {
   if (wwri_list_empty(&trunk->ports)) return NULL;
@@ -29,6 +36,18 @@ bool wwri_trunk_is_ready(const struct wwri_trunk *trunk) {
 
 /* --- The end ------------------------------------------------------------ */
 
+/* One that was never reached is tried again and again: it is said now and
+ * then. */
+static bool is_news(const struct wwri_trunk *trunk, size_t links) {
+  struct wwri_redis_hub *hub = trunk->hub;
+  uint64_t now = wwri_loop_now_ms(hub->loop);
+  if (links == 0) return false;
+  if (trunk->was_ready) return true;
+  if (hub->said_ms && now - hub->said_ms < SAY_MS) return false;
+  hub->said_ms = now;
+  return true;
+}
+
 static void log_end(const struct wwri_trunk *trunk) {
   char where[300];
   char links[16];
@@ -37,13 +56,14 @@ static void log_end(const struct wwri_trunk *trunk) {
        it = it->next) {
     count++;
   }
+  const char *what = trunk->was_ready ? "redis node lost" : "no redis node";
   snprintf(where, sizeof(where), "%s:%u", trunk->host.name, trunk->host.port);
   snprintf(links, sizeof(links), "%zu", count);
-  bool news = trunk->was_ready && count > 0;
-  wwri_log(&trunk->hub->log, news ? WWR_LOG_WARN : WWR_LOG_DEBUG, 0,
-           news ? "redis node lost" : "redis node left", "address", where,
-           "cause", wwri_redis_cause_name(trunk->cause), "why", trunk->why,
-           "partitions", links, NULL);
+  wwri_log(&trunk->hub->log,
+           is_news(trunk, count) ? WWR_LOG_WARN : WWR_LOG_DEBUG, 0,
+           count > 0 ? what : "redis node left", "address", where, "cause",
+           wwri_redis_cause_name(trunk->cause), "why", trunk->why, "partitions",
+           links, NULL);
 }
 
 static void tell_end(struct wwri_trunk *trunk) {
@@ -98,7 +118,7 @@ static void bury(struct wwri_trunk *trunk) {
 
 /* Not before now: what was sent is never taken for older than it is. */
 uint64_t wwri_trunk_time(const struct wwri_trunk *trunk) {
-  return trunk->clock_ms + TICK_MS;
+  return trunk->clock_ms + tick_ms(trunk);
 }
 
 /* A tick that comes late means that the loop stood still and nothing was read:
@@ -107,7 +127,8 @@ static void advance(struct wwri_trunk *trunk) {
   uint64_t now = wwri_loop_now_ms(trunk->hub->loop);
   uint64_t passed = now - trunk->ticked_ms;
   trunk->ticked_ms = now;
-  trunk->clock_ms += passed < 2 * TICK_MS ? passed : 2 * TICK_MS;
+  uint64_t most = 2 * tick_ms(trunk);
+  trunk->clock_ms += passed < most ? passed : most;
 }
 
 static bool is_overdue(const struct wwri_trunk *trunk) {
@@ -142,7 +163,7 @@ static void on_timer(struct wwri_timer *timer) {
     wwri_trunk_end(trunk, WWRI_CAUSE_TIMEOUT,
                    wwr_view_str("a reply took too long"));
   } else {
-    wwri_loop_timer_set(trunk->hub->loop, &trunk->timer, TICK_MS);
+    wwri_loop_timer_set(trunk->hub->loop, &trunk->timer, tick_ms(trunk));
   }
 }
 
@@ -316,7 +337,7 @@ static struct wwri_trunk *new_trunk(struct wwri_redis_hub *hub,
     return NULL;
   }
   wwri_list_append(&hub->trunks, &trunk->in_hub);
-  wwri_loop_timer_set(hub->loop, &trunk->timer, TICK_MS);
+  wwri_loop_timer_set(hub->loop, &trunk->timer, tick_ms(trunk));
   return trunk;
 }
 

@@ -297,6 +297,28 @@ static void test_stale_redirection(void) {
   CU_ASSERT_EQUAL(rig_count(&rigs[0], &rigs[0].lost), 0);
 }
 
+/* Whatever allocation fails: either it says so, or it gets there in the end. */
+static void test_no_memory(void) {
+  const char *why;
+  long failures = 0;
+  bool failed = true;
+  for (long n = 0; failed; n++) {
+    be_patient();
+    test_alloc_fail_at(n);
+    wwr_err err = wwri_redis_new(&rigs[0].link, hub.loop, &rigs[0].opts, &why);
+    if (err == WWR_OK) {
+      rig_start(&rigs[0], NULL);
+      CU_ASSERT(rig_wait(&rigs[0], &rigs[0].live, 1));
+      CU_ASSERT_EQUAL(rig_run(&rigs[0], "PING", 0).outcome, WWRI_CALL_OK);
+    } else {
+      CU_ASSERT_EQUAL(err, WWR_E_NOMEM);
+    }
+    failed = test_alloc_failed();
+    if (failed) failures++;
+  }
+  CU_ASSERT(failures > 10);
+}
+
 static void test_stop_at_any_time(void) {
   static const char *const silent[] = {"CLUSTER", "AUTH", "INFO", "SCRIPT",
                                        "SSUBSCRIBE"};
@@ -324,6 +346,7 @@ int main(int argc, char **argv) {
                          {"moved for ever", test_moved_for_ever},
                          {"stale redirection", test_stale_redirection},
                          {"stop at any time", test_stop_at_any_time},
+                         {"no memory", test_no_memory},
                          CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {
       {"redis hub liar", NULL, NULL, setup, teardown, tests},

@@ -1,6 +1,7 @@
 #include "redis_liar.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -204,6 +205,8 @@ static int number_in_pair(const struct liar *liar) {
 
 static void accept_peer(struct liar *liar) {
   int fd = accept(liar->listener, NULL, NULL);
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   for (int i = 0; i < MAX_CONNS; i++) {
     struct peer *peer = &liar->peers[i];
     if (peer->fd >= 0) continue;
