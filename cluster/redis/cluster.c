@@ -10,19 +10,22 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hub.h"
 #include "log.h"
 #include "member_impl.h"
 #include "redis_bus.h"
 #include "servers.h"
 #include "shards.h"
+#include "slots.h"
 
 enum { PREFIX_MAX = 32, NAME_LEN_MAX = 63 };
 enum { HOLD_MIN_MS = 100, HOLD_MAX_MS = 60000, LEASE_MAX_MS = 600000 };
-enum { SESSION_TTL_MIN_MS = 60000 };
+enum { SESSION_TTL_MIN_MS = 60000, LABEL_MAX = 16 };
 
 struct wwr_cluster {
   struct wwri_loop *loop;
-  size_t count; /* of members */
+  struct wwri_redis_hub *hub; /* of a Redis Cluster; else NULL */
+  size_t count;               /* of members */
   struct wwri_member *members[WWRI_SHARDS_MAX];
   struct wwr_bus *buses[WWRI_SHARDS_MAX];
   struct wwr_bus *sharded;               /* over these; NULL with one */
@@ -159,30 +162,65 @@ static unsigned count_partitions(const struct wwr_cluster *cluster,
   return count;
 }
 
+/* A Redis of its own, the only one or one of the list. */
+static void place_server(struct wwr_cluster *cluster,
+                         const struct wwri_servers *servers,
+                         struct wwri_member_place *place) {
+  size_t index = cluster->count;
+  bool list = servers->sharding == WWRI_SHARD_LIST;
+  place->label = servers->names[index];
+  place->several = list;
+  place->tag = wwri_partition_tag(0);
+  place->tag_of_name = list;
+  place->partitions = list ? count_partitions(cluster, index) : 1;
+  place->slot = -1;
+}
+
+/* A partition of the Redis Cluster; `label` of LABEL_MAX bytes. */
+static void place_partition(struct wwr_cluster *cluster, char *label,
+                            struct wwri_member_place *place) {
+  const char *tag = wwri_partition_tag((unsigned)cluster->count);
+  snprintf(label, LABEL_MAX, "{%s}", tag);
+  place->hub = cluster->hub;
+  place->label = label;
+  place->several = true;
+  place->tag = tag;
+  place->partitions = 1;
+  place->slot = wwri_slot_of(wwr_view_str(tag));
+}
+
 static wwr_err make_member(struct wwr_cluster *cluster,
                            const struct wwr_cluster_opts *opts,
                            const struct wwri_servers *servers,
                            const char **why) {
   size_t index = cluster->count;
-  bool list = servers->sharding == WWRI_SHARD_LIST;
-  char *settings = make_settings(servers, index);
+  char label[LABEL_MAX], *settings = make_settings(servers, index);
   if (!settings) return WWR_E_NOMEM;
-  const struct wwri_member_place place = {
-      .loop = cluster->loop,
-      .label = servers->names[index],
-      .several = list,
-      .first = index == 0,
-      .tag = wwri_partition_tag(0),
-      .tag_of_name = list,
-      .settings = settings,
-      .partitions = list ? count_partitions(cluster, index) : 1,
-      .slot = -1};
-  wwr_err err = wwri_member_new(&cluster->members[index], opts,
-                                &servers->urls[index], &place, why);
+  struct wwri_member_place place = {
+      .loop = cluster->loop, .first = index == 0, .settings = settings};
+  if (cluster->hub) {
+    place_partition(cluster, label, &place);
+  } else {
+    place_server(cluster, servers, &place);
+  }
+  wwr_err err =
+      wwri_member_new(&cluster->members[index], opts,
+                      &servers->urls[cluster->hub ? 0 : index], &place, why);
   free(settings);
   if (err) return err;
   cluster->count++;
   return wwri_redis_bus_new(&cluster->buses[index], cluster->members[index]);
+}
+
+static wwr_err make_hub(struct wwr_cluster *cluster,
+                        const struct wwr_cluster_opts *opts,
+                        const struct wwri_servers *servers, const char **why) {
+  struct wwri_redis_hub_opts hub;
+  wwri_redis_hub_opts_default(&hub);
+  hub.url = &servers->urls[0];
+  hub.log = &opts->log;
+  wwri_member_timing(&hub.timing, opts->lease_ms);
+  return wwri_redis_hub_new(&cluster->hub, cluster->loop, &hub, why);
 }
 
 static wwr_err make_bus(struct wwr_cluster *cluster) {
@@ -193,19 +231,33 @@ static wwr_err make_bus(struct wwr_cluster *cluster) {
                                         .count = cluster->count,
                                         .members = cluster->members,
                                         .buses = cluster->buses,
-                                        .of_partition = cluster->of_partition};
+                                        .of_partition = cluster->of_partition,
+                                        .partitions = cluster->hub != NULL};
   return wwri_shards_bus_new(&cluster->sharded, &opts);
+}
+
+/* In a Redis Cluster each partition is a membership, of the same number. */
+static void deal_out(struct wwr_cluster *cluster, bool hub, unsigned count) {
+  if (!hub) {
+    wwri_partition_shards(count, cluster->of_partition);
+    return;
+  }
+  for (unsigned i = 0; i < WWRI_PARTITIONS; i++) {
+    cluster->of_partition[i] = (uint8_t)i;
+  }
 }
 
 static wwr_err fill(struct wwr_cluster *cluster,
                     const struct wwr_cluster_opts *opts,
                     const struct wwri_servers *servers, const char **why) {
-  size_t count = servers->count;
+  bool hub = servers->sharding == WWRI_REDIS_CLUSTER;
+  size_t count = hub ? WWRI_PARTITIONS : servers->count;
   *why = "no thread";
   wwr_err err = wwri_loop_new(&cluster->loop);
   if (!err) err = wwri_loop_start(cluster->loop, "wwr-cluster");
   if (err) return err;
-  wwri_partition_shards((unsigned)count, cluster->of_partition);
+  deal_out(cluster, hub, (unsigned)count);
+  if (hub) err = make_hub(cluster, opts, servers, why);
   while (!err && cluster->count < count) {
     err = make_member(cluster, opts, servers, why);
   }
@@ -260,6 +312,7 @@ void wwr_cluster_set_log_level(struct wwr_cluster *cluster,
     wwri_log_set_level(&cluster->members[i]->opts.log, level);
     wwri_redis_set_log_level(cluster->members[i]->link, level);
   }
+  if (cluster->hub) wwri_redis_hub_set_log_level(cluster->hub, level);
 }
 
 size_t wwri_cluster_members(const struct wwr_cluster *cluster) {
@@ -277,6 +330,32 @@ size_t wwri_cluster_member_for(const struct wwr_cluster *cluster,
   return cluster->of_partition[wwri_partition_of(name)];
 }
 
+/* --- the end --- */
+
+struct hub_stop {
+  struct wwri_mail mail;
+  struct wwri_redis_hub *hub;
+  struct wwri_waiter waiter;
+};
+
+static void on_hub_stopped(void *user) {
+  struct hub_stop *stop = user;
+  wwri_waiter_wake(&stop->waiter, WWR_OK);
+}
+
+static void do_hub_stop(struct wwri_mail *mail) {
+  struct hub_stop *stop = WWRI_CONTAINER(mail, struct hub_stop, mail);
+  wwri_redis_hub_stop(stop->hub, on_hub_stopped, stop);
+}
+
+static void stop_hub(struct wwr_cluster *cluster) {
+  struct hub_stop stop = {.mail = {.fn = do_hub_stop}, .hub = cluster->hub};
+  if (!cluster->hub) return;
+  wwri_waiter_init(&stop.waiter);
+  wwri_loop_post(cluster->loop, &stop.mail);
+  wwri_waiter_wait(&stop.waiter);
+}
+
 void wwr_cluster_free(struct wwr_cluster *cluster) {
   if (!cluster) return;
   for (size_t i = 0; i < cluster->count; i++) {
@@ -285,12 +364,14 @@ void wwr_cluster_free(struct wwr_cluster *cluster) {
   for (size_t i = 0; i < cluster->count; i++) {
     wwri_member_stop_wait(cluster->members[i]);
   }
+  stop_hub(cluster);
   if (cluster->loop) wwri_loop_stop(cluster->loop);
   for (size_t i = 0; i < cluster->count; i++) {
     wwri_redis_bus_delete(cluster->buses[i]);
     wwri_member_free(cluster->members[i]);
   }
   wwri_shards_bus_delete(cluster->sharded);
+  wwri_redis_hub_free(cluster->hub);
   wwri_loop_free(cluster->loop);
   free(cluster);
 }

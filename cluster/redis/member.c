@@ -236,21 +236,25 @@ static uint32_t least(uint32_t a, uint32_t b) {
 }
 
 /* Beats must come several times in a lease, however short it is. */
-static void set_timing(struct wwri_pair_opts *timing, uint32_t lease_ms) {
+void wwri_member_timing(struct wwri_pair_opts *timing, uint32_t lease_ms) {
   timing->beat_ms = least(timing->beat_ms, lease_ms / 6);
   timing->suspect_ms = least(timing->suspect_ms, lease_ms / 4);
   timing->lost_ms = least(timing->lost_ms, lease_ms / 2);
 }
 
 static wwr_err make_link(struct wwri_member *member,
-                         const struct wwri_redis_url *url, const char **why) {
+                         const struct wwri_redis_url *url,
+                         const struct wwri_member_place *place,
+                         const char **why) {
   struct wwri_redis_opts opts;
   wwri_redis_opts_default(&opts);
   opts.url = url;
   opts.hooks = wwri_member_link_hooks;
   opts.user = member;
   opts.log = &member->opts.log;
-  set_timing(&opts.timing, member->opts.lease_ms);
+  opts.hub = place->hub;
+  opts.tag = place->hub ? place->tag : NULL;
+  wwri_member_timing(&opts.timing, member->opts.lease_ms);
   return wwri_redis_new(&member->link, member->loop, &opts, why);
 }
 
@@ -307,7 +311,7 @@ static wwr_err init(struct wwri_member *member,
   wwri_member_set_boot(member, boot);
   err = wwri_member_calls_init(member);
   if (!err) err = wwri_member_channels_init(member);
-  if (!err) err = make_link(member, url, why);
+  if (!err) err = make_link(member, url, place, why);
   if (!err) wwri_member_beat_init(member);
   return err;
 }

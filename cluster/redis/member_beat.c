@@ -244,6 +244,7 @@ static void on_live(const char *replid, bool fresh, void *user) {
   uint64_t now = wwri_member_enter(member);
   member->suspect = false;
   wwri_node_link_live(&member->node, fresh, now);
+  note_link(member);
   if (!fresh && member->told_live) {
     wwri_member_each(member, tell_live, &fresh);
   }

@@ -75,10 +75,11 @@ struct member_beat_text {
  * until it is freed. */
 struct wwri_member_place {
   struct wwri_loop *loop;
-  const char *label;    /* the server, for people, without secrets */
-  bool several;         /* there are other shards: say which */
-  bool first;           /* says for all what is the same for all */
-  const char *tag;      /* of its lease */
+  struct wwri_redis_hub *hub; /* of the Redis Cluster; else NULL */
+  const char *label;          /* the server, for people, without secrets */
+  bool several;               /* there are other shards: say which */
+  bool first;                 /* says for all what is the same for all */
+  const char *tag;            /* of its lease */
   bool tag_of_name;     /* data has the tag of its name's partition instead */
   const char *settings; /* lines of the fingerprint */
   unsigned partitions;
@@ -217,6 +218,9 @@ void wwri_member_stop_check(struct wwri_member *member);
 
 /* The clock; and the core is told when we slept. First in every hook. */
 uint64_t wwri_member_enter(struct wwri_member *member);
+
+/* How a link to Redis is timed, with this lease. */
+void wwri_member_timing(struct wwri_pair_opts *timing, uint32_t lease_ms);
 
 /* The same for all memberships of a node, by which its rows are united. Before
  * _start, which sets it else. */

@@ -12,11 +12,23 @@ if(TARGET wwr_cluster_redis)
                    contract/redis_fixture.c
            DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
            LABELS contract TIMEOUT 240)
+  # Under sanitizers only what is not the same with one Redis.
+  set(shards_suite "")
+  set(cluster_suite "")
+  if(WWR_SANITIZE)
+    set(shards_suite ARGS shards/shards)
+    set(cluster_suite ARGS cluster/slots)
+  endif()
   wwr_test(bus_shards_contract
            SOURCES contract/bus_shards_main.c ${bus_contract}
                    contract/redis_fixture.c
            DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
-           LABELS contract TIMEOUT 240)
+           LABELS contract TIMEOUT 240 ${shards_suite})
+  wwr_test(bus_cluster_contract
+           SOURCES contract/bus_cluster_main.c ${bus_contract}
+                   contract/redis_fixture.c contract/redis_cluster_fixture.c
+           DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
+           LABELS contract TIMEOUT 240 ${cluster_suite})
   set_tests_properties(bus_redis_contract bus_shards_contract
-                       PROPERTIES SKIP_RETURN_CODE 77)
+                       bus_cluster_contract PROPERTIES SKIP_RETURN_CODE 77)
 endif()

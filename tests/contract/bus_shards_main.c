@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "bus_contract.h"
 #include "bus_impl.h"
@@ -187,12 +189,64 @@ static void the_ceiling_is_one(void) {
   shards_hold(false);
 }
 
+/* Its list is right in itself; only the servers can tell. */
+static void a_redis_of_two_names_is_refused(void) {
+  static const struct wwri_bus_events deaf;
+  struct wwr_cluster_opts opts;
+  struct wwr_cluster *cluster;
+  struct wwri_bus_config config;
+  struct wwri_bus_state state;
+  char url[128];
+  wwr_cluster_opts_default(&opts);
+  snprintf(url, sizeof url, "redis://127.0.0.1:%u redis://127.1:%u",
+           servers[0].port, servers[0].port);
+  opts.url = url;
+  opts.prefix = "twice";
+  CU_ASSERT_EQUAL_FATAL(wwr_cluster_new(&cluster, &opts, NULL), WWR_OK);
+  struct wwr_bus *bus = wwr_cluster_bus(cluster);
+  wwri_bus_config_default(&config);
+  config.events = &deaf;
+  CU_ASSERT_EQUAL(bus->ops->open(bus, &config, 0), WWR_OK);
+  for (int i = 0; i < 4000; i++) {
+    bus->ops->state(bus, &state);
+    if (state.health == WWRI_BUS_REFUSED) break;
+    poll(NULL, 0, 5);
+  }
+  CU_ASSERT_EQUAL(state.health, WWRI_BUS_REFUSED);
+  CU_ASSERT_PTR_NOT_NULL(
+      strstr(state.reason, "settings disagree: here shard="));
+  bus->ops->close(bus);
+  wwr_cluster_free(cluster);
+}
+
+static uint64_t clock_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* One takes up to 2.5 s when its Redis is silent. */
+static void they_end_together(void) {
+  struct bus_call *calls[SHARDS];
+  shards_hold(true);
+  for (unsigned i = 0; i < SHARDS; i++) {
+    calls[i] = bus_publish(node(0), channel_of(i, 0), "x");
+  }
+  uint64_t began = clock_ms();
+  bus_close_node(node(0));
+  CU_ASSERT_TRUE(clock_ms() - began < 6000);
+  for (unsigned i = 0; i < SHARDS; i++) CU_ASSERT_TRUE(bus_ended(calls[i]));
+  shards_hold(false);
+}
+
 static CU_TestInfo shards_tests[] = {
     {"every_shard_has_its_channels", every_shard_has_its_channels},
     {"keys_have_the_tag_of_their_name", keys_have_the_tag_of_their_name},
     {"a_shard_that_is_away_is_missed_by_its_channels_alone",
      a_shard_that_is_away_is_missed_by_its_channels_alone},
     {"the_ceiling_is_one", the_ceiling_is_one},
+    {"a_redis_of_two_names_is_refused", a_redis_of_two_names_is_refused},
+    {"they_end_together", they_end_together},
     CU_TEST_INFO_NULL};
 
 int main(int argc, char **argv) {

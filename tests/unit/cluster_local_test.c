@@ -371,7 +371,7 @@ static void the_queue_is_bounded_and_close_ends_it(void) {
     accepted++;
   }
   CU_ASSERT_TRUE(accepted > 1000 && accepted < 1000000);
-  CU_ASSERT_EQUAL(publish(&f, "x"), WWR_E_LIMIT);
+  CU_ASSERT_EQUAL(publish(&f, "0123456789"), WWR_E_LIMIT);
   CU_ASSERT_EQUAL(f.bus->ops->unsubscribe(f.bus, &f.sub, op(&f)), WWR_OK);
   run(&f, 200);
   f.said.text[0] = '\0';

@@ -149,6 +149,13 @@ static void one_mistake(void) {
        "x.conf:2: sessions.dir: not with cluster.redis"},
       {"cluster = { redis = \"redis://:a@x\"; password = \"hunter2\"; };\n",
        "x.conf:1: cluster.password: has a password already"},
+      {"cluster = { redis = \"redis://x redis://:a@y\"; password = \"b\"; };\n",
+       "x.conf:1: cluster.password: has a password already"},
+      {"cluster = { redis = \"redis://x redis://y:0 redis://z\"; };\n",
+       "x.conf:1: cluster.redis: URL 2 of 3: the port must be 1 to 65535"},
+      {"cluster = { redis = \"redis://x redis://y redis://X\";\n"
+       "  password = \"b\"; };\n",
+       "x.conf:1: cluster.redis: URL 3 of 3 is the same Redis as URL 1"},
       {"channels = { namespaces = 1; };\n",
        "x.conf:1: channels.namespaces: must be a list of groups"},
       {"channels = { namespaces = ( { prefix = \"a\"; }, { } ); };\n",
