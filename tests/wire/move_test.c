@@ -3,7 +3,7 @@
  * channels have their history. */
 #include "admin.h"
 #include "cluster.h"
-#include "redis_fixture.h"
+#include "redis_cluster_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@ enum { SESSIONS = 40, CHANNELS = 80, SHARDS = 4, TEXT = 1024 };
 
 static struct wire_dir dir;
 static struct redis_server shards[SHARDS];
+static struct redis_cluster redis_cluster;
 static struct cluster *cluster; /* one node; NULL: it does not run */
 static uint16_t admin;
 static struct admin_answer answer;
@@ -121,9 +122,32 @@ static bool has_history(int channel) {
   return at && !strstr(at + 1, "\"payload\":");
 }
 
-/* From `first` on. */
-static void all_is_there(int first) {
-  for (int i = first; i < SESSIONS; i++)
+static unsigned count_of(const char *text) {
+  unsigned count = 0;
+  for (const char *at = answer.body; (at = strstr(at, text)); at++) count++;
+  return count;
+}
+
+/* The node works with so many, and they have all partitions between them. */
+static void has_shards(unsigned count) {
+  unsigned ready = 0, partitions = 0;
+  for (int i = 0; i < 2000 && ready < count; i++) {
+    CU_ASSERT_EQUAL_FATAL(
+        admin_ask(admin, "GET", "/api/v1/shards", NULL, &answer), 200);
+    ready = count_of("\"health\":\"ready\"");
+  }
+  CU_ASSERT_EQUAL(ready, count);
+  CU_ASSERT_EQUAL(count_of("\"name\":"), count);
+  CU_ASSERT_EQUAL(admin_probe(admin, "/metrics", &answer), 200);
+  CU_ASSERT_EQUAL(count_of("\nwebwire_shard_ready{"), count);
+  static const char name[] = "\nwebwire_shard_partitions{";
+  for (const char *at = answer.body; (at = strstr(at, name)); at++)
+    partitions += (unsigned)strtoul(strstr(at, "} ") + 2, NULL, 10);
+  CU_ASSERT_EQUAL(partitions, count == 1 ? 1 : 64);
+}
+
+static void all_is_there(void) {
+  for (int i = 0; i < SESSIONS; i++)
     CU_ASSERT_EQUAL(restore(keys[i]), REPLY_UTF8);
   for (int i = 0; i < CHANNELS; i++) CU_ASSERT_TRUE(has_history(i));
 }
@@ -164,6 +188,7 @@ static long long sum(const char *member) {
 
 static void one_to_three(void) {
   start_node(one);
+  has_shards(1);
   log_in_all();
   publish_everywhere();
   publish_everywhere();
@@ -183,7 +208,8 @@ static void one_to_three(void) {
   CU_ASSERT_EQUAL(sum("sessions"), sessions);
   CU_ASSERT_TRUE(sum("deleted") + sum("in_place") >= SESSIONS + 2 * CHANNELS);
   start_node(three);
-  all_is_there(0);
+  has_shards(3);
+  all_is_there();
   publish_everywhere();
   stop_node();
 }
@@ -194,9 +220,54 @@ static void three_to_four(void) {
   CU_ASSERT_TRUE(sum("sessions") < SESSIONS * 3 / 4);
   CU_ASSERT_TRUE(sum("in_place") > CHANNELS);
   start_node(four);
-  all_is_there(0);
+  has_shards(4);
+  all_is_there();
   publish_everywhere();
   stop_node();
+}
+
+/* As if its session had been closed, some time ago. */
+static void forget_one_session(void) {
+  char found[1 << 13], line[256];
+  for (unsigned i = 0; i < redis_cluster.count; i++) {
+    const struct redis_server *server = &redis_cluster.servers[i];
+    if (!redis_run(server, "KEYS wwr:{*}:s:*", found, sizeof found) || !*found)
+      continue;
+    found[strcspn(found, " ")] = '\0';
+    snprintf(line, sizeof line, "DEL %s", found);
+    CU_ASSERT_TRUE(redis_run(server, line, NULL, 0));
+    return;
+  }
+  CU_FAIL("no session in the Redis Cluster");
+}
+
+/* And back: what is left on the list does not bring back a session that has
+ * gone meanwhile. */
+static void four_to_a_redis_cluster(void) {
+  int gone = 0;
+  if (!redis_cluster_start(&redis_cluster, 3, 0, NULL))
+    CU_FAIL_FATAL("no Redis Cluster");
+  CU_ASSERT_EQUAL_FATAL(move(four, redis_cluster.url, NULL), 0);
+  CU_ASSERT_EQUAL(sum("sessions"), SESSIONS);
+  start_node(redis_cluster.url);
+  has_shards(64);
+  all_is_there();
+  publish_everywhere();
+  stop_node();
+  forget_one_session();
+  CU_ASSERT_EQUAL(move(redis_cluster.url, four, NULL), 1);
+  CU_ASSERT_PTR_NOT_NULL(strstr(err, "1 keys are there, but not on"));
+  CU_ASSERT_EQUAL_FATAL(move(redis_cluster.url, four, "--delete"), 0);
+  start_node(four);
+  for (int i = 0; i < SESSIONS; i++) {
+    int type = restore(keys[i]);
+    gone += type == REPLY_SESSION_NOT_FOUND;
+    CU_ASSERT_TRUE(type == REPLY_UTF8 || type == REPLY_SESSION_NOT_FOUND);
+  }
+  CU_ASSERT_EQUAL(gone, 1);
+  for (int i = 0; i < CHANNELS; i++) CU_ASSERT_TRUE(has_history(i));
+  stop_node();
+  redis_cluster_remove(&redis_cluster);
 }
 
 static void mistakes(void) {
@@ -233,6 +304,7 @@ static void foreign_bytes(void) {
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"one to three", one_to_three},
                          {"three to four", three_to_four},
+                         {"four to a Redis Cluster", four_to_a_redis_cluster},
                          {"mistakes", mistakes},
                          {"foreign bytes", foreign_bytes},
                          CU_TEST_INFO_NULL};
