@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proc.h"
 
@@ -66,7 +67,7 @@ static void init_server(struct redis_cluster *cluster, unsigned index,
   size_t n = 10;
   while (args && *args && n < REDIS_MAX_ARGS - 1) all[n++] = *args++;
   snprintf(cluster->bus_ports[index], sizeof cluster->bus_ports[index], "%u",
-           redis_free_port());
+           redis_reserve_port(&cluster->reserved[index]));
   snprintf(cluster->ids[index], sizeof cluster->ids[index], "%040x", index + 1);
   redis_init(&cluster->servers[index], all);
 }
@@ -114,6 +115,7 @@ bool redis_cluster_start(struct redis_cluster *cluster, unsigned masters,
 void redis_cluster_remove(struct redis_cluster *cluster) {
   for (unsigned i = 0; i < cluster->count; i++) {
     redis_remove(&cluster->servers[i]);
+    close(cluster->reserved[i]);
   }
   cluster->count = 0;
 }

@@ -12,6 +12,7 @@ struct redis_cluster {
   struct redis_server servers[REDIS_CLUSTER_MAX]; /* the masters first */
   char ids[REDIS_CLUSTER_MAX][41];
   char bus_ports[REDIS_CLUSTER_MAX][8];
+  int reserved[REDIS_CLUSTER_MAX]; /* keep them */
   unsigned masters;
   unsigned count;
   char url[256]; /* redis+cluster://..., all servers */

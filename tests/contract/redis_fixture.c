@@ -31,25 +31,34 @@ bool redis_available(void) {
   return good;
 }
 
-uint16_t redis_free_port(void) {
+uint16_t redis_reserve_port(int *reserved) {
   struct sockaddr_in address = {.sin_family = AF_INET};
   socklen_t len = sizeof(address);
+  const int on = 1;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (bind(fd, (struct sockaddr *)&address, len) ||
-      getsockname(fd, (struct sockaddr *)&address, &len)) {
+      getsockname(fd, (struct sockaddr *)&address, &len) ||
+      setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)) {
     perror("a free port");
     abort();
   }
-  close(fd);
+  *reserved = fd;
   return ntohs(address.sin_port);
+}
+
+uint16_t redis_free_port(void) {
+  int fd;
+  uint16_t port = redis_reserve_port(&fd);
+  close(fd);
+  return port;
 }
 
 void redis_init(struct redis_server *server, const char *const *args) {
   memset(server, 0, sizeof(*server));
   snprintf(server->dir, sizeof(server->dir), "/tmp/wwr-redis-XXXXXX");
   if (!mkdtemp(server->dir)) abort();
-  server->port = redis_free_port();
+  server->port = redis_reserve_port(&server->reserved);
   snprintf(server->port_text, sizeof(server->port_text), "%u", server->port);
   for (size_t i = 0; args && args[i]; i++) server->args[i] = args[i];
 }
@@ -126,7 +135,10 @@ static void remove_dir(const char *path) {
 void redis_remove(struct redis_server *server) {
   redis_signal(server, SIGCONT);
   redis_kill(server);
-  if (server->dir[0]) remove_dir(server->dir);
+  if (server->dir[0]) {
+    remove_dir(server->dir);
+    close(server->reserved);
+  }
   server->dir[0] = '\0';
 }
 

@@ -17,6 +17,7 @@ struct redis_server {
   char dir[64];
   char port_text[8];
   uint16_t port;
+  int reserved; /* keeps the port for it, also while it is down */
   const char *args[REDIS_MAX_ARGS]; /* besides the fixture's own; borrowed */
   bool sentinel;                    /* args[0] is the file to start with */
 };
@@ -24,8 +25,10 @@ struct redis_server {
 /** True when there is a redis-server; else says that it skips. */
 bool redis_available(void);
 
-/** A port that is free now. */
+/** A port that is free now; or that nobody gets but who asks for it, until the
+ * socket is closed, which is bound and never listens. */
 uint16_t redis_free_port(void);
+uint16_t redis_reserve_port(int *reserved);
 
 /** Make the directory and choose the port; redis_start() starts it. `args` as
  * on the command line, ended by NULL, copied (not the text). */
