@@ -177,6 +177,7 @@ extern const char wwri_script_presence_list[];
  *   current.lua  current(gen, boot, connection)
  *   epoch.lua    append(), publish_entry(); needs clock.lua, keep.lua
  *   alive.lua    living(nodes, lease); needs clock.lua
+ *   moved.lua    is_moved(reply), for keys that are not among KEYS
  * To log and publish from a script, as its end:
  *   local gen, reply = current(KEYS[3], boot, connection)
  *   if not gen then return reply end

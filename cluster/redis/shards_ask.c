@@ -158,6 +158,7 @@ static void on_nodes(struct wwri_bus_op *op,
   }
   for (size_t i = 0; i < result->node_count; i++) {
     const struct wwri_bus_node *node = &result->nodes[i];
+    if (!node->name[0]) continue; /* lost until its next beat: others know it */
     if (!add_row(gather, node, wwri_boot_equal(node->boot, own))) {
       gather->no_memory = true;
     }

@@ -2,6 +2,7 @@
 -- presence_list: who is on a channel, on all nodes that are alive. scripts.h
 -- include: clock.lua
 -- include: alive.lua
+-- include: moved.lua
 local nodes, index = KEYS[1], KEYS[2]
 local prefix, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local boots = redis.pcall('ZRANGE', index, 0, -1, 'WITHSCORES')
@@ -14,6 +15,7 @@ local total, more, order, members, infos = 0, 0, {}, {}, {}
 -- One node's rows; of too many, some.
 local function add(rows)
   local found = redis.pcall('HRANDFIELD', rows, most, 'WITHVALUES')
+  if is_moved(found) then return found end
   if #found < 2 * (tonumber(redis.pcall('HLEN', rows)) or 0) then more = 1 end
   for i = 1, #found, 2 do
     local member = found[i]
@@ -33,7 +35,8 @@ for i = 1, #boots, 2 do
   local boot = boots[i]
   if alive(boot) then
     total = total + boots[i + 1]
-    if most > 0 then add(prefix .. boot) end
+    local err = most > 0 and add(prefix .. boot)
+    if err then return err end
   else
     redis.call('ZREM', index, boot)
     redis.call('DEL', prefix .. boot)
