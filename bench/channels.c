@@ -3,8 +3,9 @@
  * has landed when all have got it and it was answered; each sender has a window
  * of them in flight.
  *
- * Connections come in groups of one per --url; a group has one channel, and its
- * first connection is the sender. So every channel is heard on every node. */
+ * Connections come in groups of --subscribers; a group has one channel, and its
+ * first connection is the sender. By default a group has one per --url, so that
+ * every channel is heard on every node. */
 #include "measure.h"
 
 #include <stdio.h>
@@ -185,8 +186,8 @@ static bool channels_init(struct channels *channels, struct measure *measure) {
   const struct options *options = measure->options;
   *channels =
       (struct channels){.measure = measure,
-                        .group = options->servers.count,
-                        .count = options->connections / options->servers.count,
+                        .group = options->subscribers,
+                        .count = options->connections / options->subscribers,
                         .window = options->window,
                         .size = options->size};
   channels->list = calloc(channels->count, sizeof *channels->list);

@@ -32,9 +32,9 @@ static const char *const usage[] = {
     "  --mode pubsub      the same with one sender per --url: what each sends "
     "must\n"
     "                     reach all connections on all nodes, in one order\n"
-    "  --mode channels    many channels: each has a connection per --url, of "
-    "which\n"
-    "                     the first publishes and all get it (webwired)\n"
+    "  --mode channels    many channels: each has --subscribers, of which "
+    "the\n"
+    "                     first publishes and all get it (webwired)\n"
     "  --mode connect     connections come and go, --window of them opening at "
     "any\n"
     "                     moment; up to --connections stay open, then the "
@@ -70,6 +70,9 @@ static const char *const usage[] = {
     "                     600) and without warm-up\n"
     "  --publishers N     senders, default 1, with --mode pubsub one per "
     "--url\n"
+    "  --subscribers N    of each channel with --mode channels, default one "
+    "per\n"
+    "                     --url\n"
     "  --patience S       how long to wait at the end for what is missing, "
     "default 10\n",
     "\n"
@@ -222,6 +225,7 @@ enum option_key {
   KEY_SETTLE,
   KEY_COUNT,
   KEY_PUBLISHERS,
+  KEY_SUBSCRIBERS,
   KEY_PATIENCE,
   KEY_SUB_PROTOCOL,
   KEY_LOGIN,
@@ -247,6 +251,7 @@ static const struct option names[] = {
     {"settle", required_argument, NULL, KEY_SETTLE},
     {"count", required_argument, NULL, KEY_COUNT},
     {"publishers", required_argument, NULL, KEY_PUBLISHERS},
+    {"subscribers", required_argument, NULL, KEY_SUBSCRIBERS},
     {"patience", required_argument, NULL, KEY_PATIENCE},
     {"sub-protocol", required_argument, NULL, KEY_SUB_PROTOCOL},
     {"login", required_argument, NULL, KEY_LOGIN},
@@ -290,6 +295,8 @@ static bool apply_number(struct options *options, int key, const char *value) {
     case KEY_PUBLISHERS:
       return integer("--publishers", value, MAX_PUBLISHERS,
                      &options->publishers);
+    case KEY_SUBSCRIBERS:
+      return integer("--subscribers", value, 1000000, &options->subscribers);
     case KEY_COUNT:
       return whole("--count", value, 1e12, &options->count);
     case KEY_RATE:
@@ -341,6 +348,7 @@ static void set_defaults(struct options *options) {
   if (options->publishers == 0)
     options->publishers =
         options->mode == MODE_PUBSUB ? options->servers.count : 1;
+  if (options->subscribers == 0) options->subscribers = options->servers.count;
   /* Nothing opens twice at a time. */
   if (options->mode == MODE_CONNECT && options->window > options->connections)
     options->window = options->connections;
@@ -365,8 +373,8 @@ static bool check(const struct options *options) {
   if (foreign && (options->mode == MODE_ASK || options->mode == MODE_CHANNELS))
     return complain("--mode", "ask, channels: only with --protocol webwire");
   if (options->mode == MODE_CHANNELS &&
-      options->connections % options->servers.count != 0)
-    return complain("--connections", "as many for each --url");
+      options->connections % options->subscribers != 0)
+    return complain("--connections", "as many for each channel");
   if (options->login && (foreign || (options->mode != MODE_CONNECT &&
                                      options->mode != MODE_RECONNECT)))
     return complain("--login", "only with --mode connect and reconnect");

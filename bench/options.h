@@ -50,6 +50,7 @@ struct options {
   struct targets publish;   /* where senders go instead; may be empty */
   uint32_t connections;     /* without the senders of broadcast and pubsub */
   uint32_t publishers;      /* senders of broadcast and pubsub */
+  uint32_t subscribers;     /* of each channel */
   uint32_t window;          /* in flight, 1..MAX_WINDOW, with MODE_CONNECT
                                1..connections */
   uint32_t size;            /* payload bytes, 1..MAX_SIZE */

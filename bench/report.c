@@ -77,6 +77,8 @@ static void add_setting(struct fields *fields, const struct options *options) {
   if (!sends_payloads(options->mode) && options->mode != MODE_CONNECT) return;
   if (mode_sends(options->mode))
     add(fields, "publishers", options->publishers, 0);
+  if (options->mode == MODE_CHANNELS)
+    add(fields, "subscribers", options->subscribers, 0);
   add(fields, "window", options->window, 0);
   add(fields, "wanted_per_s", options->rate > 0 ? options->rate : (double)NAN,
       1);
@@ -161,6 +163,8 @@ static void print_setting(const struct options *options) {
   if (mode_sends(options->mode))
     printf(", %u sender%s", options->publishers,
            options->publishers == 1 ? "" : "s");
+  if (options->mode == MODE_CHANNELS)
+    printf(", %u to a channel", options->subscribers);
   if (sends_payloads(options->mode))
     printf(", %u-byte payloads", options->size);
   if (options->rate > 0)

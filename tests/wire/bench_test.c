@@ -199,6 +199,15 @@ static void channels_across_nodes(void) {
                                 "3", "--count", "300", NULL});
   CU_ASSERT_EQUAL(field(&result, "done"), 300 * 2);
   forget(&result);
+  /* Four channels, each with three subscribers on one node or the other. */
+  result = good_run(
+      cluster_port(cluster, 0),
+      (const char *[]){"--output", "json", "--url", url, "--mode", "channels",
+                       "--connections", "12", "--subscribers", "3", "--window",
+                       "3", "--count", "100", NULL});
+  CU_ASSERT_EQUAL(field(&result, "done"), 100 * 3);
+  CU_ASSERT_EQUAL(field(&result, "subscribers"), 3);
+  forget(&result);
   CU_ASSERT_EQUAL(cluster_close(cluster), 0);
 }
 

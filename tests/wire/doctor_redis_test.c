@@ -1,4 +1,5 @@
 /* What webwire doctor says of Redis, by every kind of URL. No node runs. */
+#include "cert.h"
 #include "redis_cluster_fixture.h"
 #include "wire.h"
 
@@ -131,11 +132,181 @@ static void a_broken_redis_cluster(void) {
   redis_cluster_remove(&redis_cluster);
 }
 
+/* --- TLS ------------------------------------------------------------------ */
+
+enum { MASTER, REPLICA, FIRST_SENTINEL, TLS_SERVERS = FIRST_SENTINEL + 3 };
+
+static struct test_authority cert, stranger;
+static struct redis_server tls[TLS_SERVERS];
+static char files[TLS_SERVERS][128], sentinel_url[600];
+
+static void start_tls(int index, const char *master_port) {
+  struct redis_server *it = &tls[index];
+  const char *const args[] = {"--tls-port",
+                              it->port_text,
+                              "--port",
+                              "0",
+                              "--tls-cert-file",
+                              cert.cert_file,
+                              "--tls-key-file",
+                              cert.key_file,
+                              "--tls-ca-cert-file",
+                              cert.ca_file,
+                              "--tls-auth-clients",
+                              "optional",
+                              "--tls-replication",
+                              "yes",
+                              "--repl-diskless-sync-delay",
+                              "0",
+                              "--client-output-buffer-limit",
+                              "pubsub 64mb 16mb 60",
+                              "--requirepass",
+                              "s3cret",
+                              "--masterauth",
+                              "s3cret",
+                              master_port ? "--replicaof" : NULL,
+                              "127.0.0.1",
+                              master_port,
+                              NULL};
+  redis_init(it, args);
+  if (index == MASTER)
+    CU_ASSERT_TRUE_FATAL(
+        test_authority_make(&cert, it->dir, "own", "IP:127.0.0.1") &&
+        test_authority_make(&stranger, it->dir, "strange", "IP:127.0.0.1"));
+  CU_ASSERT_TRUE_FATAL(redis_start(it));
+}
+
+static void tls_to_one(void) {
+  char url[400], text[120];
+  start_tls(MASTER, NULL);
+  snprintf(url, sizeof url, "rediss://:s3cret@127.0.0.1:%u?ca_file=%s",
+           tls[MASTER].port, cert.ca_file);
+  examine(url);
+  CU_ASSERT_EQUAL(found("ok", "redis kind", "a master"), 1);
+  CU_ASSERT_EQUAL(found("ok", "redis buffers", "pubsub: 6"), 1);
+  CU_ASSERT_EQUAL(found("problem", "redis", ""), 0);
+  snprintf(url, sizeof url, "rediss://:s3cret@127.0.0.1:%u?ca_file=%s",
+           tls[MASTER].port, stranger.ca_file);
+  examine(url);
+  snprintf(text, sizeof text, "127.0.0.1:%u: ", tls[MASTER].port);
+  CU_ASSERT_EQUAL(found("problem", "redis", text), 1);
+  CU_ASSERT_PTR_NOT_NULL(strstr(out, "certificate"));
+  CU_ASSERT_PTR_NULL(strstr(out, "s3cret"));
+  /* Plain, where TLS is spoken. */
+  snprintf(url, sizeof url, "redis://127.0.0.1:%u", tls[MASTER].port);
+  examine(url);
+  CU_ASSERT_EQUAL(found("problem", "redis", text), 1);
+  CU_ASSERT_PTR_NOT_NULL(strstr(out, "rediss://"));
+  redis_remove(&tls[MASTER]);
+}
+
+/* --- Sentinel, over TLS --------------------------------------------------- */
+
+static void write_sentinel(int index, unsigned master, unsigned down_ms) {
+  const struct redis_server *it = &tls[index];
+  char text[1200];
+  snprintf(text, sizeof text,
+           "port 0\ntls-port %u\nbind 127.0.0.1\ndir %s\n"
+           "tls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\n"
+           "tls-auth-clients optional\ntls-replication yes\n"
+           "sentinel monitor mymaster 127.0.0.1 %u 2\n"
+           "sentinel auth-pass mymaster s3cret\n"
+           "sentinel down-after-milliseconds mymaster %u\n",
+           it->port, it->dir, cert.cert_file, cert.key_file, cert.ca_file,
+           master, down_ms);
+  CU_ASSERT_TRUE_FATAL(wire_write_file(files[index], text));
+}
+
+static void start_group(void) {
+  start_tls(MASTER, NULL);
+  start_tls(REPLICA, tls[MASTER].port_text);
+  for (int i = FIRST_SENTINEL; i < TLS_SERVERS; i++) {
+    const char *const args[] = {files[i], "--sentinel", NULL};
+    redis_init(&tls[i], args);
+    tls[i].sentinel = true;
+    snprintf(files[i], sizeof files[i], "%s/s.conf", tls[i].dir);
+    write_sentinel(i, tls[MASTER].port, 500);
+    CU_ASSERT_TRUE_FATAL(redis_start(&tls[i]));
+  }
+}
+
+static void name_sentinels(int first, const char *master) {
+  unsigned ports[3];
+  for (int i = 0; i < 3; i++)
+    ports[i] = tls[FIRST_SENTINEL + (first + i) % 3].port;
+  snprintf(sentinel_url, sizeof sentinel_url,
+           "rediss+sentinel://:s3cret@127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u/"
+           "%s?ca_file=%s",
+           ports[0], ports[1], ports[2], master, cert.ca_file);
+}
+
+/* Sentinels hear of each other, and notice, in their own time. */
+static bool examine_until(const char *finding, const char *what,
+                          const char *text) {
+  for (int i = 0; i < 200; i++) {
+    examine(sentinel_url);
+    if (found(finding, what, text) == 1) return true;
+    proc_wait_exit(tls[MASTER].proc, 100);
+  }
+  return false;
+}
+
+static void sentinels(void) {
+  char text[120];
+  start_group();
+  name_sentinels(0, "mymaster");
+  snprintf(text, sizeof text, "127.0.0.1:%u: OK 3 usable",
+           tls[FIRST_SENTINEL].port);
+  CU_ASSERT_TRUE(examine_until("ok", "redis quorum", text));
+  CU_ASSERT_EQUAL(found("ok", "redis kind", "a master"), 1);
+  CU_ASSERT_EQUAL(found("problem", "redis", ""), 0);
+  CU_ASSERT_PTR_NULL(strstr(out, "redis sentinel"));
+  CU_ASSERT_PTR_NULL(strstr(out, "redis failover"));
+  name_sentinels(0, "other");
+  examine(sentinel_url);
+  snprintf(text, sizeof text, "127.0.0.1:%u: it knows no master other",
+           tls[FIRST_SENTINEL].port);
+  CU_ASSERT_EQUAL(found("problem", "redis sentinel", text), 1);
+}
+
+static void sentinels_that_are_away(void) {
+  char text[120];
+  name_sentinels(0, "mymaster");
+  for (int i = 1; i < 3; i++) redis_kill(&tls[FIRST_SENTINEL + i]);
+  snprintf(text, sizeof text, "127.0.0.1:%u: NOQUORUM",
+           tls[FIRST_SENTINEL].port);
+  CU_ASSERT_TRUE(examine_until("problem", "redis quorum", text));
+  for (int i = 1; i < 3; i++) {
+    snprintf(text, sizeof text, "127.0.0.1:%u: ", tls[FIRST_SENTINEL + i].port);
+    CU_ASSERT_EQUAL(found("warning", "redis sentinel", text), 1);
+  }
+}
+
+/* One that watches something else, alone, and is asked first. */
+static void a_sentinel_of_another_group(void) {
+  char text[120];
+  write_sentinel(FIRST_SENTINEL + 1, 1, 30000);
+  CU_ASSERT_TRUE_FATAL(redis_start(&tls[FIRST_SENTINEL + 1]));
+  name_sentinels(1, "mymaster");
+  examine(sentinel_url);
+  snprintf(text, sizeof text, "127.0.0.1:%u: the master is 127.0.0.1:%u",
+           tls[FIRST_SENTINEL].port, tls[MASTER].port);
+  CU_ASSERT_EQUAL(found("problem", "redis sentinel", text), 1);
+  CU_ASSERT_EQUAL(found("warning", "redis sentinels", "1"), 1);
+  CU_ASSERT_EQUAL(found("warning", "redis replicas", "the master has"), 1);
+  CU_ASSERT_EQUAL(found("warning", "redis failover", "down-after-m"), 1);
+  for (int i = 0; i < TLS_SERVERS; i++) redis_remove(&tls[i]);
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"a list", a_list},
                          {"a list with mistakes", a_list_with_mistakes},
                          {"a Redis Cluster", a_redis_cluster},
                          {"a broken Redis Cluster", a_broken_redis_cluster},
+                         {"TLS", tls_to_one},
+                         {"Sentinel", sentinels},
+                         {"sentinels that are away", sentinels_that_are_away},
+                         {"another group", a_sentinel_of_another_group},
                          CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"doctor of Redis", begin, end, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};

@@ -32,6 +32,10 @@ char *doctor_setting(struct redis_conn *redis, const char *name);
 void doctor_redis_cluster(const struct cli *cli, struct report *report,
                           const struct wwri_redis_url *url);
 
+/** The sentinels that a URL names, and the group that they watch. */
+void doctor_sentinels(const struct cli *cli, struct report *report,
+                      const struct wwri_redis_url *url);
+
 /** Redis itself. */
 void doctor_redis(const struct cli *cli, struct report *report);
 

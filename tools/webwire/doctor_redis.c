@@ -110,7 +110,13 @@ static void check_version(const struct patient *it, const char *info) {
 
 void doctor_examine(const struct patient *it, const char *kind) {
   redisReply *reply = redis_ask(it->redis, "INFO");
-  if (reply && reply->type == REDIS_REPLY_STRING) {
+  if (!reply) {
+    report_say(it->report, FINDING_PROBLEM, "redis",
+               "is it a Redis, and does it want TLS (rediss://)?", "%s: %s",
+               redis_address(it->redis), redis_why(it->redis));
+    return;
+  }
+  if (reply->type == REDIS_REPLY_STRING) {
     check_role(it, reply->str, kind);
     check_version(it, reply->str);
     if (strstr(reply->str, "aof_enabled:0"))
@@ -119,12 +125,11 @@ void doctor_examine(const struct patient *it, const char *kind) {
                  "second at most",
                  "%sthe append-only file is off", it->whose);
   } else {
-    report_say(
-        it->report, FINDING_SKIPPED, "redis kind", NULL, "%sINFO: %s",
-        it->whose,
-        reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "no answer");
+    report_say(it->report, FINDING_SKIPPED, "redis kind", NULL, "%sINFO: %s",
+               it->whose,
+               reply->type == REDIS_REPLY_ERROR ? reply->str : "nonsense");
   }
-  if (reply) freeReplyObject(reply);
+  freeReplyObject(reply);
   check_eviction(it);
   check_buffers(it);
   check_clock(it);
@@ -147,6 +152,7 @@ static void examine_url(const struct cli *cli, struct report *report,
                         const struct wwri_redis_url *url, bool alone,
                         char id[REDIS_ID_SIZE]) {
   char why[REDIS_WHY_SIZE], whose[WHOSE_SIZE] = "";
+  if (url->sentinel) doctor_sentinels(cli, report, url);
   struct redis_conn *redis = redis_connect(url, cli->timeout_ms, why);
   *id = '\0';
   if (!redis) {
