@@ -21,6 +21,13 @@ static const struct known table[] = {
     {"MISCONF", WWRI_REDIS_UNAVAILABLE},
     {"NOREPLICAS", WWRI_REDIS_UNAVAILABLE},
     {"ERR max number of clients", WWRI_REDIS_UNAVAILABLE},
+    /* Inside a script: a slot that is being moved, or has no owner now. */
+    {"ERR Script attempted to access a non local key", WWRI_REDIS_UNAVAILABLE},
+    {"ERR Script attempted to execute a command while the cluster is down",
+     WWRI_REDIS_UNAVAILABLE},
+    {"ERR Script attempted to execute a write command while the cluster is "
+     "down",
+     WWRI_REDIS_UNAVAILABLE},
     {"READONLY", WWRI_REDIS_DEMOTED},
     {"MASTERDOWN", WWRI_REDIS_DEMOTED},
     {"MOVED", WWRI_REDIS_DEMOTED},

@@ -4,10 +4,13 @@ if(TARGET wwr_redisstore)
                      contract/redis_fixture.c)
   set(redisstore_deps wwr_redisstore wwr_keeper wwr_sessionstore
                       wwr_cluster_redis wwr_cluster wwr_session wwr_core)
+  # What waits most of the time: once without and once with a sanitizer.
   set(redisstore_suites nodes faults)
-  # It waits most of the time: once without and once with a sanitizer.
   if(NOT WWR_SANITIZE STREQUAL "address")
     list(APPEND redisstore_suites shards)
+  endif()
+  if(NOT WWR_SANITIZE STREQUAL "thread")
+    list(APPEND redisstore_suites slots)
   endif()
   foreach(name IN LISTS redisstore_suites)
     wwr_test(redisstore_${name}_test
@@ -36,6 +39,15 @@ if(TARGET wwr_redisstore)
   endforeach()
   set_tests_properties(redisstore_contract_test PROPERTIES
                        SKIP_RETURN_CODE 77)
+  # ... and over a Redis Cluster.
+  if(NOT WWR_SANITIZE)
+    foreach(name IN ITEMS contract nodes)
+      add_test(NAME redisstore_${name}_cluster_test
+               COMMAND redisstore_${name}_test --cluster)
+      set_tests_properties(redisstore_${name}_cluster_test PROPERTIES
+                           SKIP_RETURN_CODE 77 TIMEOUT 240 LABELS contract)
+    endforeach()
+  endif()
   wwr_test(redisstore_scripts_test
            SOURCES contract/redisstore_scripts_test.c contract/scripts_rig.c
                    contract/scripts_calls.c ${redis_fixture}

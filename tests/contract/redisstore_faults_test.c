@@ -3,23 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "redisstore_rig.h"
 
 enum { MANY = 300 };
-
-static uint64_t now_ms(void) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
-}
-
-static void wait_ms(uint64_t ms) {
-  struct timespec pause = {.tv_sec = (time_t)(ms / 1000),
-                           .tv_nsec = (long)(ms % 1000) * 1000000};
-  nanosleep(&pause, NULL);
-}
 
 static const char *key_of(unsigned i) {
   static char key[16];
@@ -27,31 +14,11 @@ static const char *key_of(unsigned i) {
   return key;
 }
 
-/* A node that can wait long. */
-static struct rs_node *patient(unsigned index) {
-  struct rs_node *node = rs_node(index);
-  node->opts.hold_ms = 20000;
-  node->opts.lease_ms = 40000;
-  rs_open(node);
-  return node;
-}
-
-/* Each node tells its own when it is back. */
-static bool places_become(struct rs_node *node, const char *key,
-                          const char *text) {
-  for (unsigned i = 0; i < 3000; i++) {
-    if (strcmp(rs_places(node, key), text) == 0) return true;
-    wait_ms(10);
-  }
-  printf("\n%s: %s\n", key, rs_places(node, key));
-  return false;
-}
-
 /* --- Redis away --------------------------------------------------------- */
 
 /* Row 59, DESIGN 7: shorter than the hold: nobody notices but by waiting. */
 static void stopped_for_less_than_the_hold(void) {
-  struct rs_node *a = patient(0), *b = patient(1);
+  struct rs_node *a = rs_patient(0), *b = rs_patient(1);
   static struct rs_op ops[MANY];
   for (unsigned i = 0; i < MANY; i++) rs_create(a, key_of(i));
   CU_ASSERT_EQUAL(rs_create(a, "leaving"), WWR_OK);
@@ -64,7 +31,7 @@ static void stopped_for_less_than_the_hold(void) {
   rs_begin_leave(a, &leave, "leaving");
   rs_begin_kill(b, &kill, "killed");
   rs_begin_create(b, &create, "new", NULL);
-  wait_ms(4000); /* longer than the links wait for beats */
+  rs_wait_ms(4000); /* longer than the links wait for beats */
   CU_ASSERT_FALSE(rs_is_done(&ops[0]));
   redis_signal(&rs.servers[0], SIGCONT);
   for (unsigned i = 0; i < MANY; i++) {
@@ -93,7 +60,7 @@ static void stopped_for_longer_than_the_hold(void) {
   CU_ASSERT_EQUAL(rs_create(a, "killed"), WWR_OK);
   redis_signal(&rs.servers[0], SIGSTOP);
   struct rs_op attach, leave, kill, create;
-  uint64_t start = now_ms();
+  uint64_t start = rs_now_ms();
   rs_begin_attach(b, &attach, "abc", 0);
   rs_begin_leave(a, &leave, "leaving");
   rs_begin_kill(b, &kill, "killed");
@@ -102,7 +69,7 @@ static void stopped_for_longer_than_the_hold(void) {
   CU_ASSERT_EQUAL(rs_end(&leave), WWR_E_UNAVAILABLE);
   CU_ASSERT_EQUAL(rs_end(&kill), WWR_E_UNAVAILABLE);
   CU_ASSERT_EQUAL(rs_end(&create), WWR_E_UNAVAILABLE);
-  CU_ASSERT(now_ms() - start >= 1990);
+  CU_ASSERT(rs_now_ms() - start >= 1990);
   CU_ASSERT_STRING_EQUAL(rs_places(a, "abc"), "unavailable");
   redis_signal(&rs.servers[0], SIGCONT);
   rs_wait_ready(a, true);
@@ -120,7 +87,7 @@ static void stopped_for_longer_than_the_hold(void) {
 
 /* Restarted from its file: a generation, and nothing is lost. */
 static void restarted_with_its_data(void) {
-  struct rs_node *a = patient(0), *b = patient(1);
+  struct rs_node *a = rs_patient(0), *b = rs_patient(1);
   CU_ASSERT_EQUAL(rs_create(a, "abc"), WWR_OK);
   CU_ASSERT_EQUAL(rs_create(a, "closed"), WWR_OK);
   CU_ASSERT_EQUAL(rs_attach(b, "abc", 0), WWR_OK);
@@ -132,7 +99,7 @@ static void restarted_with_its_data(void) {
   CU_ASSERT_TRUE_FATAL(redis_start(&rs.servers[0]));
   CU_ASSERT_EQUAL(rs_end(&op), WWR_OK);
   wwr_session_unref(op.session);
-  CU_ASSERT_TRUE(places_become(a, "abc", "first=1 second=2"));
+  CU_ASSERT_TRUE(rs_places_become(a, "abc", "first=1 second=2"));
   CU_ASSERT_EQUAL(rs_attach(a, "closed", 0), WWR_E_SESSION_NOT_FOUND);
   CU_ASSERT_EQUAL(rs_count(&a->closed) + rs_count(&b->closed), 0);
 }
@@ -140,7 +107,7 @@ static void restarted_with_its_data(void) {
 /* Row 57: the sessions that are connected are put back, with their counts; who
  * was closed stays closed. */
 static void restarted_without_its_data(void) {
-  struct rs_node *a = patient(0), *b = patient(1);
+  struct rs_node *a = rs_patient(0), *b = rs_patient(1);
   CU_ASSERT_EQUAL(rs_create(a, "abc"), WWR_OK);
   CU_ASSERT_EQUAL(rs_create(a, "idle"), WWR_OK);
   CU_ASSERT_EQUAL(rs_create(a, "closed"), WWR_OK);
@@ -154,9 +121,9 @@ static void restarted_without_its_data(void) {
   CU_ASSERT_TRUE_FATAL(redis_start(&rs.servers[0]));
   rs_wait_ready(a, true);
   rs_wait_ready(b, true);
-  CU_ASSERT_TRUE(places_become(a, "abc", "first=1 second=2"));
+  CU_ASSERT_TRUE(rs_places_become(a, "abc", "first=1 second=2"));
   CU_ASSERT_EQUAL(rs_attach(a, "abc", 3), WWR_E_MAX_SESSION_CONNS);
-  CU_ASSERT_TRUE(places_become(b, "idle", "first=1"));
+  CU_ASSERT_TRUE(rs_places_become(b, "idle", "first=1"));
   CU_ASSERT_EQUAL(rs_attach(b, "closed", 0), WWR_E_SESSION_NOT_FOUND);
   CU_ASSERT_EQUAL(rs_count(&a->closed) + rs_count(&b->closed), 0);
 }
@@ -288,7 +255,7 @@ static void deleted_by_hand(void) {
 /* --- The end ------------------------------------------------------------ */
 
 static void a_graceful_stop_leaves_no_counts(void) {
-  struct rs_node *a = patient(0), *b = patient(1);
+  struct rs_node *a = rs_patient(0), *b = rs_patient(1);
   for (unsigned i = 0; i < MANY; i++) {
     CU_ASSERT_EQUAL(rs_create(a, key_of(i)), WWR_OK);
   }
@@ -302,15 +269,15 @@ static void a_graceful_stop_leaves_no_counts(void) {
 }
 
 static void stopping_while_redis_is_away(void) {
-  struct rs_node *a = patient(0);
+  struct rs_node *a = rs_patient(0);
   struct rs_op op;
   CU_ASSERT_EQUAL(rs_create(a, "abc"), WWR_OK);
   redis_signal(&rs.servers[0], SIGSTOP);
-  uint64_t start = now_ms();
+  uint64_t start = rs_now_ms();
   rs_begin_attach(a, &op, "abc", 0);
   rs_down(a);
   CU_ASSERT_EQUAL(rs_end(&op), WWR_E_CLOSED);
-  CU_ASSERT(now_ms() - start < 15000);
+  CU_ASSERT(rs_now_ms() - start < 15000);
   redis_signal(&rs.servers[0], SIGCONT);
 }
 

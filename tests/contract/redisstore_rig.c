@@ -11,6 +11,9 @@
 #include "keeper.h"
 #include "partition.h"
 
+/* What a life needs on a busy machine, and far less than a hold. */
+enum { PROMPT_MS = 1500 };
+
 struct rs rs;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -21,6 +24,18 @@ static struct timespec deadline_in(unsigned ms) {
   clock_gettime(CLOCK_REALTIME, &at);
   at.tv_sec += ms / 1000;
   return at;
+}
+
+uint64_t rs_now_ms(void) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
+}
+
+void rs_wait_ms(uint64_t ms) {
+  struct timespec pause = {.tv_sec = (time_t)(ms / 1000),
+                           .tv_nsec = (long)(ms % 1000) * 1000000};
+  nanosleep(&pause, NULL);
 }
 
 /* --- Events ------------------------------------------------------------- */
@@ -158,6 +173,14 @@ void rs_open(struct rs_node *node) {
   CU_ASSERT_EQUAL_FATAL(node->bus->ops->open(node->bus, &config, 0), WWR_OK);
   node->open = true;
   rs_wait_ready(node, true);
+}
+
+struct rs_node *rs_patient(unsigned index) {
+  struct rs_node *node = rs_node(index);
+  node->opts.hold_ms = 20000;
+  node->opts.lease_ms = 40000;
+  rs_open(node);
+  return node;
 }
 
 struct rs_node *rs_up(unsigned index) {
@@ -333,6 +356,38 @@ const char *rs_places(struct rs_node *node, const char *key) {
   return text;
 }
 
+bool rs_places_become(struct rs_node *node, const char *key, const char *text) {
+  for (unsigned i = 0; i < RS_WAIT_MS / 10; i++) {
+    if (strcmp(rs_places(node, key), text) == 0) return true;
+    rs_wait_ms(10);
+  }
+  printf("\n%s: %s, expected %s\n", key, rs_places(node, key), text);
+  return false;
+}
+
+void rs_live_a_life(struct rs_node *a, struct rs_node *b, const char *of) {
+  char key[WWRI_SESSION_KEY_MAX + 1];
+  uint64_t start = rs_now_ms();
+  snprintf(key, sizeof key, "%s", of);
+  CU_ASSERT_EQUAL(rs_create(a, key), WWR_OK);
+  CU_ASSERT_EQUAL(rs_attach(b, key, 2), WWR_OK);
+  CU_ASSERT_EQUAL(rs_attach(a, key, 2), WWR_E_MAX_SESSION_CONNS);
+  CU_ASSERT_STRING_EQUAL(rs_places(a, key), "first=1 second=1");
+  CU_ASSERT_EQUAL(rs_send(b, key, "hello"), WWR_OK);
+  rs_detach(a, key);
+  CU_ASSERT_EQUAL(rs_attach(a, key, 2), WWR_OK);
+  CU_ASSERT_EQUAL(rs_leave(b, key), WWR_OK);
+  unsigned closed = rs_count(&a->closed);
+  CU_ASSERT_EQUAL(rs_kill(b, key), WWR_OK);
+  CU_ASSERT_TRUE(rs_wait(&a->closed, closed + 1));
+  CU_ASSERT_STRING_EQUAL(a->last_closed, key);
+  rs_detach(a, key);
+  CU_ASSERT_EQUAL(rs_attach(b, key, 0), WWR_E_SESSION_NOT_FOUND);
+  uint64_t took = rs_now_ms() - start;
+  if (took >= PROMPT_MS) printf("\n%llu ms\n", (unsigned long long)took);
+  CU_ASSERT(took < PROMPT_MS);
+}
+
 /* --- Redis -------------------------------------------------------------- */
 
 static const char *id_of(const char *key) {
@@ -409,7 +464,7 @@ bool rs_begin(enum rs_mode mode, const char *const *args) {
   bool good = true;
   rs.mode = mode;
   if (mode == RS_CLUSTER) {
-    good = redis_cluster_start(&rs.cluster, RS_SHARDS, 0, args);
+    good = redis_cluster_start(&rs.cluster, RS_SHARDS, rs.replicas, args);
     if (good) snprintf(rs.url, sizeof rs.url, "%s", rs.cluster.url);
     return good;
   }
@@ -431,12 +486,19 @@ void rs_finish(void) {
   for (size_t i = 0; i < server_count(); i++) redis_remove(&rs.servers[i]);
 }
 
-void rs_set_up(void) {
-  struct redis_server *servers =
-      rs.mode == RS_CLUSTER ? rs.cluster.servers : rs.servers;
-  for (size_t i = 0; i < server_count(); i++) {
-    CU_ASSERT_TRUE_FATAL(redis_run(&servers[i], "FLUSHALL", NULL, 0));
+/* All that run; replicas refuse. */
+static void empty_the_cluster(void) {
+  for (unsigned i = 0; i < rs.cluster.count; i++) {
+    struct redis_server *server = &rs.cluster.servers[i];
+    if (server->proc) redis_run(server, "FLUSHALL", NULL, 0);
   }
+}
+
+void rs_set_up(void) {
+  for (size_t i = 0; rs.mode != RS_CLUSTER && i < server_count(); i++) {
+    CU_ASSERT_TRUE_FATAL(redis_run(&rs.servers[i], "FLUSHALL", NULL, 0));
+  }
+  if (rs.mode == RS_CLUSTER) empty_the_cluster();
   memset(rs.nodes, 0, sizeof rs.nodes);
   logged[0] = '\0';
 }

@@ -40,6 +40,7 @@ struct rs {
   enum rs_mode mode;
   struct redis_server servers[RS_SHARDS]; /* RS_ONE: the first */
   struct redis_cluster cluster;
+  unsigned replicas; /* of each of its masters; set it before rs_begin() */
   char url[256];
   struct rs_node nodes[RS_NODES];
 };
@@ -62,6 +63,8 @@ void rs_open(struct rs_node *node);
 struct rs_node *rs_up(unsigned index);
 /** As a server that stops: the bus is closed, then the store is freed. */
 void rs_down(struct rs_node *node);
+/** One that can wait long: hold 20 s, lease 40 s. */
+struct rs_node *rs_patient(unsigned index);
 bool rs_is_ready(struct rs_node *node);
 void rs_wait_ready(struct rs_node *node, bool ready);
 
@@ -86,6 +89,15 @@ wwr_err rs_send(struct rs_node *node, const char *key, const char *bytes);
 void rs_detach(struct rs_node *node, const char *key);
 /** "NODE=COUNT NODE=COUNT" in the order of names, or the error's name. */
 const char *rs_places(struct rs_node *node, const char *key);
+/** Until that is the text: each node tells its own when its link is back. */
+bool rs_places_become(struct rs_node *node, const char *key, const char *text);
+
+/** Everything that a session can go through, on two nodes; asserts that it
+ * takes far less time than what others wait for meanwhile. Nothing is left. */
+void rs_live_a_life(struct rs_node *a, struct rs_node *b, const char *key);
+
+uint64_t rs_now_ms(void);
+void rs_wait_ms(uint64_t ms);
 
 /** Wait until *counter (of a node) is at least n. False after RS_WAIT_MS. */
 bool rs_wait(const unsigned *counter, unsigned n);

@@ -5,26 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bus.h"
 #include "partition.h"
 #include "redisstore_rig.h"
 
-/* A life is to be far shorter than what is waited for meanwhile, and has far
- * more time than it needs on a busy machine. */
-enum { MANY = 60, PROMPT_MS = 1500, LINK_DOWN_MS = 3500, MAX_HELD = 12 };
-
-static uint64_t now_ms(void) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
-}
-
-static void wait_ms(long ms) {
-  struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-  nanosleep(&pause, NULL);
-}
+enum { MANY = 60, LINK_DOWN_MS = 3500, MAX_HELD = 12 };
 
 /* The nth key of a shard: 8 texts are kept. */
 static const char *key_of(unsigned shard, unsigned nth) {
@@ -124,28 +110,9 @@ static void unwatched_while_all_tell(void) {
 
 /* --- One of them away ----------------------------------------------------- */
 
-/* Everything that a session can go through, on two nodes, in no time. */
+/* Of a session of the shard, on two nodes. */
 static void live_a_life(struct rs_node *a, struct rs_node *b, unsigned shard) {
-  char key[16];
-  snprintf(key, sizeof key, "%s", key_of(shard, 50));
-  uint64_t start = now_ms();
-  CU_ASSERT_EQUAL(rs_create(a, key), WWR_OK);
-  CU_ASSERT_EQUAL(rs_attach(b, key, 2), WWR_OK);
-  CU_ASSERT_EQUAL(rs_attach(a, key, 2), WWR_E_MAX_SESSION_CONNS);
-  CU_ASSERT_STRING_EQUAL(rs_places(a, key), "first=1 second=1");
-  CU_ASSERT_EQUAL(rs_send(b, key, "hello"), WWR_OK);
-  rs_detach(a, key);
-  CU_ASSERT_EQUAL(rs_attach(a, key, 2), WWR_OK);
-  CU_ASSERT_EQUAL(rs_leave(b, key), WWR_OK);
-  unsigned closed = rs_count(&a->closed);
-  CU_ASSERT_EQUAL(rs_kill(b, key), WWR_OK);
-  CU_ASSERT_TRUE(rs_wait(&a->closed, closed + 1));
-  CU_ASSERT_STRING_EQUAL(a->last_closed, key);
-  rs_detach(a, key);
-  CU_ASSERT_EQUAL(rs_attach(b, key, 0), WWR_E_SESSION_NOT_FOUND);
-  uint64_t took = now_ms() - start;
-  if (took >= PROMPT_MS) printf("\n%llu ms\n", (unsigned long long)took);
-  CU_ASSERT(took < PROMPT_MS);
+  rs_live_a_life(a, b, key_of(shard, 50));
 }
 
 /* Sessions "stay", "leave", "kill" of the shard: of the first node. */
@@ -173,28 +140,9 @@ static void ask_three(struct rs_node *a, struct rs_node *b,
   rs_begin_create(b, &ops[CREATE], keys->fresh, NULL);
 }
 
-/* Each node tells its own when its link is back. */
-static bool places_become(struct rs_node *node, const char *key,
-                          const char *text) {
-  for (unsigned i = 0; i < 3000; i++) {
-    if (strcmp(rs_places(node, key), text) == 0) return true;
-    wait_ms(10);
-  }
-  printf("\n%s: %s\n", key, rs_places(node, key));
-  return false;
-}
-
-static struct rs_node *patient(unsigned index) {
-  struct rs_node *node = rs_node(index);
-  node->opts.hold_ms = 20000;
-  node->opts.lease_ms = 40000;
-  rs_open(node);
-  return node;
-}
-
 /* Row 59: what is the dead one's waits, and what is the others' does not. */
 static void stopped_for_less_than_the_hold(void) {
-  struct rs_node *a = patient(0), *b = patient(1);
+  struct rs_node *a = rs_patient(0), *b = rs_patient(1);
   struct rs_op ops[ASKED];
   struct three keys;
   create_three(a, 1, &keys);
@@ -204,7 +152,7 @@ static void stopped_for_less_than_the_hold(void) {
     live_a_life(a, b, 0);
     live_a_life(a, b, 2);
     for (unsigned k = 0; k < ASKED; k++) CU_ASSERT_FALSE(rs_is_done(&ops[k]));
-    if (i == 0) wait_ms(LINK_DOWN_MS);
+    if (i == 0) rs_wait_ms(LINK_DOWN_MS);
   }
   CU_ASSERT_EQUAL(state_of(a).health, WWRI_BUS_HOLDING);
   resume_shard(1);
@@ -254,7 +202,7 @@ static void stopped_for_longer_than_the_hold(void) {
 
 /* Row 57, for the sessions of one shard alone. */
 static void one_restarted_without_its_data(void) {
-  struct rs_node *a = patient(0), *b = patient(1);
+  struct rs_node *a = rs_patient(0), *b = rs_patient(1);
   struct three keys[RS_SHARDS];
   for (unsigned i = 0; i < RS_SHARDS; i++) {
     create_three(a, i, &keys[i]);
@@ -267,8 +215,8 @@ static void one_restarted_without_its_data(void) {
   rs_wait_ready(a, true);
   rs_wait_ready(b, true);
   for (unsigned i = 0; i < RS_SHARDS; i++) {
-    CU_ASSERT_TRUE(places_become(a, keys[i].stay, "first=1 second=1"));
-    CU_ASSERT_TRUE(places_become(b, keys[i].kill, "first=1"));
+    CU_ASSERT_TRUE(rs_places_become(a, keys[i].stay, "first=1 second=1"));
+    CU_ASSERT_TRUE(rs_places_become(b, keys[i].kill, "first=1"));
     CU_ASSERT_EQUAL(rs_attach(b, keys[i].leave, 0), WWR_E_SESSION_NOT_FOUND);
   }
   live_a_life(a, b, 2);
@@ -338,7 +286,7 @@ static void places_are_lost_at_one_shard(void) {
   rs_detach(a, lost);
   CU_ASSERT_STRING_EQUAL(rs_places(b, lost), "second=1");
   rs_wait_ready(a, true);
-  CU_ASSERT_TRUE(places_become(b, key_of(1, 1), "first=1"));
+  CU_ASSERT_TRUE(rs_places_become(b, key_of(1, 1), "first=1"));
   for (unsigned i = 0; i < RS_SHARDS; i += 2) {
     CU_ASSERT_STRING_EQUAL(rs_places(b, key_of(i, 0)), "first=1");
     CU_ASSERT_EQUAL(rs_attach(b, key_of(i, 0), 1), WWR_E_MAX_SESSION_CONNS);
@@ -350,7 +298,7 @@ static void places_are_lost_at_one_shard(void) {
 /* --- The end -------------------------------------------------------------- */
 
 static void a_graceful_stop_leaves_no_counts(void) {
-  struct rs_node *a = patient(0), *b = patient(1);
+  struct rs_node *a = rs_patient(0), *b = rs_patient(1);
   for (unsigned i = 0; i < MANY; i++) {
     CU_ASSERT_EQUAL(rs_create(a, key_of(i % RS_SHARDS, i / RS_SHARDS)), WWR_OK);
   }
@@ -366,7 +314,7 @@ static void a_graceful_stop_leaves_no_counts(void) {
 
 /* All of them are waited for together: in the time of one. */
 static uint64_t time_of_stopping(void) {
-  struct rs_node *a = patient(0);
+  struct rs_node *a = rs_patient(0);
   struct rs_op ops[RS_SHARDS];
   for (unsigned i = 0; i < RS_SHARDS; i++) {
     CU_ASSERT_EQUAL(rs_create(a, key_of(i, 0)), WWR_OK);
@@ -375,9 +323,9 @@ static uint64_t time_of_stopping(void) {
   for (unsigned i = 0; i < RS_SHARDS; i++) {
     rs_begin_attach(a, &ops[i], key_of(i, 0), 0);
   }
-  uint64_t start = now_ms();
+  uint64_t start = rs_now_ms();
   rs_down(a);
-  uint64_t took = now_ms() - start;
+  uint64_t took = rs_now_ms() - start;
   for (unsigned i = 0; i < RS_SHARDS; i++) {
     CU_ASSERT_EQUAL(rs_end(&ops[i]), WWR_E_CLOSED);
     resume_shard(i);
@@ -393,14 +341,14 @@ static void stopping_while_all_are_away(void) {
 
 /* Freed while the membership lives: their words to Redis wait together, too. */
 static void freed_first_while_all_are_away(void) {
-  struct rs_node *a = patient(0);
+  struct rs_node *a = rs_patient(0);
   for (unsigned i = 0; i < RS_SHARDS; i++) {
     CU_ASSERT_EQUAL(rs_create(a, key_of(i, 0)), WWR_OK);
     stop_shard(i);
   }
-  uint64_t start = now_ms();
+  uint64_t start = rs_now_ms();
   a->store->ops->free(a->store);
-  uint64_t took = now_ms() - start;
+  uint64_t took = rs_now_ms() - start;
   printf("(%llu ms) ", (unsigned long long)took);
   CU_ASSERT(took < 4000);
   for (unsigned i = 0; i < RS_SHARDS; i++) resume_shard(i);

@@ -14,6 +14,14 @@ static const struct {
     {"TRYAGAIN Multiple keys request during rehashing of slot",
      WWRI_REDIS_UNAVAILABLE},
     {"ASK 3999 127.0.0.1:6381", WWRI_REDIS_UNAVAILABLE},
+    {"ERR Script attempted to access a non local key in a cluster node script: "
+     "4ba3, on @user_script:30.",
+     WWRI_REDIS_UNAVAILABLE},
+    {"ERR Script attempted to execute a write command while the cluster is "
+     "down and readonly script: 4ba3, on @user_script:3.",
+     WWRI_REDIS_UNAVAILABLE},
+    {"ERR Script attempted to access keys that do not hash to the same slot",
+     WWRI_REDIS_DEFINITE},
     {"BUSY Redis is busy running a script.", WWRI_REDIS_UNAVAILABLE},
     {"OOM command not allowed when used memory > 'maxmemory'.",
      WWRI_REDIS_UNAVAILABLE},

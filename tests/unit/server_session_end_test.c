@@ -1,6 +1,7 @@
 /* Sessions that end at a time, which they name in their info as milliseconds
  * of Unix time. With a store of this server alone, and with one that has
  * authority over several nodes. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,12 +13,17 @@ static int64_t unix_ms(void) {
   return wwri_unix_now_ns() / MS_NS;
 }
 
+/* No session ends before a test is ready for it, however slow the machine is;
+ * those whose time has come meanwhile end within moments of its release. */
+static atomic_bool held;
+
 static int64_t on_session(const struct wwr_session *session, void *user_data) {
   char *text;
   (void)user_data;
   if (wwr_session_field(session, "end", &text) != WWR_OK) return 0;
-  int64_t end = strtoll(text, NULL, 10);
+  int64_t end = strtoll(text, NULL, 10), later = unix_ms() + SOON_MS;
   wwr_free(text);
+  if (atomic_load(&held) && end > 0 && end < later) end = later;
   return end * MS_NS;
 }
 
@@ -67,14 +73,16 @@ static void a_created_session_ends(void) {
 
 static void a_restored_session_ends_on_all_connections(void) {
   start();
-  int64_t end = unix_ms() + SOON_MS * 10;
+  int64_t end = unix_ms() + SOON_MS;
   struct peer *peers[3];
+  atomic_store(&held, true);
   store_put("key", info_until(end));
   for (int i = 0; i < 3; i++) {
     peers[i] = peer_connect();
     peer_restore(peers[i], 1, "key");
     (void)peer_expect_id(peers[i], WWRI_REPLY_UTF8, 1);
   }
+  atomic_store(&held, false);
   for (int i = 0; i < 3; i++) expect_end(peers[i], end);
   WAIT(fix.disconnected == 3 && fix.store.closed == 1);
   CU_ASSERT_FALSE(store_has("key"));
@@ -103,6 +111,7 @@ static void an_end_in_the_past(void) {
 static void another_session_has_another_end(void) {
   start();
   int64_t end = unix_ms() + SOON_MS;
+  atomic_store(&held, true);
   struct peer *longer = created_until(end), *none = created_until(end);
   peer_close_session(longer, 2);
   peer_expect_id(longer, WWRI_REPLY_BINARY, 2);
@@ -111,8 +120,9 @@ static void another_session_has_another_end(void) {
   peer_request(longer, 3, "create", info_until(end + HOUR_MS));
   (void)peer_expect(longer, WWRI_NOTIFY_SESSION_CREATED);
   peer_expect_text(longer, 3, "ok");
+  atomic_store(&held, false);
   /* Its timer is behind theirs. */
-  int64_t last = end + SOON_MS;
+  int64_t last = unix_ms() + 2 * SOON_MS;
   expect_end(created_until(last), last);
   peer_request(longer, 4, "echo", "here");
   peer_expect_text(longer, 4, "here");
@@ -133,11 +143,13 @@ static void no_end_is_none(void) {
 static void open_requests_are_answered(void) {
   start();
   int64_t end = unix_ms() + SOON_MS;
+  atomic_store(&held, true);
   struct peer *peer = created_until(end);
   peer_request(peer, 2, "hold", "");
-  struct wwr_request *held = next_held();
+  struct wwr_request *request = next_held();
+  atomic_store(&held, false);
   (void)peer_expect(peer, WWRI_NOTIFY_SESSION_CLOSED);
-  answer_held(held, "late");
+  answer_held(request, "late");
   peer_expect_text(peer, 2, "late");
   peer_expect_closed(peer);
 }
@@ -146,9 +158,11 @@ static void open_requests_are_answered(void) {
 
 static void with_authority_each_gives_it_up(void) {
   start_with_authority();
-  int64_t end = unix_ms() + SOON_MS * 10;
+  int64_t end = unix_ms() + SOON_MS;
+  atomic_store(&held, true);
   fake_put("key", info_until(end));
   struct peer *peers[2] = {fake_restored(), fake_restored()};
+  atomic_store(&held, false);
   for (int i = 0; i < 2; i++) expect_end(peers[i], end);
   WAIT(fake.calls[FAKE_LEAVE] == 2);
   CU_ASSERT_FALSE(fake_alive("key"));

@@ -14,8 +14,8 @@ if not fields then return reply end
 if fields.x == v then return {'closed'} end
 if fields.v and fields.v ~= v then return {'taken'} end
 if not fields.v then
-  redis.call('DEL', s)
   redis.call('HSET', s, 'v', v, 'j', json, 'l', looked)
+  drop_fields(s, fields, {v = true, j = true, l = true})
   if max ~= '' then redis.call('HSET', s, 'max', max) end
 end
 set_count(s, boot, count, ttl)

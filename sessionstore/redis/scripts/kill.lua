@@ -18,11 +18,11 @@ local notice = {unpack(ARGV, 6, 12)}
 if not fields.v then
   -- What is known by its incarnation may be put back by a node that holds it.
   if v == '' or fields.x == v then return {'missing'} end
-  return destroy(s, v, m, l, n, notice, 'missing')
+  return destroy(s, fields, v, m, l, n, notice, 'missing')
 end
 if v ~= '' and fields.v ~= v then return {'missing'} end
 if how == '' and not fields['c:' .. boot] and
     others(s, fields, boot, alive) == 0 then
   return {'nobody'}
 end
-return destroy(s, fields.v, m, l, n, notice, 'ok')
+return destroy(s, fields, fields.v, m, l, n, notice, 'ok')

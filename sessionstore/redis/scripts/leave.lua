@@ -19,4 +19,4 @@ if others(s, fields, boot, alive) + count > 0 then
   set_count(s, boot, count, ttl)
   return {'ok', fields.v}
 end
-return destroy(s, fields.v, m, l, n, {unpack(ARGV, 7, 13)}, 'last')
+return destroy(s, fields, fields.v, m, l, n, {unpack(ARGV, 7, 13)}, 'last')

@@ -17,6 +17,9 @@ for field, count in pairs(fields) do
   local boot = string.match(field, '^c:(.*)$')
   if boot and alive(boot) then
     local name = redis.pcall('HGET', node_key .. boot, 'name')
+    if name and name.err and string.find(name.err, 'non local', 1, true) then
+      return name -- its slot is being moved: not now
+    end
     answer[#answer + 1] = type(name) == 'string' and name or boot
     answer[#answer + 1] = count
   end

@@ -28,6 +28,14 @@ local function read(s)
   return fields
 end
 
+-- Take away what was there before, but what is `kept`. The key is not deleted
+-- and made again: where a slot is being moved, what is missing is elsewhere.
+local function drop_fields(s, fields, kept)
+  for field in pairs(fields) do
+    if not kept[field] then redis.call('HDEL', s, field) end
+  end
+end
+
 -- Connections on other nodes that are alive; fields of the dead are dropped.
 local function others(s, fields, boot, alive)
   local sum = 0
