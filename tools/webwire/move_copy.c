@@ -77,7 +77,9 @@ static bool ask_source(struct move *move, struct item *items, size_t count) {
     if (!take_number(move, &it->from, &it->ttl)) return false;
     it->payload = take(move, &it->from, REDIS_REPLY_STRING);
     if (!it->payload || !take_number(move, &it->from, &it->len)) return false;
-    if (it->ttl == -1) it->ttl = 0; /* for ever, to RESTORE */
+    /* To RESTORE 0 is for ever, to PTTL it is the last moment. */
+    if (it->ttl == 0) it->ttl = 1;
+    if (it->ttl == -1) it->ttl = 0;
   }
   return true;
 }

@@ -7,10 +7,19 @@
 
 enum { SCAN_COUNT = 1000 };
 
+/* What a server of a Redis Cluster answers for a slot that it has not, or not
+ * all of. */
+static bool is_elsewhere(const char *why) {
+  return strstr(why, "ASK ") || strstr(why, "MOVED ") ||
+         strstr(why, "TRYAGAIN");
+}
+
 bool move_fail(struct move *move, const struct redis_server *server,
                const char *why) {
-  snprintf(move->why, sizeof move->why, "%.270s: %.200s",
-           redis_address(server->conn), why ? why : redis_why(server->conn));
+  if (!why) why = redis_why(server->conn);
+  snprintf(move->why, sizeof move->why, "%.200s: %.200s%s",
+           redis_address(server->conn), why,
+           is_elsewhere(why) ? ": wait until no slot is being moved" : "");
   return false;
 }
 
@@ -140,6 +149,7 @@ static long long newest_beat(const redisReply *rows, long long now,
   for (size_t i = 0;
        rows && rows->type == REDIS_REPLY_ARRAY && i + 1 < rows->elements;
        i += 2) {
+    if (!rows->element[i]->str || !rows->element[i + 1]->str) break;
     *boot = rows->element[i]->str;
     if (!strchr("!-", **boot)) {
       long long age = now - (long long)strtod(rows->element[i + 1]->str, NULL);
@@ -175,10 +185,15 @@ static bool check_tag(struct move *move, const struct redis_server *server,
   redisReply *ttl =
       redis_ask(server->conn, "PTTL %s:{%s}:nodes", move->prefix, tag);
   long long age = newest_beat(rows, now_of(time), &boot);
-  bool ok = time && rows && ttl && rows->type != REDIS_REPLY_ERROR;
+  const redisReply *bad = rows && rows->type != REDIS_REPLY_ARRAY   ? rows
+                          : ttl && ttl->type != REDIS_REPLY_INTEGER ? ttl
+                                                                    : NULL;
+  bool ok = time && rows && ttl && !bad;
   if (!ok) {
     move_fail(move, server,
-              rows && rows->type == REDIS_REPLY_ERROR ? rows->str : NULL);
+              !bad       ? NULL
+              : bad->str ? bad->str
+                         : "nonsense instead of nodes");
   } else if (age >= 0 && age < (ttl->integer + age) / 20) {
     name_node(move, server, tag, boot, age);
     ok = false;
