@@ -133,6 +133,7 @@ struct hub_map {
   size_t conns;            /* not yet gone */
   uint64_t round_stamp;
   uint64_t round_ms;
+  uint64_t distance_ms; /* from that round to the next; 0: there was none */
   struct wwri_redis_host round[MAP_ROUND_MAX];
   size_t round_count;
   size_t round_next;

@@ -15,7 +15,9 @@
 #include "log.h"
 
 enum {
-  DISTANCE_MS = 50,   /* between the beginnings of two rounds */
+  DISTANCE_MIN_MS = 50, /* between the beginnings of two rounds */
+  DISTANCE_MAX_MS = 250,
+  CALM_MS = 1000,     /* without a round: the next is the first again */
   REFRESH_MS = 30000, /* also when nobody asks */
   EACH_MIN_MS = 250,
   EACH_PART = 4, /* of connect_ms for each node */
@@ -128,10 +130,11 @@ static void end_round(struct wwri_redis_hub *hub) {
   struct hub_map *map = &hub->map;
   uint64_t now = wwri_loop_now_ms(hub->loop);
   uint64_t since = now - map->round_ms;
+  uint64_t distance = map->distance_ms;
   bool wanted = !wwri_list_empty(&hub->waiting);
   map->step = wanted ? MAP_WAIT : MAP_IDLE;
   if (wanted) {
-    set_timer(hub, since < DISTANCE_MS ? DISTANCE_MS - since : 0);
+    set_timer(hub, since < distance ? distance - since : 0);
   } else {
     set_timer(hub, REFRESH_MS);
   }
@@ -324,8 +327,14 @@ static void try_next(struct wwri_redis_hub *hub) {
 
 static void begin_round(struct wwri_redis_hub *hub) {
   struct hub_map *map = &hub->map;
+  uint64_t now = wwri_loop_now_ms(hub->loop);
+  uint64_t longer = 2 * map->distance_ms;
+  if (map->distance_ms == 0 || now - map->round_ms >= CALM_MS) {
+    longer = DISTANCE_MIN_MS;
+  }
+  map->distance_ms = longer < DISTANCE_MAX_MS ? longer : DISTANCE_MAX_MS;
   map->round_stamp = ++hub->clock;
-  map->round_ms = wwri_loop_now_ms(hub->loop);
+  map->round_ms = now;
   map->cause = WWRI_CAUSE_NONE;
   map->why[0] = '\0';
   plan_round(hub);
@@ -348,9 +357,9 @@ void wwri_hub_map_refresh(struct wwri_redis_hub *hub) {
   struct hub_map *map = &hub->map;
   if (map->step != MAP_IDLE || hub->stopping) return;
   uint64_t since = wwri_loop_now_ms(hub->loop) - map->round_ms;
-  bool soon = map->round_stamp && since < DISTANCE_MS;
+  bool soon = since < map->distance_ms;
   map->step = MAP_WAIT;
-  set_timer(hub, soon ? DISTANCE_MS - since : 0);
+  set_timer(hub, soon ? map->distance_ms - since : 0);
 }
 
 void wwri_hub_map_init(struct wwri_redis_hub *hub) {

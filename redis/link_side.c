@@ -169,7 +169,8 @@ static bool unsubscribe_all(struct wwri_redis *link) {
 void wwri_redis_take_back(struct wwri_redis *link) {
   if (!wwri_redis_shares(link) || !wwri_hub_stays(&link->port)) return;
   if (!unsubscribe_all(link)) {
-    wwri_hub_detach(&link->port, WWRI_CAUSE_NOMEM);
+    /* What it would go on to send is nobody's. */
+    wwri_hub_detach(&link->port, WWRI_CAUSE_PROTOCOL);
   }
 }
 

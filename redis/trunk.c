@@ -389,11 +389,17 @@ static bool blames_trunk(const struct wwri_trunk *trunk,
   }
 }
 
+/* Not when the link's owner, or its own trouble, ended it. */
+static bool doubts_map(enum wwri_redis_cause cause) {
+  return cause != WWRI_CAUSE_REFUSED && cause != WWRI_CAUSE_SCRIPT &&
+         cause != WWRI_CAUSE_NOMEM && cause != WWRI_CAUSE_STOPPED;
+}
+
 void wwri_hub_detach(struct wwri_hub_port *port, enum wwri_redis_cause cause) {
   struct wwri_trunk *trunk = port->trunk;
   if (!trunk) return;
   port->trunk = NULL;
-  port->doubt = ++port->hub->clock;
+  if (doubts_map(cause)) port->doubt = ++port->hub->clock;
   wwri_list_remove(&port->attached);
   for (int i = 0; i < WWRI_PAIR_SIDES; i++) {
     wwri_mux_forget(&trunk->side[i].mux, port);

@@ -79,15 +79,25 @@ static struct rig_result say(struct world *world, int i, const char *text) {
   return rig_eval(&world->rig[i], world->script[i], line, 1);
 }
 
-/* Link i of one hears what link i of the other says, and only that. */
+static bool heard(struct rig *rig, const char *text) {
+  pthread_mutex_lock(&rig->lock);
+  bool is = strcmp(rig->subs[0].last, text) == 0;
+  pthread_mutex_unlock(&rig->lock);
+  return is;
+}
+
+/* Link i of one hears what link i of the other says, perhaps after what was
+ * said before: its answer may have overtaken the message. */
 static bool hears(struct world *to, struct world *from, int i,
                   const char *text) {
   struct rig *rig = &to->rig[i];
-  unsigned before = rig_count(rig, &rig->subs[0].messages);
+  unsigned count = rig_count(rig, &rig->subs[0].messages);
   struct rig_result result = say(from, i, text);
-  return result.err == WWR_OK && result.outcome == WWRI_CALL_OK &&
-         rig_wait(rig, &rig->subs[0].messages, before + 1) &&
-         strcmp(rig->subs[0].last, text) == 0;
+  if (result.err != WWR_OK || result.outcome != WWRI_CALL_OK) return false;
+  do {
+    if (!rig_wait(rig, &rig->subs[0].messages, ++count)) return false;
+  } while (!heard(rig, text));
+  return true;
 }
 
 static void all_hear(struct world *to, struct world *from, const char *text) {
