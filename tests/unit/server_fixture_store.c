@@ -90,7 +90,8 @@ const struct wwr_sessionstore_ops test_store_ops[2] = {
 static void *release_thread(void *arg) {
   struct test_store *store = arg;
   pthread_mutex_lock(&fix.lock);
-  while (store->held_count) {
+  /* Not what is held because of what this releases. */
+  for (size_t left = store->held_count; left > 0; left--) {
     struct wwr_store_op *op = store->held[0].op;
     wwr_err err = store->held[0].err;
     struct wwr_session *session = store->held[0].session;
