@@ -66,4 +66,7 @@ events_logger = "file"
 END
   export CONTAINERS_STORAGE_CONF=$dir/storage.conf
   export CONTAINERS_CONF=$dir/containers.conf
+  # The same on Debian 12 and 13: the latter's takes nft, and complains of old
+  # control groups in every line.
+  export NETAVARK_FW=iptables PODMAN_IGNORE_CGROUPSV1_WARNING=1
 }
