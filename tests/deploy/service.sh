@@ -10,6 +10,8 @@ SYSTEMD=/usr/lib/systemd/systemd
 boot() { # ROOT
   local root=$1 device
   mount -t proc proc "$root/proc"
+  mount --bind "$root/proc/sys" "$root/proc/sys"
+  mount -o remount,bind,ro "$root/proc/sys" # the kernel's settings are not ours
   mount -t sysfs -o ro sysfs "$root/sys"
   if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
@@ -36,7 +38,7 @@ boot() { # ROOT
 
 out=$1
 need_root
-need nsenter pgrep
+need nsenter pgrep setpriv
 [ -e "$out/root$SYSTEMD" ] || skip "no Debian with systemd (deploy_base)"
 cgroups=/sys/fs/cgroup/systemd
 [ ! -e /sys/fs/cgroup/cgroup.controllers ] || cgroups=/sys/fs/cgroup
@@ -81,9 +83,9 @@ printf '[Service]\nWatchdogSec=2s\n' \
 : >"$root/etc/machine-id"
 chroot "$root" systemctl disable redis-server haproxy >/dev/null 2>&1 || true
 
-# Processes of it are in the group from the start.
+# Processes of it are in the group from the start, and end with us.
 bash -c 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"' - "$group" \
-  unshare --mount --pid --fork --kill-child --uts --ipc --cgroup -- \
+  setpriv --pdeathsig KILL -- unshare --mount --pid --fork --kill-child --uts --ipc --cgroup -- \
   "$0" boot "$root" >"$layer/boot.log" 2>&1 &
 machine=$!
 inside() {
