@@ -100,6 +100,20 @@ static void test_no_cluster(void) {
   expect_refused(WWRI_CAUSE_REFUSED, "use redis://");
 }
 
+/* Nodes that name themselves by host names. */
+static void test_hostnames(void) {
+  static const char *const args[] = {
+      CLUSTER,     "--cluster-announce-hostname",
+      "localhost", "--cluster-preferred-endpoint-type",
+      "hostname",  NULL};
+  choose_bus();
+  start_server(args, true);
+  begin("redis+cluster://127.0.0.1:%u", server.port);
+  CU_ASSERT(rig_wait(&rigs[0], &rigs[0].live, 1));
+  CU_ASSERT_EQUAL(strncmp(rig_stats(&rigs[0]).address, "localhost:", 10), 0);
+  expect_live();
+}
+
 static void test_no_slots(void) {
   static const char *const args[] = {CLUSTER, NULL};
   choose_bus();
@@ -172,6 +186,7 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"the wrong scheme", test_wrong_scheme},
                          {"no cluster", test_no_cluster},
                          {"no slots", test_no_slots},
+                         {"host names", test_hostnames},
                          {"users", test_users},
                          {"TLS", test_tls},
                          CU_TEST_INFO_NULL};
