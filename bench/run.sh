@@ -119,6 +119,9 @@ else
   done
   line "broadcast 1000, window 1" chatroom-server --mode broadcast \
     --connections 1000 --window 1
+  start webwired --admin off
+  measure "webwired 1000, window 16" --mode channels --connections 1000 \
+    --subscribers 1000 --window 16
   line "idle 10000" echo-server --mode idle --connections 10000
   if [ $redis -eq 1 ]; then
     cluster_line "2 nodes, 100 clients, 100/s" --connections 100 --rate 100

@@ -3,6 +3,7 @@
 #include "admin.h"
 #include "cluster.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,20 +58,28 @@ static void set_tunnel(const char *text) {
 
 /* --- The doctor ----------------------------------------------------------- */
 
-/* Its exit status, with what it found in `out`. */
-static int examine(const char *where, const char *idle) {
+static struct proc *begin_to_examine(const char *where, const char *idle) {
   const char *const args[] = {"--admin",      admins[0],  "--admin", admins[1],
                               "--token-file", token_file, "--redis", redis_url,
                               "--url",        where,      "--idle",  idle,
                               "doctor",       NULL};
   struct proc *proc = wire_program("webwire", args);
   CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
+  return proc;
+}
+
+/* Its exit status, with what it found in `out`. */
+static int read_findings(struct proc *proc) {
   int status = proc_wait_exit(proc, WIRE_MS);
   char *text = proc_output(proc, PROC_STDOUT);
   snprintf(out, sizeof out, "%s", text ? text : "");
   free(text);
   proc_free(proc);
   return status;
+}
+
+static int examine(const char *where, const char *idle) {
+  return read_findings(begin_to_examine(where, idle));
 }
 
 /* A finding, and what is said about it. */
@@ -96,6 +105,8 @@ static void all_is_well(void) {
   CU_ASSERT_TRUE(found("ok", "protocol", "speaks webwire-channels/1"));
   CU_ASSERT_TRUE(found("ok", "close codes", "1000"));
   CU_ASSERT_TRUE(found("ok", "idle time-out", "pings came"));
+  CU_ASSERT_TRUE(found("ok", "slow consumers", "0 connections"));
+  CU_ASSERT_TRUE(found("ok", "messages", "0 gaps"));
   CU_ASSERT_PTR_NOT_NULL(strstr(out, "\n0 problems, "));
 }
 
@@ -117,6 +128,65 @@ static void redis_settings(void) {
   CU_ASSERT_TRUE(found("skipped", "idle time-out", NULL));
   CU_ASSERT_TRUE(cluster_redis(
       cluster, "CONFIG SET maxmemory-policy noeviction", NULL, 0));
+}
+
+/* --- What happens while he looks ------------------------------------------ */
+
+/* Of the first node: it asks for nothing more than its subscription. */
+static struct rawws *open_slow_reader(void) {
+  struct rawws_message got;
+  const struct rawws_opts opts = {.port = cluster_port(cluster, 0),
+                                  .receive_buffer = 4096};
+  struct rawws *ws = rawws_dial(&opts);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(ws);
+  CU_ASSERT_EQUAL_FATAL(rawws_upgrade(ws, NULL), 101);
+  CU_ASSERT_EQUAL_FATAL(rawws_recv_message(ws, &got, WIRE_MS), RAWWS_OK);
+  CU_ASSERT_TRUE_FATAL(wire_request(ws, "sub:slow", NULL));
+  CU_ASSERT_EQUAL_FATAL(rawws_recv_message(ws, &got, WIRE_MS), RAWWS_OK);
+  return ws;
+}
+
+static bool somebody_was_cut_off(uint16_t admin) {
+  static struct admin_answer answer;
+  return admin_probe(admin, "/metrics", &answer) == 200 &&
+         strstr(answer.body, "\nwebwire_slow_consumers_total 1\n");
+}
+
+/* Until it has more than the kernel and the node keep for it. */
+static bool cut_off(uint16_t admin) {
+  static char body[60000];
+  static struct admin_answer answer;
+  size_t len = (size_t)snprintf(body, sizeof body, "{\"payload\":\"");
+  memset(body + len, 'x', sizeof body - len);
+  memcpy(body + sizeof body - 3, "\"}", 3);
+  for (int i = 0; i < 1000; i++) {
+    if (admin_ask(admin, "POST", "/api/v1/channels/slow/messages", body,
+                  &answer) != 200)
+      break;
+    if (somebody_was_cut_off(admin)) return true;
+  }
+  fprintf(stderr, "publish: %s\n", answer.body);
+  return false;
+}
+
+/* The doctor is stopped while it happens, so that it does in his time. */
+static void a_slow_consumer(void) {
+  struct rawws *slow = open_slow_reader();
+  struct proc *doctor = begin_to_examine(url, "2.5");
+  CU_ASSERT_TRUE_FATAL(
+      proc_wait_line(doctor, PROC_STDOUT, "ok       live", WIRE_MS, NULL, 0));
+  CU_ASSERT_TRUE(proc_signal(doctor, SIGSTOP));
+  CU_ASSERT_TRUE(cut_off(admin_port_logged(cluster_log(cluster, 0))));
+  CU_ASSERT_TRUE(proc_signal(doctor, SIGCONT));
+  read_findings(doctor);
+  CU_ASSERT_TRUE(found("warning", "slow consumers", "max-queued"));
+  CU_ASSERT_PTR_NOT_NULL(strstr(out, "s 1 connections were cut off, 1 since"));
+  rawws_free(slow);
+  /* It was before that: no matter. */
+  (void)examine(url, "0");
+  CU_ASSERT_TRUE(found("ok", "slow consumers", NULL));
+  CU_ASSERT_PTR_NOT_NULL(strstr(out, "s 0 connections were cut off, 1 since"));
+  CU_ASSERT_PTR_NULL(strstr(out, "warning  slow"));
 }
 
 /* Not where clients connect. */
@@ -144,10 +214,13 @@ static void nodes_down(void) {
 }
 
 int main(int argc, char **argv) {
-  CU_TestInfo tests[] = {
-      {"all is well", all_is_well},       {"idle time-out", idle_time_out},
-      {"redis settings", redis_settings}, {"wrong address", wrong_address},
-      {"nodes down", nodes_down},         CU_TEST_INFO_NULL};
+  CU_TestInfo tests[] = {{"all is well", all_is_well},
+                         {"idle time-out", idle_time_out},
+                         {"redis settings", redis_settings},
+                         {"wrong address", wrong_address},
+                         {"a slow consumer", a_slow_consumer},
+                         {"nodes down", nodes_down},
+                         CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"doctor", begin, end, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};
   if (!cluster_available()) return 77;

@@ -20,8 +20,10 @@ void doctor_clock(struct report *report, const char *what, const char *whose,
 int cli_doctor(const struct cli *cli) {
   struct report report;
   report_begin(&report, cli->json);
+  struct doctor_losses *losses = doctor_losses_begin(cli);
   doctor_nodes(cli, &report);
   doctor_redis(cli, &report);
   doctor_way(cli, &report);
+  doctor_losses_end(cli, &report, losses);
   return report_end(&report);
 }

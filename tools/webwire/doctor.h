@@ -12,6 +12,18 @@ void doctor_clock(struct report *report, const char *what, const char *whose,
 /** The way clients take: upgrade, accept-conf, close codes, silence. */
 void doctor_way(const struct cli *cli, struct report *report);
 
+/** A sample's value in what /metrics answers; -1: there is none. Infinite:
+ * there is no limit. */
+double doctor_metric(const char *metrics, const char *name);
+
+/** What each node has lost since its start, when the doctor begins. */
+struct doctor_losses;
+struct doctor_losses *doctor_losses_begin(const struct cli *cli);
+
+/** What they lost meanwhile. Frees `before`, which may be NULL. */
+void doctor_losses_end(const struct cli *cli, struct report *report,
+                       struct doctor_losses *before);
+
 /** The nodes, by their admin listeners. */
 void doctor_nodes(const struct cli *cli, struct report *report);
 

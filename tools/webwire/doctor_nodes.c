@@ -1,7 +1,6 @@
 /* What the nodes say of themselves: /live, /ready, /metrics, and the API when
  * there is a token. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,23 +11,13 @@ enum { MANY_FDS = 10000, SPARE_FDS = 64 };
 
 /* --- Metrics -------------------------------------------------------------- */
 
-/* A sample's value; -1: there is none. Infinite: there is no limit. */
-static double metric(const char *text, const char *name) {
-  size_t len = strlen(name);
-  for (const char *at = text; (at = strstr(at, name)); at += len) {
-    if ((at == text || at[-1] == '\n') && at[len] == ' ')
-      return strtod(at + len, NULL);
-  }
-  return -1;
-}
-
 static void check_descriptors(struct report *report, const char *base,
                               const char *metrics) {
   static const char advice[] =
       "raise it: LimitNOFILE= of systemd, ulimit -n, --ulimit of a container";
-  double max = metric(metrics, "process_max_fds");
-  double open = metric(metrics, "process_open_fds");
-  double limit = metric(metrics, "webwire_connections_limit");
+  double max = doctor_metric(metrics, "process_max_fds");
+  double open = doctor_metric(metrics, "process_open_fds");
+  double limit = doctor_metric(metrics, "webwire_connections_limit");
   if (max < 0) {
     report_say(report, FINDING_SKIPPED, "descriptors", NULL,
                "%s does not say how many it may open", base);
@@ -45,20 +34,9 @@ static void check_descriptors(struct report *report, const char *base,
   }
 }
 
-static void check_losses(struct report *report, const char *base,
-                         const char *metrics) {
-  double slow = metric(metrics, "webwire_slow_consumers_total");
-  double lost = metric(metrics, "webwire_verdicts_total{kind=\"lost\"}");
-  double age = metric(metrics, "webwire_redis_beat_age_seconds");
-  if (lost > 0)
-    report_say(report, FINDING_WARNING, "messages",
-               "a longer channels.log-entries or log-age would have kept them",
-               "%s could not repair %.0f gaps since its start", base, lost);
-  if (slow > 0)
-    report_say(report, FINDING_WARNING, "slow consumers",
-               "clients read too slowly for what they are sent; "
-               "server.max-queued is what they may fall behind",
-               "%s cut off %.0f since its start", base, slow);
+static void check_beat(struct report *report, const char *base,
+                       const char *metrics) {
+  double age = doctor_metric(metrics, "webwire_redis_beat_age_seconds");
   if (age > 3)
     report_say(report, FINDING_PROBLEM, "redis",
                "is Redis up, and can this node reach it?",
@@ -111,7 +89,7 @@ static void check_metrics(const struct cli *cli, struct report *report,
   if (http_ask(cli, base, "GET", "/metrics", NULL, &answer) &&
       answer.status == 200) {
     check_descriptors(report, base, answer.text);
-    check_losses(report, base, answer.text);
+    check_beat(report, base, answer.text);
   } else {
     report_say(report, FINDING_PROBLEM, "metrics", NULL, "%s has none", base);
   }

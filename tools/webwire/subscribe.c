@@ -255,6 +255,8 @@ static int follow(struct subscriber *subscriber) {
   return subscriber->end - 1;
 }
 
+/* Like examples/common/client.c, which is there to be copied: programs of ours
+ * do not depend on examples. */
 static wwr_err open_client(struct subscriber *subscriber) {
   const struct cli *cli = subscriber->cli;
   struct wwr_client_opts opts;
