@@ -2,7 +2,9 @@
  * their files, which takes less time than letting them meet. */
 #include "redis_cluster_fixture.h"
 
+#include <hiredis/hiredis.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +283,30 @@ bool redis_cluster_hand_over(struct redis_cluster *cluster, unsigned slot) {
   return replica != REDIS_CLUSTER_MAX &&
          redis_run(&cluster->servers[replica], "CLUSTER FAILOVER", NULL, 0) &&
          redis_cluster_await(cluster, slot, replica);
+}
+
+/* The command waits in the replica's socket while it stands still, so it comes
+ * before the replica can ask its master for what it has missed. */
+bool redis_cluster_take_over(struct redis_cluster *cluster, unsigned slot,
+                             uint32_t ms) {
+  unsigned master = redis_cluster_owner(cluster, slot);
+  unsigned replica = redis_cluster_replica(cluster, master);
+  if (replica == REDIS_CLUSTER_MAX) return false;
+  redisContext *redis =
+      redisConnect("127.0.0.1", cluster->servers[replica].port);
+  redisReply *reply = NULL;
+  int written = 0;
+  bool done = redis && !redis->err && (reply = redisCommand(redis, "PING"));
+  freeReplyObject(reply);
+  redis_signal(&cluster->servers[replica], SIGSTOP);
+  done = done && redis_run(&cluster->servers[master],
+                           "CLIENT KILL TYPE replica", NULL, 0);
+  poll(NULL, 0, (int)ms); /* in which others write */
+  done = done && !redisAppendCommand(redis, "CLUSTER FAILOVER TAKEOVER");
+  while (done && !written) done = redisBufferWrite(redis, &written) == REDIS_OK;
+  redis_signal(&cluster->servers[replica], SIGCONT);
+  if (redis) redisFree(redis);
+  return done && redis_cluster_await(cluster, slot, replica);
 }
 
 bool redis_cluster_reshard(struct redis_cluster *cluster, unsigned from,

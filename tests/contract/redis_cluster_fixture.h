@@ -60,6 +60,11 @@ bool redis_cluster_fail_over(struct redis_cluster *cluster, unsigned slot);
 /** CLUSTER FAILOVER at a replica of the slot's master, and wait. */
 bool redis_cluster_hand_over(struct redis_cluster *cluster, unsigned slot);
 
+/** CLUSTER FAILOVER TAKEOVER at a replica that has missed what was written in
+ * the `ms` before, and wait: the old master is told by the others. */
+bool redis_cluster_take_over(struct redis_cluster *cluster, unsigned slot,
+                             uint32_t ms);
+
 /** redis-cli --cluster reshard: the first `slots` slots of a master. */
 bool redis_cluster_reshard(struct redis_cluster *cluster, unsigned from,
                            unsigned to, unsigned slots);

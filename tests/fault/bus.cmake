@@ -12,17 +12,24 @@ if(TARGET wwr_cluster_redis AND TARGET bus_redis_contract)
                              PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/contract)
   set_tests_properties(bus_faults_test PROPERTIES SKIP_RETURN_CODE 77)
 endif()
-# The same over a list of Redis, of which one fails: under a sanitizer once.
+# The same over a list of Redis and over a Redis Cluster, of which one fails:
+# under a sanitizer one fault of each.
 if(TARGET bus_faults_test)
   if(WWR_SANITIZE)
     set(shard_fault ARGS one_shard_loses_its_data)
+    set(slot_fault ARGS half_of_a_slot_moves)
   endif()
   wwr_test(shard_faults_test
            SOURCES fault/shard_faults_test.c ${bus_ledger}
                    contract/redis_fixture.c
            DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
            LABELS fault TIMEOUT 300 ${shard_fault})
-  foreach(suite shard_faults_test)
+  wwr_test(slot_faults_test
+           SOURCES fault/slot_faults_test.c ${bus_ledger}
+                   contract/redis_fixture.c contract/redis_cluster_fixture.c
+           DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
+           LABELS fault TIMEOUT 300 ${slot_fault})
+  foreach(suite shard_faults_test slot_faults_test)
     target_include_directories(${suite} PRIVATE
                                ${CMAKE_CURRENT_SOURCE_DIR}/contract)
     set_tests_properties(${suite} PROPERTIES SKIP_RETURN_CODE 77)

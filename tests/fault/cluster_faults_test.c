@@ -5,8 +5,8 @@
  *   cluster_faults          all of them
  *   cluster_faults NAME     one of them
  *
- * "firewall" needs a network of its own, see
- * in_netns.sh; without one they are left out. */
+ * "firewall" and "master cut off" need a network of their own, see in_netns.sh;
+ * without one they are left out. */
 #include <dirent.h>
 #include <limits.h>
 #include <signal.h>
@@ -240,6 +240,81 @@ static bool shard_killed(struct run *run) {
   return talk_ready(run, 1000) && ready && done;
 }
 
+/* --- a Redis Cluster --- */
+
+static bool master_killed(struct run *run) {
+  struct redis_cluster *redis = shards_cluster(run->shards);
+  unsigned slot = shards_room_slot(run->shards);
+  run_broken(run);
+  bool done = redis_cluster_fail_over(redis, slot);
+  run_healed(run);
+  return done;
+}
+
+static bool master_hands_over(struct run *run) {
+  struct redis_cluster *redis = shards_cluster(run->shards);
+  run_broken(run);
+  bool done = redis_cluster_hand_over(redis, shards_room_slot(run->shards));
+  run_healed(run);
+  return done;
+}
+
+/* Until the others have made another one the master, and a second longer. */
+static bool master_stopped(struct run *run) {
+  struct redis_cluster *redis = shards_cluster(run->shards);
+  unsigned old = shards_room_master(run->shards);
+  unsigned next = redis_cluster_replica(redis, old);
+  run_broken(run);
+  redis_signal(&redis->servers[old], SIGSTOP);
+  run_talk(4000);
+  redis_signal(&redis->servers[old], SIGCONT);
+  run_healed(run);
+  return redis_cluster_await(redis, shards_room_slot(run->shards), next);
+}
+
+static bool replica_takes_over(struct run *run) {
+  struct redis_cluster *redis = shards_cluster(run->shards);
+  run_broken(run);
+  bool done =
+      redis_cluster_take_over(redis, shards_room_slot(run->shards), 400);
+  run_healed(run);
+  return done;
+}
+
+/* Its peers go on hearing it, so none of them takes its place. */
+static bool master_firewalled(struct run *run) {
+  struct redis_cluster *redis = shards_cluster(run->shards);
+  const char *port = redis->servers[shards_room_master(run->shards)].port_text;
+  run_broken(run);
+  bool done = drop_port(port, true);
+  run_talk(5000);
+  done = drop_port(port, false) && done;
+  run_healed(run);
+  return done;
+}
+
+static bool slots_resharded(struct run *run) {
+  struct redis_cluster *redis = shards_cluster(run->shards);
+  unsigned from = shards_room_master(run->shards);
+  unsigned to = shards_other_master(run->shards);
+  run_broken(run);
+  bool done =
+      redis_cluster_reshard(redis, from, to, REDIS_CLUSTER_SLOTS / SHARDS - 1);
+  run_healed(run);
+  if (shards_room_master(run->shards) == to) return done;
+  fprintf(stderr, "the room's slot was not among those that moved\n");
+  return false;
+}
+
+static bool slot_half_moved(struct run *run) {
+  struct redis_cluster *redis = shards_cluster(run->shards);
+  run_broken(run);
+  bool done = redis_cluster_move(redis, shards_room_slot(run->shards),
+                                 shards_other_master(run->shards), 2000);
+  run_healed(run);
+  return done;
+}
+
 /* --- nodes --- */
 
 static bool node_killed(struct run *run) {
@@ -360,6 +435,25 @@ ROW(shard_stopped, .name = "one of three Redis stopped for 4 s, not the room's",
 ROW(shard_killed, .name = "one of three Redis emptied, not the room's",
     .fault = shard_killed, .redis = RUN_LIST, .limit_ms = 200,
     .way_ms = QUIET_MS)
+ROW(handover, .name = "Redis Cluster: CLUSTER FAILOVER",
+    .fault = master_hands_over, .redis = RUN_SLOTS, .limit_ms = RECOVER_MS)
+ROW(reshard, .name = "Redis Cluster: a third of the slots resharded",
+    .fault = slots_resharded, .redis = RUN_SLOTS, .limit_ms = RECOVER_MS)
+ROW(half, .name = "Redis Cluster: the room's slot half moved for 2 s",
+    .fault = slot_half_moved, .redis = RUN_SLOTS, .limit_ms = RECOVER_MS)
+ROW(master, .name = "Redis Cluster: master killed, failover",
+    .fault = master_killed, .redis = RUN_SLOTS, .may_diverge = true,
+    .limit_ms = FAILOVER_MS)
+ROW(paused, .name = "Redis Cluster: master stopped for 4 s, failover",
+    .fault = master_stopped, .redis = RUN_SLOTS, .may_diverge = true,
+    .limit_ms = FAILOVER_MS)
+ROW(takeover, .name = "Redis Cluster: a replica that missed writes takes over",
+    .fault = replica_takes_over, .may_fail = 10, .redis = RUN_SLOTS,
+    .may_diverge = true, .limit_ms = FAILOVER_MS)
+
+ROW(cut_off, .name = "Redis Cluster: master behind a firewall that drops, 5 s",
+    .fault = master_firewalled, .redis = RUN_SLOTS, .limit_ms = SILENT_MS)
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"none", test_nothing},
                          {"stopped", test_stopped},
@@ -379,14 +473,21 @@ int main(int argc, char **argv) {
                          {"flapping", test_flapping},
                          {"shard stopped", test_shard_stopped},
                          {"shard emptied", test_shard_killed},
-                         {"firewall", test_firewall}, /* the last */
+                         {"handed over", test_handover},
+                         {"resharded", test_reshard},
+                         {"half moved", test_half},
+                         {"master killed", test_master},
+                         {"master stopped", test_paused},
+                         {"taken over", test_takeover},
+                         {"firewall", test_firewall}, /* the last two */
+                         {"master cut off", test_cut_off},
                          CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"faults", NULL, NULL, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};
   if (!cluster_available()) return 77;
   /* The others run wherever there is loopback; these want it to themselves. */
   if (!getenv("WWR_IN_NETNS")) {
-    tests[sizeof tests / sizeof *tests - 2] = (CU_TestInfo)CU_TEST_INFO_NULL;
+    tests[sizeof tests / sizeof *tests - 3] = (CU_TestInfo)CU_TEST_INFO_NULL;
   }
   int status = test_run(argc, argv, suites);
   run_print();

@@ -60,7 +60,7 @@ if(TARGET webwire_shared AND TARGET chatroom-server)
   if(NOT WWR_SANITIZE)
     list(APPEND rows stopped cut "with data" truncated "out of memory" evicted
          repair "late replica" "node terminated" "rolling restart" "node fenced" flapping
-         "shard stopped")
+         "shard stopped" resharded)
   endif()
   foreach(row IN LISTS rows)
     string(REPLACE " " "_" name ${row})
