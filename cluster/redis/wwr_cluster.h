@@ -41,7 +41,8 @@ struct wwr_cluster_opts {
                                 the sessions connected here. False: close
                                 them. */
   uint32_t max_held;  /**< Restores that wait at a time; over it connections are
-                           closed. Default 20000, at least 1. */
+                           closed. With several Redis half of it is divided
+                           among them. Default 20000, at least 1. */
   struct wwr_log log; /**< Default: silence. Copied. */
 };
 WWR_API void wwr_cluster_opts_default(struct wwr_cluster_opts *opts);

@@ -172,6 +172,10 @@ static void live_through(unsigned partition,
   }
   uint64_t start = rs_now_ms();
   crowd_act(&crowd, 0, SESSIONS / 2);
+  for (unsigned i = SESSIONS - 10; i < SESSIONS; i++) {
+    CU_ASSERT_STRING_EQUAL(rs_places(crowd.b, crowd.keys[i]), "first=1");
+    CU_ASSERT_EQUAL(rs_send(crowd.b, crowd.keys[i], "hello"), WWR_OK);
+  }
   end_trouble(&trouble);
   crowd_act(&crowd, SESSIONS / 2, SESSIONS);
   crowd_end(&crowd);

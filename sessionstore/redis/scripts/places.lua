@@ -2,6 +2,7 @@
 -- places: who has connections of a session. session_scripts.h
 -- include: clock.lua
 -- include: alive.lua
+-- include: moved.lua
 -- include: session.lua
 local s, nodes = unpack(KEYS)
 local lease, node_key = unpack(ARGV)
@@ -17,9 +18,7 @@ for field, count in pairs(fields) do
   local boot = string.match(field, '^c:(.*)$')
   if boot and alive(boot) then
     local name = redis.pcall('HGET', node_key .. boot, 'name')
-    if name and name.err and string.find(name.err, 'non local', 1, true) then
-      return name -- its slot is being moved: not now
-    end
+    if is_moved(name) then return name end
     answer[#answer + 1] = type(name) == 'string' and name or boot
     answer[#answer + 1] = count
   end
