@@ -62,7 +62,6 @@ static bool name_ok(const char *name) {
 
 /* NULL: they are good, but for the URL. */
 static const char *what_is_wrong(const struct wwr_cluster_opts *opts) {
-  if (!opts->url) return "url is required";
   if (!opts->prefix || !prefix_ok(opts->prefix)) {
     return "prefix must be 1 to 32 letters, digits, '-' or '_'";
   }
@@ -86,10 +85,9 @@ static wwr_err read_opts(const struct wwr_cluster_opts *opts,
                          struct wwri_servers *servers,
                          struct wwri_servers_fault *fault) {
   *servers = (struct wwri_servers){0};
-  *fault = (struct wwri_servers_fault){.why = opts->url ? NULL
-                                                        : what_is_wrong(opts)};
-  wwr_err err = WWR_E_INVALID;
-  if (opts->url) err = wwri_servers_parse(servers, opts->url, fault);
+  *fault = (struct wwri_servers_fault){.why = "url is required"};
+  if (!opts->url) return WWR_E_INVALID;
+  wwr_err err = wwri_servers_parse(servers, opts->url, fault);
   if (err) return err;
   fault->at = 0;
   fault->why = what_is_wrong(opts);

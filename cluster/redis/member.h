@@ -17,7 +17,7 @@
 
 enum { WWRI_KEY_NAME_MAX = 512 };
 
-struct wwri_member; /* = struct wwr_cluster's inside */
+struct wwri_member; /* one of struct wwr_cluster's */
 
 /** A part that lives on the membership. All on the member thread; each may be
  * NULL. Embed it. Inside of these hooks the core (wwri_member_node) must not be

@@ -148,12 +148,21 @@ static bool find_login(const char *url, size_t len, size_t *at, bool *user) {
   return !memchr(url + head, ':', name);
 }
 
+static size_t count_words(const char *text) {
+  size_t count = 0;
+  for (text += strspn(text, space); *text; text += strspn(text, space)) {
+    text += strcspn(text, space);
+    count++;
+  }
+  return count;
+}
+
 /* Every URL of the text with the password in its place, whatever it is: if it
  * is none, that is said later. NULL: no memory, or `why` says what is wrong. */
 static char *with_password(const char *urls, const char *password,
                            const char **why) {
-  size_t len = strlen(urls), more = 3 * strlen(password) + 2;
-  char *text = malloc(len + 1 + (len / 2 + 1) * more), *to = text;
+  size_t more = 3 * strlen(password) + 2;
+  char *text = malloc(strlen(urls) + 1 + count_words(urls) * more), *to = text;
   *why = NULL;
   if (!text) return NULL;
   while (*urls) {
