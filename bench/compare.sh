@@ -8,10 +8,12 @@ usage() {
   cat <<'END'
 usage: bench/compare.sh [OPTION...]
 
-  --targets LIST    of webwire, nchan, ws, socket.io, webwire-redis,
+  --targets LIST    of webwire, floor, nchan, ws, socket.io, webwire-redis,
                     nchan-redis, socket.io-redis, separated by commas
                     (default: all). Those with -redis are two nodes over one
-                    Redis, whose CPU time counts with the nodes'.
+                    Redis, whose CPU time counts with the nodes'. "floor" is no
+                    server, but one send() per subscriber in a loop: what the
+                    kernel alone costs where each message is a write.
   --columns LIST    of 100x16, 1000x16, 5000x16, 1000x1, echo64x1, echo64x16,
                     idle, p50 (default: all)
   --rounds N        every cell is measured so often, the servers taking turns,
@@ -46,7 +48,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/deploy/packages.sh"
 # shellcheck disable=SC2034 # used there
 self=bench/compare.sh
-all_targets=webwire,nchan,ws,socket.io,webwire-redis,nchan-redis,socket.io-redis
+all_targets=webwire,floor,nchan,ws,socket.io,webwire-redis,nchan-redis,socket.io-redis
 all_columns=100x16,1000x16,5000x16,1000x1,echo64x1,echo64x16,idle,p50
 targets=$all_targets columns=$all_columns rounds=3 seconds=3 details=''
 bin=$root/build/bin server_cpu=0 bench_cpu=1 quick=0 yes=0 npm=''
@@ -268,12 +270,13 @@ start_target() {
   protocol=() publish=() workers=()
   case $2 in echo*) kind='echo' ;; esac
   case $1 in
-    nchan* | ws) protocol=(--protocol plain) ;;
+    floor | nchan* | ws) protocol=(--protocol plain) ;;
     socket.io*) protocol=(--protocol socket.io) ;;
   esac
   case $1 in
     webwire) start_webwire "$2" ;;
     webwire-redis) start_webwire_redis ;;
+    floor) start_listening "$bin/webwire-floor" ;;
     nchan) start_nchan_node ;;
     nchan-redis) start_nchan_redis ;;
     ws) start_listening node "$work/npm/ws.mjs" "$kind" ;;
@@ -288,6 +291,8 @@ start_target() {
 applies() {
   case $1-$2 in
     nchan-echo* | nchan-redis-echo*) return 1 ;; # nothing echoes there
+    floor-1000x1 | floor-p50) ;;
+    floor-*) return 1 ;; # it does not put messages together
     *-redis-echo* | *-redis-idle | *-redis-5000x16) return 1 ;;
   esac
 }

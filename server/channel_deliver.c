@@ -111,6 +111,10 @@ static void give(struct wwri_feed *feed, size_t count) {
   wwri_frame_ref_n(walk.frame, (unsigned)count);
   for (; slot < end; slot++) {
     struct wwri_pipe *pipe = slot->conn->pipe;
+    if (end - slot > 2 * WWRI_AHEAD) {
+      WWRI_FETCH_CONN(slot[2 * WWRI_AHEAD].conn);
+      WWRI_FETCH_PIPE(slot[WWRI_AHEAD].conn);
+    }
     if (!is_for(&walk, slot)) {
       wwri_frame_unref(walk.frame);
     } else if (slot->conn->own_parcels) {

@@ -257,6 +257,21 @@ struct wwr_conn {
   struct wwri_conn_channels channels;
 };
 
+enum { WWRI_AHEAD = 6 /* connections */ };
+
+/** Connections lie scattered in memory. Whoever gives something to many calls
+ * this for the one twice WWRI_AHEAD further on, and WWRI_FETCH_PIPE for the one
+ * WWRI_AHEAD further on: what a send looks at is then on its way while those
+ * before are served. Macros, because gcc drops calls of functions that do
+ * nothing but this. */
+#define WWRI_FETCH_CONN(conn) __builtin_prefetch(&(conn)->pipe)
+#define WWRI_FETCH_PIPE(conn)                                   \
+  do { /* three lines: what is the transport's stands behind */ \
+    __builtin_prefetch((const char *)(conn)->pipe, 1);          \
+    __builtin_prefetch((const char *)(conn)->pipe + 64, 1);     \
+    __builtin_prefetch((const char *)(conn)->pipe + 128, 1);    \
+  } while (0)
+
 /* --- conn.c: life of a connection ---------------------------------------- */
 
 extern const struct wwri_accept_events wwri_accept_events;

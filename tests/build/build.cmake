@@ -37,7 +37,7 @@ if(TARGET webwire-bench AND TARGET echo-server AND TARGET chatroom-server
            --seconds 0.3 --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   add_test(NAME compare_quick COMMAND
            ${PROJECT_SOURCE_DIR}/bench/compare.sh --quick --seconds 0.2
-           --targets webwire,nchan,webwire-redis,nchan-redis
-           --columns 100x16,idle --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+           --targets webwire,floor,nchan,webwire-redis,nchan-redis
+           --columns 1000x1,idle --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   set_tests_properties(bench_quick compare_quick PROPERTIES TIMEOUT 120)
 endif()

@@ -193,6 +193,17 @@ static void flush_pipe(struct wwri_ws_pipe *pipe) {
   }
 }
 
+/* What comes next is on its way from memory while the kernel sends. */
+static void fetch_next(const struct wwri_list *batch) {
+  if (wwri_list_empty(batch)) return;
+  const struct wwri_ws_pipe *pipe =
+      WWRI_CONTAINER(batch->next, struct wwri_ws_pipe, dirty_link);
+  __builtin_prefetch(&pipe->out, 1);
+  __builtin_prefetch(&pipe->dirty_link, 1);
+  __builtin_prefetch(&pipe->native, 1);
+  __builtin_prefetch(&pipe->last_tx_ms, 1);
+}
+
 struct turn {
   int pipes;
   uint64_t ns;
@@ -211,6 +222,7 @@ static void take_turn(struct wwri_list *dirty, const struct turn *turn) {
     struct wwri_ws_pipe *pipe =
         WWRI_CONTAINER(node, struct wwri_ws_pipe, dirty_link);
     work += 1 + pipe->out.bytes / WORK_BYTES;
+    fetch_next(&batch);
     flush_pipe(pipe);
     if (work < WORK_PER_LOOK) continue;
     uint64_t now = uv_hrtime();
