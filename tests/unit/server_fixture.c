@@ -388,12 +388,13 @@ void fixture_reset(void) {
   setup();
 }
 
-/* ThreadSanitizer looks at what threads share, of which other allocations show
- * the same; plain and under AddressSanitizer each one fails. */
-#ifdef __SANITIZE_THREAD__
-enum { FAIL_STEP = 3 };
-#else
+/* Under AddressSanitizer, which sees most of what can go wrong, each one fails.
+ * Plain and under ThreadSanitizer every third does: its neighbours show what
+ * threads share and how a client is answered just as well. */
+#ifdef __SANITIZE_ADDRESS__
 enum { FAIL_STEP = 1 };
+#else
+enum { FAIL_STEP = 3 };
 #endif
 
 void fixture_fail_each(void (*prepare)(void), void (*scenario)(bool in_traffic),
