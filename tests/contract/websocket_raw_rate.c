@@ -1,7 +1,10 @@
 /* The limit of new connections per second. The rule is checked on the clock of
  * the loop, by which the limit goes, so a slow machine does not matter. */
+#include <arpa/inet.h>
 #include <semaphore.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "websocket_raw.h"
 
@@ -141,6 +144,36 @@ static void test_too_many(void) {
   CU_ASSERT_TRUE(raw_status("/", NULL) == STATUS_SWITCHING);
 }
 
+static int say_a_byte(void) {
+  const struct sockaddr_in address = {
+      .sin_family = AF_INET,
+      .sin_port = htons(raw.port),
+      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const char hello = 0x16; /* how a handshake of TLS begins */
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  CU_ASSERT_EQUAL_FATAL(
+      connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+  CU_ASSERT_EQUAL(send(fd, &hello, 1, MSG_NOSIGNAL), 1);
+  return fd;
+}
+
+/* With TLS the rest is dropped without a handshake. */
+static void test_too_many_with_tls(void) {
+  enum { TIMEOUT_S = 20, MOST = TIMEOUT_S / 2 + 3 };
+  struct wwri_transport_stats after;
+  int fds[CROWD];
+  char byte;
+  raw.opts.accepts_per_second = 1;
+  raw.opts.handshake_timeout_ms = TIMEOUT_S * 1000;
+  raw_start_with(WWR_WRITE_DIRECT, true);
+  for (int i = 0; i < CROWD; i++) fds[i] = say_a_byte();
+  CU_ASSERT_TRUE(recv(fds[CROWD - 1], &byte, 1, 0) <= 0);
+  stats(&after);
+  CU_ASSERT_TRUE(after.refused + MOST >= CROWD);
+  CU_ASSERT_EQUAL(after.accepted, 0);
+  for (int i = 0; i < CROWD; i++) close(fds[i]);
+}
+
 /* Who leaves gives the place to those behind. */
 static void test_leave_the_queue(void) {
   enum { WAITING = 20 };
@@ -171,6 +204,7 @@ CU_TestInfo raw_rate[] = {
     {"rate", test_rate},
     {"the connected do not wait", test_connected_do_not_wait},
     {"too many", test_too_many},
+    {"too many, TLS", test_too_many_with_tls},
     {"leave the queue", test_leave_the_queue},
     {"stop with a queue", test_stop_with_a_queue},
     CU_TEST_INFO_NULL};

@@ -11,13 +11,14 @@
  *
  * With a limit to the connections accepted per second the queue moves at that
  * rate, each shard at its part of it, and up to BURST_MS' worth at once.
- * Whoever would have to wait too long is told 503 at once.
+ * Whoever would have to wait too long is told 503 at once, with TLS dropped.
  *
  * Ends: a socket is closed when its peer is gone, or when it has waited for the
  * handshake's time limit; lws grants the same once more. When the handshakes
  * inside lws are at their limit and others wait, the oldest give way after
  * GRACE_MS: clients that begin and dawdle can't lock out the rest. */
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -148,13 +149,28 @@ static void let_in(struct wwri_ws_server_conn *conn) {
   wwri_ws_adopt(conn);
 }
 
-/* How long until one more handshake may begin. */
-static uint64_t time_to_room(const struct wwri_ws_server_shard *shard) {
-  const struct wwri_ws_lobby *lobby = &shard->lobby;
-  if (lobby->handshake_count < HANDSHAKES_MAX) return 0;
-  uint64_t due = by_link(lobby->handshakes.next)->since_ms + GRACE_MS;
+/* It has sent what nobody has read yet: we are late, not it. */
+static bool was_left(const struct wwri_ws_server_conn *conn) {
+  int unread = 0;
+  return ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* How long until one more handshake may begin. Those that wait for us don't
+ * give way: in a crowd all would, just before they are done, and come again. */
+static uint64_t time_to_room(struct wwri_ws_server_shard *shard) {
+  struct wwri_ws_lobby *lobby = &shard->lobby;
   uint64_t now = now_ms(shard);
-  return due > now ? due - now : 0;
+  if (lobby->handshake_count < HANDSHAKES_MAX) return 0;
+  for (int i = 0; i < LOOKS_PER_PASS; i++) {
+    struct wwri_ws_server_conn *oldest = by_link(lobby->handshakes.next);
+    uint64_t due = oldest->since_ms + GRACE_MS;
+    if (due > now) return due - now;
+    if (!was_left(oldest)) return 0;
+    oldest->since_ms = now;
+    wwri_list_remove(&oldest->pipe.link);
+    wwri_list_append(&lobby->handshakes, &oldest->pipe.link);
+  }
+  return NEXT_PASS_MS;
 }
 
 static void make_room(struct wwri_ws_server_shard *shard) {
@@ -194,9 +210,14 @@ static bool waits_too_long(const struct wwri_ws_server_shard *shard) {
 
 /* Letting in */
 
-static void refuse_one(struct wwri_ws_server_shard *shard) {
+/* How long until one may be told 503; 0: one was. Nobody gives way to it who
+ * would not give way to others. */
+static uint64_t refuse_one(struct wwri_ws_server_shard *shard) {
+  uint64_t wait = time_to_room(shard);
+  if (wait) return wait;
   make_room(shard);
   let_in(by_todo_link(shard->lobby.refused.next));
+  return 0;
 }
 
 /* How long until the next one may be let in; 0: one was. */
@@ -223,7 +244,7 @@ static void admit(struct wwri_flusher *flusher) {
   for (int i = 0; i < ADMITTED_PER_TURN && !wait && somebody_queues(lobby);
        i++) {
     if (!wwri_list_empty(&lobby->refused)) {
-      refuse_one(shard);
+      wait = refuse_one(shard);
     } else {
       wait = admit_one(shard);
     }
@@ -251,13 +272,20 @@ static bool shed(struct wwri_ws_server_conn *conn) {
   return true;
 }
 
+/* With TLS the answer costs as much as letting it in, which is what the limit
+ * is there to prevent. */
+static bool is_told(struct wwri_ws_server_conn *conn) {
+  bool dear = conn->shard->server->tls.cert_file && !conn->shed;
+  return !dear && shed(conn);
+}
+
 static void join_queue(struct wwri_ws_server_conn *conn) {
   struct wwri_ws_server_shard *shard = conn->shard;
   struct wwri_ws_lobby *lobby = &shard->lobby;
   struct epoll_event end_only = {.data.ptr = conn};
   (void)epoll_ctl(lobby->epoll_fd, EPOLL_CTL_MOD, conn->fd, &end_only);
   if (conn->shed || waits_too_long(shard)) {
-    if (shed(conn)) {
+    if (is_told(conn)) {
       wwri_list_append(&lobby->refused, &conn->pipe.todo_link);
     } else {
       shard->server->refused++;

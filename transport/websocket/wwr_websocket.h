@@ -45,7 +45,8 @@ struct wwr_websocket_opts {
   /** New connections per second, of all I/O threads together, and a tenth of
    * that at once; 0 (default): no limit. Those above wait, in the order in
    * which they said what they want; one that would have to wait for more than
-   * half of handshake_timeout_ms is told 503 instead. */
+   * half of handshake_timeout_ms is told 503 instead; with TLS it is dropped,
+   * because the answer would cost a handshake. */
   uint32_t accepts_per_second;
   /** Default 10000: until a connection has sent its whole upgrade request; with
    * TLS, until it has sent something and its handshake may begin, and once more
