@@ -5,6 +5,7 @@
 #include "cluster.h"
 #include "redis_cluster_fixture.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,7 +132,7 @@ static unsigned count_of(const char *text) {
 /* The node works with so many, and they have all partitions between them. */
 static void has_shards(unsigned count) {
   unsigned ready = 0, partitions = 0;
-  for (int i = 0; i < 2000 && ready < count; i++) {
+  for (int i = 0; i < 20000 && ready < count; i++) {
     CU_ASSERT_EQUAL_FATAL(
         admin_ask(admin, "GET", "/api/v1/shards", NULL, &answer), 200);
     ready = count_of("\"health\":\"ready\"");
@@ -161,15 +162,21 @@ static void take(struct proc *proc, enum proc_stream stream, char *into,
   free(text);
 }
 
-static int move(const char *from, const char *to, const char *flag) {
-  const char *const args[] = {"move", "--json", "--from", from,
-                              "--to", to,       flag,     NULL};
+/* Its exit status; `out` and `err` are what it printed. */
+static int tool(const char *const args[]) {
   struct proc *proc = wire_program("webwire", args);
   CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
   int status = proc_wait_exit(proc, WIRE_MS);
   take(proc, PROC_STDOUT, out, sizeof out);
   take(proc, PROC_STDERR, err, sizeof err);
   proc_free(proc);
+  return status;
+}
+
+static int move(const char *from, const char *to, const char *flag) {
+  const char *const args[] = {"move", "--json", "--from", from,
+                              "--to", to,       flag,     NULL};
+  int status = tool(args);
   if (status != 0) fprintf(stderr, "%s", err);
   return status;
 }
@@ -223,6 +230,33 @@ static void three_to_four(void) {
   has_shards(4);
   all_is_there();
   publish_everywhere();
+  stop_node();
+}
+
+/* The node stays ready, and doctor and the list of shards say which it is. */
+static void one_of_four_is_away(void) {
+  char where[64], url[64];
+  start_node(four);
+  has_shards(SHARDS);
+  redis_signal(&shards[1], SIGSTOP);
+  bool seen = false;
+  for (int i = 0; i < 20000 && !seen; i++) {
+    CU_ASSERT_EQUAL_FATAL(
+        admin_ask(admin, "GET", "/api/v1/shards", NULL, &answer), 200);
+    seen = count_of("\"health\":\"ready\"") == SHARDS - 1;
+  }
+  CU_ASSERT_TRUE(seen);
+  CU_ASSERT_EQUAL(admin_probe(admin, "/ready", &answer), 200);
+  snprintf(where, sizeof where, "http://127.0.0.1:%u", admin);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u", cluster_port(cluster, 0));
+  const char *const args[] = {"doctor", "--admin", where, "--url",
+                              url,      "--idle",  "0",   NULL};
+  CU_ASSERT_EQUAL(tool(args), 1);
+  snprintf(url, sizeof url, "works with 3 of 4, not with redis://127.0.0.1:%u",
+           shards[1].port);
+  CU_ASSERT_PTR_NOT_NULL(strstr(out, url));
+  redis_signal(&shards[1], SIGCONT);
+  has_shards(SHARDS);
   stop_node();
 }
 
@@ -305,6 +339,7 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"one to three", one_to_three},
                          {"three to four", three_to_four},
                          {"four to a Redis Cluster", four_to_a_redis_cluster},
+                         {"one of four is away", one_of_four_is_away},
                          {"mistakes", mistakes},
                          {"foreign bytes", foreign_bytes},
                          CU_TEST_INFO_NULL};

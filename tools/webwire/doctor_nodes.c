@@ -43,6 +43,34 @@ static void check_beat(struct report *report, const char *base,
                "%s has not heard of it for %.1f s", base, age);
 }
 
+/* A node stays ready while it has one of several: so this is said apart. True
+ * when it has none, or there is only one. */
+static bool check_shards(struct report *report, const char *base,
+                         const char *metrics) {
+  static const char name[] = "\nwebwire_shard_ready{shard=\"";
+  size_t ready = 0, away = 0;
+  char first[160] = "";
+  for (const char *at = metrics; (at = strstr(at, name));) {
+    at += sizeof name - 1;
+    const char *end = strstr(at, "\"} ");
+    if (!end) break;
+    bool up = strtod(end + 3, NULL) > 0;
+    if (!up && !*first)
+      snprintf(first, sizeof first, "%.*s", (int)(end - at), at);
+    ready += up;
+    away += !up;
+  }
+  if (ready > 0 && away > 0)
+    report_say(report, FINDING_PROBLEM, "redis shards",
+               "webwire shards says why; their channels and sessions wait",
+               "%s works with %zu of %zu, not with %s", base, ready,
+               ready + away, first);
+  else if (ready > 1)
+    report_say(report, FINDING_OK, "redis shards", NULL,
+               "%s works with all %zu", base, ready);
+  return ready == 0;
+}
+
 /* --- Probes --------------------------------------------------------------- */
 
 static void check_ready(const struct cli *cli, struct report *report,
@@ -89,7 +117,8 @@ static void check_metrics(const struct cli *cli, struct report *report,
   if (http_ask(cli, base, "GET", "/metrics", NULL, &answer) &&
       answer.status == 200) {
     check_descriptors(report, base, answer.text);
-    check_beat(report, base, answer.text);
+    if (check_shards(report, base, answer.text))
+      check_beat(report, base, answer.text);
   } else {
     report_say(report, FINDING_PROBLEM, "metrics", NULL, "%s has none", base);
   }
