@@ -127,7 +127,7 @@ export async function pacedRolling(t, balance) {
   const longest = Math.max(...all.map(({ away }) => away.longest));
   assert.ok(moved >= FOLLOWERS, `${moved} moved: every node had its followers moved once`);
   assert.ok(longest < LONGEST_AWAY_MS, `without a node for ${longest} ms`);
-  // Not all at once: half of the drain, where a crowded machine may add but not take.
+  // Not all at once: a quarter of the drain; a crowded machine may add to it, not take.
   assert.ok(Math.max(...spreads) > DRAIN_S * 250, `drained within ${spreads} ms`);
   const count = (key) => publishers.reduce((sum, one) => sum + one[key].length, 0);
   t.diagnostic(
