@@ -89,7 +89,8 @@ static void listening(struct wwr_node *node, struct wwr_option *rows) {
        .max = MAX_ACCEPTS,
        .key = "limits.accepts-per-second",
        .live = true,
-       .detail = "Who would wait for more than 5 seconds is told 503."},
+       .detail = "Who would wait for more than 5 seconds is told 503, with TLS "
+                 "dropped."},
   };
   memcpy(rows, shared, sizeof shared);
 }
