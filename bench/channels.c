@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUBSCRIBED = UINT32_MAX };
+/* The id of the requests that subscribe. */
+#define SUBSCRIBED UINT64_MAX
 
 struct flight {
   uint64_t due_ns;
