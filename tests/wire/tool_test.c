@@ -226,6 +226,40 @@ static void comes_back(void) {
   CU_ASSERT_STRING_EQUAL(out, "<1>\n<2>\n<3>\n<4>\n<5>\n<6>\n<7>\n<8>\n<9>\n");
 }
 
+/* More than an answer of the server holds: it is stopped while its connection
+ * ends and the others publish. */
+static void long_away(void) {
+  enum { MESSAGES = 700 };
+  struct proc *subscriber = begin_tool((const char *const[]){
+      "subscribe", "away", "--count", "700", "--history", "1", NULL});
+  char text[16], line[64], id[16];
+  CU_ASSERT_PTR_NOT_NULL_FATAL(subscriber);
+  CU_ASSERT_EQUAL(TOOL("publish", "away", "<1>"), 0);
+  CU_ASSERT_TRUE_FATAL(proc_wait_line(subscriber, PROC_STDOUT, "<1>", WIRE_MS,
+                                      line, sizeof line));
+  CU_ASSERT_EQUAL(TOOL("connections"), 0);
+  CU_ASSERT_EQUAL_FATAL(sscanf(out, "%*[^\n] %15[0-9]", id), 1);
+  CU_ASSERT_TRUE(proc_signal(subscriber, SIGSTOP));
+  CU_ASSERT_EQUAL(TOOL("disconnect", id), 0);
+  CU_ASSERT_EQUAL(TOOL("connections"), 0);
+  CU_ASSERT_TRUE(printed("closing")); /* gets nothing more, but its end */
+  struct rawws *ws = node_open(&node);
+  for (int i = 2; i <= MESSAGES; i++) {
+    snprintf(text, sizeof text, "<%d>", i);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(node_ask(ws, "pub:away", text));
+  }
+  rawws_free(ws);
+  CU_ASSERT_TRUE(proc_signal(subscriber, SIGCONT));
+  CU_ASSERT_EQUAL(end_tool(subscriber), 0);
+  const char *at = out;
+  for (int i = 1; i <= MESSAGES && at; i++) {
+    int len = snprintf(text, sizeof text, "<%d>\n", i);
+    at = strncmp(at, text, (size_t)len) == 0 ? at + len : NULL;
+    if (!at) CU_FAIL("a message is not there, or not in its place");
+  }
+  CU_ASSERT_TRUE(at && !*at);
+}
+
 /* --- Mistakes ------------------------------------------------------------- */
 
 static void mistakes(void) {
@@ -271,8 +305,8 @@ static void nobody_there(void) {
                                 NULL};
   const char *const no_http[] = {"--admin", "ftp://127.0.0.1", "health", NULL};
   const char *const clients[] = {"--admin", url, "nodes", NULL};
-  const char *const no_client[] = {"--url", "ws://127.0.0.1:1", "subscribe",
-                                   "a", NULL};
+  const char *const no_client[] = {
+      "--url", "ws://127.0.0.1:1", "--timeout", "0.5", "subscribe", "a", NULL};
   CU_ASSERT_EQUAL(tool_elsewhere(health), 1);
   CU_ASSERT_TRUE(complained("http://127.0.0.1:1: "));
   CU_ASSERT_EQUAL(tool_elsewhere(no_http), 1);
@@ -320,6 +354,7 @@ int main(int argc, char **argv) {
                          {"long history", long_history},
                          {"interrupted", interrupted},
                          {"comes back", comes_back},
+                         {"long away", long_away},
                          {"mistakes", mistakes},
                          {"nobody there", nobody_there},
                          {"wrong token", wrong_token},

@@ -2,9 +2,10 @@
  * -> print its history, then the signals. All but the first step happens on the
  * client's thread, where answers and signals come in their order.
  *
- * A lost connection comes back, and is subscribed again with as much history as
- * there is; of that what was not printed before is. Deliveries carry no place,
- * but count up by one from the place in the answer (docs/channels.md).
+ * A lost connection comes back; what was published meanwhile is read from the
+ * history, and it is subscribed again with what came between these two: printed
+ * is what was not before. Deliveries carry no place, but count up by one from
+ * the place in the answer (docs/channels.md).
  *
  * Failure modes: refused or not answered: a line on stderr, and the end. */
 #include <webwire/wwr_client.h>
@@ -22,7 +23,12 @@
 #include "cli.h"
 #include "terminal.h"
 
-enum { AGAIN_HISTORY = 256, STEP_MS = 250, RETRIES = 2400 };
+enum {
+  AGAIN_HISTORY = 256,
+  MISSED_MAX = 1 << 16, /* messages of a channel; older ones are not printed */
+  STEP_MS = 250,
+  RETRIES = 2400
+};
 
 struct channel {
   struct subscriber *subscriber;
@@ -173,8 +179,6 @@ static void on_signed_in(const struct wwr_reply *reply, void *user_data) {
   (void)answered(user_data, "auth", reply);
 }
 
-/* --- On our own ----------------------------------------------------------- */
-
 static wwr_err subscribe(struct subscriber *subscriber,
                          struct channel *channel) {
   char name[256], wish[48];
@@ -186,6 +190,120 @@ static wwr_err subscribe(struct subscriber *subscriber,
   const struct wwr_payload payload = wwr_payload_text(wish);
   return wwr_client_request(subscriber->client, wwr_view_str(name), &payload,
                             cli->timeout_ms, on_subscribed, channel, NULL);
+}
+
+/* --- What was missed ------------------------------------------------------ */
+
+/* An answer has at most AGAIN_HISTORY messages: pages of a history, the newest
+ * first, back to what was printed; printed when all are there, before it is
+ * subscribed again. An older chain may still be under way when the connection
+ * was lost again: harmless, what is not new is not printed. */
+struct missed {
+  struct channel *channel;
+  json_t *rows;
+};
+
+static void on_page(const struct wwr_reply *reply, void *user_data);
+
+static wwr_err ask_page(struct missed *missed) {
+  char name[256], wish[128];
+  struct channel *channel = missed->channel;
+  const struct cli *cli = channel->subscriber->cli;
+  const json_t *first = json_array_get(missed->rows, 0);
+  if (snprintf(name, sizeof name, "history:%s", channel->name) >=
+      (int)sizeof name)
+    return WWR_E_PROTOCOL;
+  int len =
+      snprintf(wish, sizeof wish, "{\"count\":%u", (unsigned)AGAIN_HISTORY);
+  if (first)
+    len += snprintf(
+        wish + len, sizeof wish - (size_t)len,
+        ",\"before\":{\"epoch\":\"%lld\",\"offset\":%lld}",
+        (long long)cli_epoch(first),
+        (long long)json_integer_value(json_object_get(first, "offset")));
+  snprintf(wish + len, sizeof wish - (size_t)len, "}");
+  const struct wwr_payload payload = wwr_payload_text(wish);
+  return wwr_client_request(channel->subscriber->client, wwr_view_str(name),
+                            &payload, cli->timeout_ms, on_page, missed, NULL);
+}
+
+/* Offsets are without holes, but for an epoch's end. */
+static void say_hole(const struct channel *channel, const json_t *first) {
+  json_int_t offset = json_integer_value(json_object_get(first, "offset"));
+  if (is_new(channel, first) && cli_epoch(first) == channel->epoch &&
+      offset > channel->offset + 1)
+    cli_fail(channel->name,
+             "the first of what was published meanwhile is missing");
+}
+
+static void print_missed(struct missed *missed) {
+  struct channel *channel = missed->channel;
+  size_t index;
+  json_t *message;
+  say_hole(channel, json_array_get(missed->rows, 0));
+  json_array_foreach(missed->rows, index, message) {
+    if (!is_new(channel, message)) continue;
+    print_message(channel, message);
+    channel->epoch = cli_epoch(message);
+    channel->offset = json_integer_value(json_object_get(message, "offset"));
+  }
+}
+
+static void end_missed(struct missed *missed, bool subscribes) {
+  struct channel *channel = missed->channel;
+  if (subscribes) {
+    print_missed(missed);
+    wwr_err err = subscribe(channel->subscriber, channel);
+    if (err != WWR_OK && err != WWR_E_CLOSED)
+      end(channel->subscriber, cli_fail(channel->name, wwr_err_text(err)));
+  }
+  json_decref(missed->rows);
+  free(missed);
+}
+
+/* True when there may be older ones that are new. */
+static bool put_page(struct missed *missed, const struct wwr_view *data) {
+  json_t *json = json_loadb((const char *)data->data, data->len, 0, NULL);
+  json_t *older = json_object_get(json, "messages");
+  bool more = json_array_size(older) > 0 &&
+              is_new(missed->channel, json_array_get(older, 0)) &&
+              json_array_size(missed->rows) < MISSED_MAX;
+  if (json_array_size(older) > 0 &&
+      json_array_extend(older, missed->rows) == 0) {
+    json_decref(missed->rows);
+    missed->rows = json_incref(older);
+  } else {
+    more = false;
+  }
+  json_decref(json);
+  return more;
+}
+
+/* Whose history may not be read is subscribed all the same. */
+static void on_page(const struct wwr_reply *reply, void *user_data) {
+  struct missed *missed = user_data;
+  const struct channel *channel = missed->channel;
+  if (reply->err == WWR_OK && put_page(missed, &reply->payload.data) &&
+      ask_page(missed) == WWR_OK)
+    return;
+  end_missed(missed, !channel->subscriber->end &&
+                         (reply->err == WWR_E_REQUEST ||
+                          answered(channel->subscriber, channel->name, reply)));
+}
+
+/* --- On our own ----------------------------------------------------------- */
+
+/* When its history can't be asked for, that of the answer has to do. */
+static wwr_err subscribe_again(struct subscriber *subscriber,
+                               struct channel *channel) {
+  bool missed_some = channel->again && channel->logged;
+  struct missed *missed = missed_some ? malloc(sizeof *missed) : NULL;
+  if (!missed) return subscribe(subscriber, channel);
+  *missed = (struct missed){.channel = channel, .rows = json_array()};
+  if (ask_page(missed) == WWR_OK) return WWR_OK;
+  json_decref(missed->rows);
+  free(missed);
+  return subscribe(subscriber, channel);
 }
 
 /* Requests of one connection are handled in their order. */
@@ -200,7 +318,7 @@ static bool subscribe_all(struct subscriber *subscriber) {
   }
   wwr_session_unref(session);
   for (size_t i = 0; i < subscriber->channel_count && err == WWR_OK; i++)
-    err = subscribe(subscriber, &subscriber->channels[i]);
+    err = subscribe_again(subscriber, &subscriber->channels[i]);
   if (err == WWR_OK) return true;
   cli_fail(cli->url, wwr_err_text(err));
   return false;
