@@ -99,6 +99,15 @@ static bool is_new(const struct channel *channel, const json_t *message) {
          (epoch == channel->epoch && offset > channel->offset);
 }
 
+/* Offsets are without holes, but for an epoch's end. */
+static void say_hole(const struct channel *channel, const json_t *first) {
+  json_int_t offset = json_integer_value(json_object_get(first, "offset"));
+  if (is_new(channel, first) && cli_epoch(first) == channel->epoch &&
+      offset > channel->offset + 1)
+    cli_fail(channel->name,
+             "the first of what was published meanwhile is missing");
+}
+
 /* --- On the client's thread ----------------------------------------------- */
 
 static struct channel *find_channel(struct subscriber *subscriber,
@@ -165,7 +174,9 @@ static void on_subscribed(const struct wwr_reply *reply, void *user_data) {
   json_t *json = json_loadb((const char *)data->data, data->len, 0, NULL);
   size_t index;
   json_t *message;
-  json_array_foreach(json_object_get(json, "messages"), index, message) {
+  json_t *messages = json_object_get(json, "messages");
+  say_hole(channel, json_array_get(messages, 0));
+  json_array_foreach(messages, index, message) {
     if (is_new(channel, message)) print_message(channel, message);
   }
   channel->epoch = cli_epoch(json);
@@ -225,15 +236,6 @@ static wwr_err ask_page(struct missed *missed) {
   const struct wwr_payload payload = wwr_payload_text(wish);
   return wwr_client_request(channel->subscriber->client, wwr_view_str(name),
                             &payload, cli->timeout_ms, on_page, missed, NULL);
-}
-
-/* Offsets are without holes, but for an epoch's end. */
-static void say_hole(const struct channel *channel, const json_t *first) {
-  json_int_t offset = json_integer_value(json_object_get(first, "offset"));
-  if (is_new(channel, first) && cli_epoch(first) == channel->epoch &&
-      offset > channel->offset + 1)
-    cli_fail(channel->name,
-             "the first of what was published meanwhile is missing");
 }
 
 static void print_missed(struct missed *missed) {
