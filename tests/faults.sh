@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The cluster's fault suite alone: three nodes behind HAProxy on a real Redis,
-# a crowd that chats, one fault after the other; prints the table.
+# on three, or on a Redis Cluster; a crowd that chats, one fault after the other;
+# prints the table.
 set -euo pipefail
 
 usage() {
   cat <<'END'
 usage: tests/faults.sh [OPTION...] [FAULT...]
 
-  FAULT              "stopped", "node killed", ...; default: all, 4 minutes
+  FAULT              "stopped", "node killed", ...; default: all, 6 minutes
   --build-dir DIR    default: build-test, as tests/run.sh
   --yes              install what is missing without asking
   --help             this text
@@ -38,7 +39,7 @@ done
 
 wwr_prepare "$yes" || exit 1
 wwr_prepare_optional
-for tool in redis-server haproxy; do
+for tool in redis-server redis-cli haproxy; do
   command -v "$tool" >/dev/null 2>&1 ||
     { echo "tests/faults.sh: needs $tool" >&2; exit 1; }
 done

@@ -421,9 +421,11 @@ ROW(killed, .name = "a node killed (history counts)", .fault = node_killed,
 ROW(terminated, .name = "a node terminated (history counts)",
     .fault = node_terminated, .history = true, .may_fail = UINT_MAX,
     .limit_ms = RECOVER_MS)
+/* A history of 256 messages must hold what a client misses at most. */
 ROW(rolling, .name = "rolling restart of all nodes (history counts)",
     .fault = rolling_restart, .history = true, .node_args = short_drain,
-    .may_fail = UINT_MAX, .limit_ms = RECOVER_MS, .away_ms = AWAY_MS)
+    .rate = 256 * 1000 / AWAY_MS, .may_fail = UINT_MAX, .limit_ms = RECOVER_MS,
+    .away_ms = AWAY_MS)
 ROW(fenced, .name = "a node stopped past its lease", .fault = node_fenced,
     .history = true, .node_args = short_lease, .limit_ms = RECOVER_MS)
 ROW(flapping, .name = "clients that come and go", .fault = flapping,
