@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# How many instructions our servers execute per delivery, echo, connection and
-# decoded message, counted by valgrind's callgrind. Unlike times these hardly
-# depend on what else the machine does, so that a build can fail when one grows.
+# How many instructions our servers execute per delivery, echo, connection,
+# logged publish and decoded message, counted by valgrind's callgrind. Unlike
+# times these hardly depend on what else the machine does, so that a build can
+# fail when one grows.
 #
 # Each is the difference of two runs, one with more of it than the other, so that
 # what a start, the connections and an end cost is not in it.
@@ -19,8 +20,8 @@ Counts instructions and compares them with bench/instructions.txt.
   --help         this text
 
 Exit status: 0; 1 when something grew by more than 5 %; 77, with the reason, when
-it can't be told here: no valgrind, or another compiler or other libraries than
-those the file was written with.
+it can't be told here: no valgrind or Redis, or another compiler or other
+libraries than those the file was written with.
 END
 }
 
@@ -53,7 +54,9 @@ skip() {
 for program in webwire-bench echo-server chatroom-server decode_count; do
   [ -x "$bin/$program" ] || { echo "$self: no $program in $bin" >&2; exit 2; }
 done
-command -v valgrind >/dev/null 2>&1 || skip "no valgrind"
+for program in valgrind redis-server; do
+  command -v $program >/dev/null 2>&1 || skip "no $program"
+done
 
 # What the counts depend on besides our code.
 environment() {
@@ -77,7 +80,7 @@ if [ $update -eq 0 ] && [ "$here" != "$noted" ]; then
 fi
 
 work=$(mktemp -d)
-servers=() urls=()
+servers=() urls=() keep=(--sessions "$work/sessions")
 trap 'stop_servers; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 callgrind=(valgrind --tool=callgrind --quiet "--callgrind-out-file=$work/count")
@@ -90,8 +93,8 @@ served() {
   shift
   rm -f "$work/count"
   start_listening "${callgrind[@]}" "$bin/$program" --listen 127.0.0.1:0 \
-    --threads 1 --read-timeout 600 --log-level off --sessions "$work/sessions"
-  started=("${servers[@]}")
+    --threads 1 --read-timeout 600 --log-level off "${keep[@]}"
+  started=("${servers[-1]}")
   servers=() # it is not to be read from /proc
   load "$@" || status=$?
   servers=("${started[@]}")
@@ -117,6 +120,7 @@ count() {
     echo-16) few=640 many=9600 divisor=8960 ;;
     delivery) few=20 many=120 divisor=$((100 * 200)) ;;
     connect) few=50 many=250 divisor=200 ;;
+    publish) few=100 many=900 divisor=800 ;;
     decode) few=100 many=600 ;;
   esac
   measure "$1" $few
@@ -138,8 +142,19 @@ measure() {
     connect)
       served echo-server --mode connect --connections 20 --count "$2"
       ;;
+    publish) served_with_redis --mode broadcast --connections 1 --count "$2" ;;
     decode) decoded "$2" ;;
   esac
+}
+
+# served_with_redis OPTION...: the chat room as a node of a cluster.
+served_with_redis() {
+  local redis keep=(--redis "unix://$work/redis")
+  start_redis
+  redis=("${servers[@]}")
+  served chatroom-server "$@"
+  servers=("${redis[@]}")
+  stop_servers
 }
 
 # grown OLD NEW: by more than 5 %; shrunk likewise.
@@ -148,7 +163,7 @@ shrunk() { grown "$2" "$1"; }
 
 bad=0 better=0 lines=()
 printf '%-12s %10s %10s\n' "" noted now
-for name in echo echo-16 delivery connect decode; do
+for name in echo echo-16 delivery connect publish decode; do
   old=$(sed -n "s/^$name //p" "$file" 2>/dev/null || true)
   count $name
   best=$each
@@ -180,8 +195,9 @@ if [ $update -eq 1 ]; then
 # message, all of the server's process but the kernel. Echo: one connection with
 # one request in flight, and 4 with 16. Delivery: a chat message to 200 clients,
 # the sender's request, one in flight (with more it is chance how many meet in a
-# write). Written by bench/instructions.sh --update; when one grows by more than
-# 5 % the test "instructions" fails.
+# write). Publish: one at a time on a node of a cluster, its request, the log in
+# Redis, two deliveries, the node's beats. Written by bench/instructions.sh
+# --update; when one grows by more than 5 % the test "instructions" fails.
 END
     echo "environment $here"
     printf '%s\n' "${lines[@]}"
