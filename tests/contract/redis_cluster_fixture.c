@@ -28,13 +28,29 @@ static void slots_of(const struct redis_cluster *cluster, unsigned master,
   *last = REDIS_CLUSTER_SLOTS * (master + 1) / cluster->masters - 1;
 }
 
+/* Since 7.2 masters must have the name of their shard in the file: without it
+ * Redis 8.0 fails an assertion of its own at the first SPUBLISH. */
+static bool has_shard_ids(void) {
+  const char *const argv[] = {"redis-server", "--version", NULL};
+  unsigned major = 0, minor = 0;
+  struct proc *proc = proc_start(argv);
+  if (proc) (void)proc_wait_exit(proc, AWAIT_MS);
+  char *text = proc ? proc_output(proc, PROC_STDOUT) : NULL;
+  const char *version = text ? strstr(text, "v=") : NULL;
+  if (version) (void)sscanf(version, "v=%u.%u", &major, &minor);
+  free(text);
+  proc_free(proc);
+  return major > 7 || (major == 7 && minor >= 2);
+}
+
 static void write_node(const struct redis_cluster *cluster, FILE *file,
                        unsigned index, bool self) {
   unsigned first, last, master = index % cluster->masters;
   bool replica = index >= cluster->masters;
-  fprintf(file, "%s 127.0.0.1:%s@%s %s%s %s 0 0 %u connected",
-          cluster->ids[index], cluster->servers[index].port_text,
-          cluster->bus_ports[index], self ? "myself," : "",
+  fprintf(file, "%s 127.0.0.1:%s@%s", cluster->ids[index],
+          cluster->servers[index].port_text, cluster->bus_ports[index]);
+  if (cluster->shard_ids) fprintf(file, ",,shard-id=%s", cluster->ids[master]);
+  fprintf(file, " %s%s %s 0 0 %u connected", self ? "myself," : "",
           replica ? "slave" : "master", replica ? cluster->ids[master] : "-",
           master + 1);
   slots_of(cluster, master, &first, &last);
@@ -99,6 +115,7 @@ bool redis_cluster_start(struct redis_cluster *cluster, unsigned masters,
   memset(cluster, 0, sizeof *cluster);
   cluster->masters = masters;
   cluster->count = masters * (1 + replicas);
+  cluster->shard_ids = has_shard_ids();
   if (cluster->count > REDIS_CLUSTER_MAX) abort();
   for (unsigned i = 0; i < cluster->count; i++) init_server(cluster, i, args);
   size_t len =

@@ -15,6 +15,7 @@ struct redis_cluster {
   int reserved[REDIS_CLUSTER_MAX]; /* keep them */
   unsigned masters;
   unsigned count;
+  bool shard_ids; /* the servers write them into their files */
   char url[256]; /* redis+cluster://..., all servers */
 };
 

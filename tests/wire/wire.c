@@ -195,15 +195,34 @@ bool wire_expect_empty(struct rawws *ws) {
   return wire_expect(ws, wire_with_id(REPLY_BINARY, NULL, 0));
 }
 
+static bool is_signal(const struct rawws_message *got) {
+  return got->len > 0 && got->payload[0] >= SIGNAL_BINARY &&
+         got->payload[0] <= SIGNAL_UTF16;
+}
+
+bool wire_await_signal(struct rawws *ws, const char *text) {
+  struct rawws_message got;
+  size_t len = strlen(text);
+  do {
+    if (rawws_recv_message(ws, &got, WIRE_MS) != RAWWS_OK || !is_signal(&got))
+      return false;
+  } while (got.len < len || memcmp(got.payload + got.len - len, text, len));
+  return true;
+}
+
+bool wire_recv_answer(struct rawws *ws, struct rawws_message *out) {
+  do {
+    if (rawws_recv_message(ws, out, WIRE_MS) != RAWWS_OK) return false;
+  } while (is_signal(out));
+  return true;
+}
+
 bool wire_ask(struct rawws *ws, const char *name, const char *text, char *out,
               size_t cap) {
   struct rawws_message got;
   snprintf(out, cap, "no reply");
-  if (!wire_request(ws, name, text)) return false;
-  do {
-    if (rawws_recv_message(ws, &got, WIRE_MS) != RAWWS_OK) return false;
-  } while (got.len > 0 && got.payload[0] >= SIGNAL_BINARY &&
-           got.payload[0] <= SIGNAL_UTF16);
+  if (!wire_request(ws, name, text) || !wire_recv_answer(ws, &got))
+    return false;
   if (got.len < 1 + ID_BYTES || memcmp(got.payload + 1, WIRE_ID, ID_BYTES) != 0)
     return false;
   const char *rest = (const char *)got.payload + 1 + ID_BYTES;
@@ -238,8 +257,7 @@ bool wire_log_in(struct rawws *ws, const char *name, const char *pass,
   char json[256];
   struct rawws_message got;
   snprintf(json, sizeof json, "{\"name\":\"%s\",\"pass\":\"%s\"}", name, pass);
-  if (!wire_request(ws, "auth", json) ||
-      rawws_recv_message(ws, &got, WIRE_MS) != RAWWS_OK ||
+  if (!wire_request(ws, "auth", json) || !wire_recv_answer(ws, &got) ||
       !is_created(&got, name))
     return false;
   char created[512];

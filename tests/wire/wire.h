@@ -103,6 +103,12 @@ bool wire_expect_error(struct rawws *ws, const char *code);
 /** The next message is a nameless UTF-8 signal with this text. */
 bool wire_expect_signal(struct rawws *ws, const char *text);
 
+/** The same, after signals of which it does not matter what they say. */
+bool wire_await_signal(struct rawws *ws, const char *text);
+
+/** The next message that is no signal. */
+bool wire_recv_answer(struct rawws *ws, struct rawws_message *out);
+
 /** The next message is an empty binary reply. */
 bool wire_expect_empty(struct rawws *ws);
 
