@@ -16,7 +16,7 @@ struct redis_cluster {
   unsigned masters;
   unsigned count;
   bool shard_ids; /* the servers write them into their files */
-  char url[256]; /* redis+cluster://..., all servers */
+  char url[256];  /* redis+cluster://..., all servers */
 };
 
 /** Start `masters` masters with `replicas` replicas each (server masters * r +
