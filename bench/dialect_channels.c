@@ -16,7 +16,7 @@ size_t channels_request(uint8_t *to, uint64_t id, const char *verb,
   memcpy(to + 1, &id, ID_BYTES);
   to[1 + ID_BYTES] = (uint8_t)name_len;
   memcpy(to + 2 + ID_BYTES, name, (size_t)name_len);
-  memcpy(to + head, payload, len);
+  if (len) memcpy(to + head, payload, len);
   return head + len;
 }
 

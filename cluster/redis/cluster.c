@@ -101,17 +101,7 @@ wwr_err wwr_cluster_check(const struct wwr_cluster_opts *opts, char *why,
   wwr_err err = read_opts(opts, &servers, &fault);
   wwri_servers_free(&servers);
   if (cap) why[0] = '\0';
-  if (err == WWR_OK) return WWR_OK;
-  if (err == WWR_E_NOMEM) {
-    snprintf(why, cap, "out of memory");
-  } else if (fault.other) {
-    snprintf(why, cap, "URL %zu of %zu is the same Redis as URL %zu", fault.at,
-             fault.of, fault.other);
-  } else if (fault.at && fault.of > 1) {
-    snprintf(why, cap, "URL %zu of %zu: %s", fault.at, fault.of, fault.why);
-  } else {
-    snprintf(why, cap, "%s", fault.why);
-  }
+  if (err) wwri_servers_say(err, &fault, why, cap);
   return err;
 }
 

@@ -5,6 +5,7 @@
  * not seen here; its memberships will refuse each other. */
 #include "servers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -102,6 +103,20 @@ wwr_err wwri_servers_parse(struct wwri_servers *out, const char *text,
   if (!err) err = read_words(out, words, fault);
   free(words);
   return err;
+}
+
+void wwri_servers_say(wwr_err err, const struct wwri_servers_fault *fault,
+                      char *why, size_t cap) {
+  if (err == WWR_E_NOMEM) {
+    snprintf(why, cap, "out of memory");
+  } else if (fault->other) {
+    snprintf(why, cap, "URL %zu of %zu is the same Redis as URL %zu", fault->at,
+             fault->of, fault->other);
+  } else if (fault->at && fault->of > 1) {
+    snprintf(why, cap, "URL %zu of %zu: %s", fault->at, fault->of, fault->why);
+  } else {
+    snprintf(why, cap, "%s", fault->why);
+  }
 }
 
 void wwri_servers_free(struct wwri_servers *servers) {

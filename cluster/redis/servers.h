@@ -35,4 +35,8 @@ WWR_MUST_CHECK wwr_err wwri_servers_parse(struct wwri_servers *out,
                                           struct wwri_servers_fault *fault);
 void wwri_servers_free(struct wwri_servers *servers);
 
+/** A line about what a parse did not like: `err` is what it returned. */
+void wwri_servers_say(wwr_err err, const struct wwri_servers_fault *fault,
+                      char *why, size_t cap);
+
 #endif

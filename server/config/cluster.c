@@ -148,21 +148,13 @@ static bool find_login(const char *url, size_t len, size_t *at, bool *user) {
   return !memchr(url + head, ':', name);
 }
 
-static size_t count_words(const char *text) {
-  size_t count = 0;
-  for (text += strspn(text, space); *text; text += strspn(text, space)) {
-    text += strcspn(text, space);
-    count++;
-  }
-  return count;
-}
-
 /* Every URL of the text with the password in its place, whatever it is: if it
  * is none, that is said later. NULL: no memory, or `why` says what is wrong. */
 static char *with_password(const char *urls, const char *password,
                            const char **why) {
-  size_t more = 3 * strlen(password) + 2;
-  char *text = malloc(strlen(urls) + 1 + count_words(urls) * more), *to = text;
+  size_t len = strlen(urls), most = len / 2 + 1; /* of URLs */
+  size_t more = 3 * strlen(password) + 2;        /* of each */
+  char *text = malloc(len + 1 + most * more), *to = text;
   *why = NULL;
   if (!text) return NULL;
   while (*urls) {

@@ -86,7 +86,7 @@ arrows client transport protocol session loop core
 # Examples and the load generator see what a user sees.
 arrows examples server/config
 # The tool does, too, reads the URLs of Redis and knows who has a name's keys.
-arrows tools/webwire server/config cluster redis protocol core
+arrows tools/webwire server/config cluster/redis cluster redis protocol core
 arrows bench
 
 # Another folder's header is reached by its name alone, never by a path.

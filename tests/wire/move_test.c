@@ -309,9 +309,10 @@ static void mistakes(void) {
     const char *from, *to, *said;
   } rows[] = {
       {"redis://127.0.0.1:1", "redis://127.0.0.1:1", "--from: 127.0.0.1:1: "},
-      {" ", "redis://127.0.0.1:1", "--from: there is no URL"},
+      {" ", "redis://127.0.0.1:1", "--from: url is empty"},
       {"redis://h nonsense", "redis://h", "--from: URL 2 of 2: "},
-      {"redis+cluster://h redis://h", "redis://h", "can't be one of a list"}};
+      {"redis+cluster://h redis://h", "redis://h",
+       "redis+cluster:// stands alone"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     CU_ASSERT_EQUAL(move(rows[i].from, rows[i].to, NULL), 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, rows[i].said));

@@ -176,20 +176,22 @@ static void examine_all(const struct cli *cli, struct report *report,
 }
 
 void doctor_redis(const struct cli *cli, struct report *report) {
-  struct wwri_redis_url *urls = NULL;
-  size_t count;
+  struct wwri_servers servers;
+  struct wwri_servers_fault fault;
   char why[REDIS_WHY_SIZE];
   if (!cli->redis) {
     report_say(report, FINDING_SKIPPED, "redis", NULL,
                "it is looked at with --redis URL");
     return;
   }
-  const char *bad = redis_urls_parse(cli->redis, &urls, &count, why);
-  if (bad)
-    report_say(report, FINDING_PROBLEM, "redis", NULL, "--redis: %s", bad);
-  else if (urls->cluster)
-    doctor_redis_cluster(cli, report, urls);
-  else
-    examine_all(cli, report, urls, count);
-  free(urls);
+  wwr_err err = wwri_servers_parse(&servers, cli->redis, &fault);
+  if (err) {
+    wwri_servers_say(err, &fault, why, sizeof why);
+    report_say(report, FINDING_PROBLEM, "redis", NULL, "--redis: %s", why);
+  } else if (servers.sharding == WWRI_REDIS_CLUSTER) {
+    doctor_redis_cluster(cli, report, servers.urls);
+  } else {
+    examine_all(cli, report, servers.urls, servers.count);
+  }
+  wwri_servers_free(&servers);
 }

@@ -205,7 +205,7 @@ static bool check_tag(struct move *move, const struct redis_server *server,
 }
 
 bool move_check_idle(struct move *move, const struct redis_group *group) {
-  if (group->kind == REDIS_CLUSTER) {
+  if (group->kind == WWRI_REDIS_CLUSTER) {
     for (unsigned i = 0; i < WWRI_PARTITIONS; i++) {
       if (!check_tag(move, &group->servers[group->of_partition[i]],
                      wwri_partition_tag(i)))

@@ -5,53 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- URLs ----------------------------------------------------------------- */
-
-static const char blanks[] = " \t\r\n";
-
-static size_t count_words(const char *text) {
-  size_t count = 0;
-  for (text += strspn(text, blanks); *text; text += strspn(text, blanks)) {
-    text += strcspn(text, blanks);
-    count++;
-  }
-  return count;
-}
-
-static const char *parse_word(const char *word, size_t len,
-                              struct wwri_redis_url *out) {
-  const char *why = "out of memory";
-  char *copy = strndup(word, len);
-  if (copy && wwri_redis_url_parse(out, copy, &why) == WWR_OK) why = NULL;
-  free(copy);
-  return why;
-}
-
-const char *redis_urls_parse(const char *text, struct wwri_redis_url **urls,
-                             size_t *count, char why[REDIS_WHY_SIZE]) {
-  size_t words = count_words(text);
-  *count = 0;
-  *urls = NULL;
-  if (words == 0) return "there is no URL";
-  if (words > WWRI_SHARDS_MAX) return "there are too many URLs";
-  *urls = calloc(words, sizeof **urls);
-  if (!*urls) return "out of memory";
-  for (text += strspn(text, blanks); *text; text += strspn(text, blanks)) {
-    size_t len = strcspn(text, blanks);
-    struct wwri_redis_url *url = &(*urls)[(*count)++];
-    const char *bad = parse_word(text, len, url);
-    if (!bad && url->cluster && words > 1)
-      bad = "a Redis Cluster can't be one of a list";
-    if (bad) {
-      if (words == 1) return bad;
-      snprintf(why, REDIS_WHY_SIZE, "URL %zu of %zu: %s", *count, words, bad);
-      return why;
-    }
-    text += len;
-  }
-  return NULL;
-}
-
 /* --- The masters of a Redis Cluster --------------------------------------- */
 
 void redis_masters_deinit(struct redis_masters *masters) {
@@ -256,21 +209,19 @@ static bool open_cluster(struct redis_group *group,
 
 bool redis_group_open(struct redis_group *group, const char *text,
                       uint32_t timeout_ms, char why[REDIS_WHY_SIZE]) {
-  struct wwri_redis_url *urls;
-  size_t count;
-  *group = (struct redis_group){0};
-  const char *bad = redis_urls_parse(text, &urls, &count, why);
+  struct wwri_servers servers;
+  struct wwri_servers_fault fault;
   bool ok = false;
-  if (bad) {
-    if (bad != why) snprintf(why, REDIS_WHY_SIZE, "%s", bad);
-  } else if (urls->cluster) {
-    group->kind = REDIS_CLUSTER;
-    ok = open_cluster(group, urls, timeout_ms, why);
+  wwr_err err = wwri_servers_parse(&servers, text, &fault);
+  *group = (struct redis_group){.kind = servers.sharding};
+  if (err) {
+    wwri_servers_say(err, &fault, why, REDIS_WHY_SIZE);
+  } else if (servers.sharding == WWRI_REDIS_CLUSTER) {
+    ok = open_cluster(group, servers.urls, timeout_ms, why);
   } else {
-    group->kind = count > 1 ? REDIS_LIST : REDIS_ONE;
-    ok = open_list(group, urls, count, timeout_ms, why);
+    ok = open_list(group, servers.urls, servers.count, timeout_ms, why);
   }
-  free(urls);
+  wwri_servers_free(&servers);
   return ok;
 }
 
@@ -282,5 +233,5 @@ void redis_group_close(struct redis_group *group) {
 
 const char *redis_group_tag(const struct redis_group *group,
                             unsigned partition) {
-  return wwri_partition_tag(group->kind == REDIS_ONE ? 0 : partition);
+  return wwri_partition_tag(group->kind == WWRI_UNSHARDED ? 0 : partition);
 }

@@ -3,10 +3,8 @@
 #ifndef WEBWIRE_REDIS_GROUP_H
 #define WEBWIRE_REDIS_GROUP_H
 
-#include "partition.h"
 #include "redis_connect.h"
-
-enum redis_kind { REDIS_ONE, REDIS_LIST, REDIS_CLUSTER };
+#include "servers.h"
 
 enum { REDIS_ID_SIZE = 64 };
 
@@ -21,18 +19,12 @@ void redis_identify(struct redis_conn *conn, uint32_t db,
                     char out[REDIS_ID_SIZE]);
 
 struct redis_group {
-  enum redis_kind kind;
+  enum wwri_sharding kind;
   struct redis_server *servers;
   size_t count;
   /** The server of each partition, an index; of one: all 0. */
   unsigned of_partition[WWRI_PARTITIONS];
 };
-
-/** Parse URLs with white space between them; up to WWRI_SHARDS_MAX. NULL, or
- * what is wrong, without secrets: a line in `why`. `urls` is to be freed, also
- * after a mistake. */
-const char *redis_urls_parse(const char *text, struct wwri_redis_url **urls,
-                             size_t *count, char why[REDIS_WHY_SIZE]);
 
 /** Connect to all. Whole, or false and a line in `why`. The group may be closed
  * in any case. */
