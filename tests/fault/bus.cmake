@@ -20,7 +20,7 @@ if(TARGET bus_faults_test)
     set(slot_fault ARGS half_of_a_slot_moves)
   endif()
   wwr_test(shard_faults_test
-           SOURCES fault/shard_faults_test.c ${bus_ledger}
+           SOURCES fault/shard_faults_test.c fault/replicas.c ${bus_ledger}
                    contract/redis_fixture.c
            DEPS wwr_cluster_redis wwr_cluster wwr_core LIBS PkgConfig::HIREDIS
            LABELS fault TIMEOUT 300 ${shard_fault})

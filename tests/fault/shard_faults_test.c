@@ -9,6 +9,7 @@
 #include "bus_ledger_impl.h"
 #include "partition.h"
 #include "redis_fixture.h"
+#include "replicas.h"
 #include "test.h"
 
 enum {
@@ -21,7 +22,7 @@ enum {
 };
 
 static struct redis_server servers[SHARDS];
-static char url[256];
+static char url[512];
 static char names[LEDGER_CHANNELS][16];
 static const char *const name_list[LEDGER_CHANNELS] = {names[0], names[1],
                                                        names[2], names[3]};
@@ -174,6 +175,28 @@ static void all_shards_are_away(void) {
   CU_ASSERT_TRUE(sums.unready >= LEDGER_NODES);
 }
 
+/* One of the list is a master with a replica and sentinels of its own. */
+static void one_shard_fails_over(void) {
+  struct replicas *group = replicas_start();
+  CU_ASSERT_PTR_NOT_NULL_FATAL(group);
+  for (unsigned i = 0; i < SHARDS; i++) {
+    redis_init(&servers[i], NULL);
+    if (i != VICTIM) CU_ASSERT_TRUE_FATAL(redis_start(&servers[i]));
+  }
+  snprintf(url, sizeof url, "redis://127.0.0.1:%s %s redis://127.0.0.1:%s",
+           servers[0].port_text, replicas_url(group), servers[2].port_text);
+  usual.hold_ms = 10000;
+  ledger_open(&usual);
+  CU_ASSERT_TRUE(ledger_await_acked(200));
+  CU_ASSERT_TRUE(replicas_fail_over(group));
+  ledger_fault_over();
+  struct ledger_sums sums = end("one of three fails over by its sentinels");
+  replicas_stop(group);
+  ledger_expect_complete(&sums);
+  expect_others_unmoved(&sums);
+  CU_ASSERT_EQUAL(sums.failed, 0);
+}
+
 /* --- another list --- */
 
 static struct wwr_bus *stranger;
@@ -238,6 +261,7 @@ int main(int argc, char **argv) {
                          TEST(one_shard_is_away_for_longer_than_the_hold_time),
                          TEST(the_first_shard_is_killed),
                          TEST(all_shards_are_away),
+                         TEST(one_shard_fails_over),
                          TEST(other_lists_are_refused),
                          CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"shard_faults", NULL, NULL, NULL, NULL, tests},
