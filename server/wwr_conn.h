@@ -70,8 +70,9 @@ typedef void (*wwr_conn_done)(struct wwr_conn *conn, wwr_err err,
 /** Create a session on this connection (PROTOCOL.md, "Sessions", create).
  * `info_json`: a JSON object, or NULL. The client is told before the reply of
  * the request that is being handled; `done` (may be NULL) is called when the
- * store's hook has finished. An error of the store is logged and counts as
- * success: the session is active, but can't be restored.
+ * store's hook has finished: only then can it be restored elsewhere. An error
+ * of the store is logged and counts as success: the session is active, but
+ * can't be restored.
  * Errors, returned, `done` is then never called: WWR_E_SESSIONS_DISABLED,
  * WWR_E_DISCONNECTED, WWR_E_SESSION_ACTIVE, WWR_E_BUFFER_OVERFLOW (the session
  * object exceeds the message buffer; nothing changed), WWR_E_INVALID (info),

@@ -263,8 +263,8 @@ bool wire_log_in(struct rawws *ws, const char *name, const char *pass,
   char created[512];
   size_t created_len = got.len < sizeof created ? got.len : sizeof created;
   memcpy(created, got.payload, created_len);
-  if (rawws_recv_message(ws, &got, WIRE_MS) != RAWWS_OK ||
-      got.len != 1 + ID_BYTES + KEY_CHARS || got.payload[0] != REPLY_BINARY)
+  if (!wire_recv_answer(ws, &got) || got.len != 1 + ID_BYTES + KEY_CHARS ||
+      got.payload[0] != REPLY_BINARY)
     return false;
   memcpy(key, got.payload + 1 + ID_BYTES, KEY_CHARS);
   key[KEY_CHARS] = '\0';

@@ -12,10 +12,13 @@ import { rowsOf } from "./rows.js";
 const SESSION = "chatroom:session";
 const TAB = "chatroom:tab";
 const LOOK_EVERY = 15000;
+const FOLLOW_WAIT = 300;
+const FOLLOW_WAIT_MAX = 10000;
 const NOTICE_FOR = 6000;
 const ANNOUNCED = 100;
 const DRAW_REST = 3; /* times as long as drawing took, nothing is drawn */
 
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const element = (id) => document.getElementById(id);
 
 /* A browser may forbid storage; then nothing is kept. */
@@ -69,6 +72,7 @@ class Page {
   #unseen = 0;
   #toAnnounce = [];
   #wasSignedIn = false;
+  #followed = { key: this.#local?.getItem(SESSION) ?? null };
 
   constructor() {
     const client = makeClient(this.#local);
@@ -180,6 +184,7 @@ class Page {
 
   #look() {
     this.#schedule(); /* a new day may have begun */
+    this.#follow();
     if (!document.hidden) this.room.look();
   }
 
@@ -200,8 +205,21 @@ class Page {
   }
 
   #onStorage(event) {
-    if (event.storageArea !== this.#local || event.key !== SESSION) return;
-    this.room.sessionElsewhere(event.newValue);
+    if (event.storageArea === this.#local && event.key === SESSION) this.#follow();
+  }
+
+  /* Tabs share who is signed in. What another tab did may not be possible here
+   * yet, and the event that tells of it may get lost: it is looked again. */
+  async #follow() {
+    const key = this.#local?.getItem(SESSION) ?? null;
+    if (key === this.#followed.key) return;
+    const now = { key };
+    this.#followed = now;
+    for (let wait = FOLLOW_WAIT; wait <= FOLLOW_WAIT_MAX; wait *= 2) {
+      if (await this.room.sessionElsewhere(key)) return;
+      await pause(wait);
+      if (this.#followed !== now) return; /* something else by now */
+    }
   }
 }
 

@@ -157,11 +157,14 @@ export class Room {
     );
   }
 
-  /** Another tab of this browser signed in (`key`) or out (null). */
+  /** Another tab of this browser signed in (`key`) or out (null). False: this tab
+   * stays as it is, and may be told again: a client learns of its new session
+   * before the server has stored it, and until then nobody can restore it. */
   sessionElsewhere(key) {
     this.#elsewhere = this.#elsewhere
       .then(() => this.#whileNameless(() => this.#follow(key)))
-      .catch(() => {}); /* then this tab stays as it is */
+      .then(() => true, () => false);
+    return this.#elsewhere;
   }
 
   look() {

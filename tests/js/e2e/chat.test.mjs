@@ -78,6 +78,15 @@ e2e("signing out in one tab signs out the other tabs of the session", async (sta
   await second.signOut();
   await first.known(null);
   await first.button("Sign in").first().waitFor();
+
+  await second.page.evaluate(() => { // an event that gets lost
+    addEventListener("storage", (event) => event.stopImmediatePropagation(), true);
+  });
+  await first.signIn("Gandalf", "gandalf1234");
+  await second.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await second.known("Gandalf");
+  await second.signOut();
+  await first.known(null);
   await first.say("nobody in particular");
   assert.equal((await other.sees("nobody in particular")).user, "Anonymous");
 

@@ -22,6 +22,7 @@ class FakeClient {
   open = [];
   closed = 0;
   restored = [];
+  restoreFails = null;
   #listeners = { status: [], signal: [], session: [] };
 
   on(type, listener) {
@@ -52,6 +53,7 @@ class FakeClient {
 
   async restoreSession(key) {
     this.restored.push(key);
+    if (this.restoreFails) throw failure(this.restoreFails);
     this.setUser("Frodo", key);
   }
 
@@ -374,6 +376,16 @@ describe("names", () => {
     room.sessionElsewhere(null);
     await turns();
     assert.equal(room.user, null);
+  });
+
+  test("what another tab did may not be possible yet", async () => {
+    await join();
+    client.restoreFails = "session-not-found";
+    assert.equal(await room.sessionElsewhere("key-1"), false);
+    assert.equal(room.user, null);
+    client.restoreFails = null;
+    assert.equal(await room.sessionElsewhere("key-1"), true);
+    assert.equal(room.user, "Frodo");
   });
 });
 
