@@ -1,4 +1,4 @@
-/* wwr_client.h - the webwire client (PROTOCOL.md, "Client").
+/* wwr_client.h - the webwire client (docs/protocol.md, "Client").
  *
  * A client owns one I/O thread. Every function may be called from any thread;
  * the blocking ones (…_wait, connect, close) not from a hook or callback: they

@@ -1,5 +1,5 @@
 /* wwr_err.h - every error the library returns: one list makes the enum, the
- * names and the texts. The names follow PROTOCOL.md ("Client").
+ * names and the texts. The names follow docs/protocol.md ("Client").
  *
  * Which errors end something: WWR_E_PROTOCOL received from a peer ends that
  * connection. No error ends the server or the client object. */

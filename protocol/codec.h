@@ -1,7 +1,7 @@
 /* codec.h - webwire messages to and from bytes. Pure: no I/O, no clock, and
  * decode allocates nothing and returns views into its input.
  *
- * Every rule here is a line of PROTOCOL.md, section "Bytes". */
+ * Every rule here is a line of docs/protocol.md, section "Bytes". */
 #ifndef WWRI_CODEC_H
 #define WWRI_CODEC_H
 

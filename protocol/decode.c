@@ -1,4 +1,4 @@
-/* decode.c - bytes to a message. Every rule is from PROTOCOL.md, "Bytes".
+/* decode.c - bytes to a message. Every rule is from docs/protocol.md, "Bytes".
  *
  * A decoder of one layout gets a message that is at least as long as the
  * layout's fixed part, and says whether the rest fits. All lengths are

@@ -1,4 +1,4 @@
-/* encode.c - a message to bytes. Every rule is from PROTOCOL.md, "Bytes".
+/* encode.c - a message to bytes. Every rule is from docs/protocol.md, "Bytes".
  *
  * A type's layout is a list of parts in wire order; its length and its bytes
  * are both made from that one list. */

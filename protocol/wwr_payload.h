@@ -1,5 +1,5 @@
 /* wwr_payload.h - what a message carries: a name, and bytes in one of three
- * encodings (PROTOCOL.md, "Bytes"). */
+ * encodings (docs/protocol.md, "Bytes"). */
 #ifndef WWR_PAYLOAD_H
 #define WWR_PAYLOAD_H
 

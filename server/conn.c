@@ -318,7 +318,7 @@ void wwri_conn_go_away(struct wwr_conn *conn) {
   ask_to_close(conn, true);
 }
 
-/* What arrived before the pipe died still has its effect (PROTOCOL.md,
+/* What arrived before the pipe died still has its effect (docs/protocol.md,
  * "Requests": nothing is lost), in the session it was sent in. */
 static void settle(struct wwr_conn *conn) {
   struct wwr_server *server = conn->server;

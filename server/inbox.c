@@ -1,5 +1,5 @@
 /* Messages of a connection, in their order and within its concurrency limit
- * (PROTOCOL.md, "Requests").
+ * (docs/protocol.md, "Requests").
  *
  * A message that may start goes straight to its handler, from the transport's
  * own buffer. Otherwise it is copied and waits; when too much waits, the socket
@@ -30,7 +30,8 @@ static bool may_start(const struct wwr_conn *conn, enum wwri_work work) {
   return has_slot(conn);
 }
 
-/* False: well-formed, but nothing to do (server-side types, PROTOCOL.md). */
+/* False: well-formed, but nothing to do (server-side types, docs/protocol.md).
+ */
 static bool work_of(enum wwri_msg_type type, enum wwri_work *work) {
   switch (type) {
     case WWRI_SIGNAL_BINARY:

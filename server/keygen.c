@@ -1,5 +1,5 @@
 /* The default session keys: 48 bytes from the operating system as URL-safe
- * base64 (PROTOCOL.md, "Sessions"). */
+ * base64 (docs/protocol.md, "Sessions"). */
 #include <errno.h>
 #include <sys/random.h>
 

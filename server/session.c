@@ -1,4 +1,4 @@
-/* Creating and restoring sessions (PROTOCOL.md, "Sessions").
+/* Creating and restoring sessions (docs/protocol.md, "Sessions").
  *
  * Create: make key and object, check that it fits, attach and queue
  * notify-session-created in one step, then tell the store. Restore: look up,

@@ -1,4 +1,4 @@
-/* Closing sessions (PROTOCOL.md, "Sessions"): asked by the client, by the
+/* Closing sessions (docs/protocol.md, "Sessions"): asked by the client, by the
  * server on one connection, or by key on all. Whoever takes the last
  * connection off the session destroys it in the store. */
 #include <stdlib.h>

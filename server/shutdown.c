@@ -1,5 +1,5 @@
-/* Graceful shutdown (PROTOCOL.md, "Transport" and "Requests"), on a thread of
- * its own so that it can be asked for anywhere, hooks included.
+/* Graceful shutdown (docs/protocol.md, "Transport" and "Requests"), on a thread
+ * of its own so that it can be asked for anywhere, hooks included.
  *
  * Happy path: refuse new connections and requests -> refuse what waits -> open
  * handlers finish and their replies are queued -> every connection is closed

@@ -1,5 +1,5 @@
 /* wwr_conn.h - one client's connection, as handlers see it, and the requests
- * that arrive on it (PROTOCOL.md, "Connection", "Requests", "Sessions").
+ * that arrive on it (docs/protocol.md, "Connection", "Requests", "Sessions").
  *
  * Threads: every function may be called from any thread. Calls made one after
  * the other on one thread take effect in that order.
@@ -67,7 +67,7 @@ WWR_API void wwr_conn_close(struct wwr_conn *conn);
 typedef void (*wwr_conn_done)(struct wwr_conn *conn, wwr_err err,
                               void *user_data);
 
-/** Create a session on this connection (PROTOCOL.md, "Sessions", create).
+/** Create a session on this connection (docs/protocol.md, "Sessions", create).
  * `info_json`: a JSON object, or NULL. The client is told before the reply of
  * the request that is being handled; `done` (may be NULL) is called when the
  * store's hook has finished: only then can it be restored elsewhere. An error
@@ -139,7 +139,7 @@ WWR_API wwr_err wwr_request_fail_internal(struct wwr_request *request,
 /** In the on_request hook, before anybody can answer the request: its answer
  * comes later, and what the client sent after it need not wait for that. When
  * the hook has returned, the request does not count towards the concurrency
- * limit any more (PROTOCOL.md, "Requests"): meant for a hook that has only
+ * limit any more (docs/protocol.md, "Requests"): meant for a hook that has only
  * handed the request on, such as to wwr_server_publish(), which keeps the
  * order. Over 32 deferred requests of one connection, or 32 KiB of their
  * payloads, the limit counts again. */

@@ -1,5 +1,5 @@
 /* wwr_server.h - accept webwire clients, answer requests, push signals, keep
- * sessions. The wire contract is PROTOCOL.md; where a function follows a
+ * sessions. The wire contract is docs/protocol.md; where a function follows a
  * section of it, the comment names it.
  *
  * Threads: every function may be called from any thread, except where its
@@ -171,7 +171,7 @@ WWR_API void wwr_server_wait(struct wwr_server *server);
 /** Start, then wait. Errors: as wwr_server_start(). */
 WWR_API WWR_MUST_CHECK wwr_err wwr_server_run(struct wwr_server *server);
 
-/** Shut down gracefully (PROTOCOL.md, "Transport" and "Requests"): new
+/** Shut down gracefully (docs/protocol.md, "Transport" and "Requests"): new
  * connections get 503, new requests reply-shutdown, signals are dropped; when
  * the open handlers have finished and their replies are written, every
  * connection is closed with 1001. Blocks until all of that is done or
@@ -237,11 +237,11 @@ struct wwr_close_result {
 typedef void (*wwr_close_done)(const struct wwr_close_result *results,
                                size_t count, void *user_data);
 
-/** Close a session on every connection of it (PROTOCOL.md, "Sessions"); with a
- * store that has authority on every node. `done` (may be NULL) is called once,
- * on an I/O thread, as a wwr_conn_done, with the connections of this server.
- * When there are none the list is empty, and a store without authority is left
- * alone.
+/** Close a session on every connection of it (docs/protocol.md, "Sessions");
+ * with a store that has authority on every node. `done` (may be NULL) is called
+ * once, on an I/O thread, as a wwr_conn_done, with the connections of this
+ * server. When there are none the list is empty, and a store without authority
+ * is left alone.
  * Errors, returned: WWR_E_SESSIONS_DISABLED, WWR_E_CLOSED, WWR_E_NOMEM. */
 WWR_API WWR_MUST_CHECK wwr_err
 wwr_server_close_session(struct wwr_server *server, struct wwr_view key,

@@ -1,5 +1,5 @@
-/* session.h - the session object's JSON (PROTOCOL.md, "Sessions") and RFC 3339
- * times. Only this folder knows the JSON library's types for it. */
+/* session.h - the session object's JSON (docs/protocol.md, "Sessions") and RFC
+ * 3339 times. Only this folder knows the JSON library's types for it. */
 #ifndef WWRI_SESSION_H
 #define WWRI_SESSION_H
 

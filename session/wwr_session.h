@@ -1,4 +1,4 @@
-/* wwr_session.h - the session object (PROTOCOL.md, "Sessions"): immutable,
+/* wwr_session.h - the session object (docs/protocol.md, "Sessions"): immutable,
  * reference-counted, so any thread may read it while it holds a reference. */
 #ifndef WWR_SESSION_H
 #define WWR_SESSION_H

@@ -1,6 +1,6 @@
 /* wwr_sessionstore.h - the SessionManager interface: where sessions are kept
- * (PROTOCOL.md, "Sessions"). Implement it for your own storage, or take one of
- * the stores beside this header.
+ * (docs/protocol.md, "Sessions"). Implement it for your own storage, or take
+ * one of the stores beside this header.
  *
  * Every hook is asynchronous: it gets an operation and completes it exactly
  * once with wwr_store_op_done(), from any thread, during the hook or later.

@@ -1,6 +1,6 @@
 /* transport.h - the ops tables between whoever talks webwire (server, client)
- * and what carries its messages. PROTOCOL.md, "Transport": a transport is a
- * duplex, ordered, message-framed channel.
+ * and what carries its messages. docs/protocol.md, "Transport": a transport is
+ * a duplex, ordered, message-framed channel.
  *
  * Threads: a pipe belongs to one loop. Every function of it, and every event,
  * is on that loop's thread. No event is ever fired from inside a call of the

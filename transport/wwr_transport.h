@@ -53,8 +53,8 @@ WWR_API wwr_err wwr_http_respond(struct wwr_http *http, int status,
 WWR_API wwr_err wwr_http_add_header(struct wwr_http *http, const char *name,
                                     const char *value);
 
-/** Set the new connection's concurrency limit (PROTOCOL.md, "Requests"): 0 or
- * 1 one handler at a time, n > 1 up to n, below 0 unlimited. Without it the
+/** Set the new connection's concurrency limit (docs/protocol.md, "Requests"): 0
+ * or 1 one handler at a time, n > 1 up to n, below 0 unlimited. Without it the
  * server's default counts. */
 WWR_API void wwr_http_set_concurrency(struct wwr_http *http, int limit);
 

@@ -95,7 +95,8 @@ struct verdict {
 #define V(bytes) bytes, sizeof bytes - 1
 #define ID       "\1\2\3\4\5\6\7\10"
 
-/* The fine print of PROTOCOL.md in examples, apart from the rule's table. */
+/* The fine print of docs/protocol.md in examples, apart from the rule's table.
+ */
 static const struct verdict verdicts[] = {
     {"empty message", V(""), false},
     {"unknown type", V("\x06" ID), false},

@@ -29,7 +29,7 @@ static struct wwr_view fill_name(uint8_t *name, size_t len) {
   return (struct wwr_view){name, len};
 }
 
-/* The rules of PROTOCOL.md for what a sender may send. */
+/* The rules of docs/protocol.md for what a sender may send. */
 static bool may_send(enum wwri_msg_type type, size_t name_len,
                      size_t payload_len) {
   bool reply = type >= WWRI_REPLY_BINARY;

@@ -133,7 +133,7 @@ const struct golden goldens[] = {
      WWR_UTF16, BYTES("")},
     {NULL, NULL, 0, false, 0, false, NULL, 0, NULL, 0}};
 
-/* PROTOCOL.md's table, one row each: where the name's length stands (0:
+/* docs/protocol.md's table, one row each: where the name's length stands (0:
  * nowhere), the least length, and whether it is the only one. */
 struct row {
   unsigned type;

@@ -1,5 +1,5 @@
-/* golden.h - messages written byte by byte from the tables of PROTOCOL.md, and
- * the table's rules once more in another form than the decoder's. */
+/* golden.h - messages written byte by byte from the tables of docs/protocol.md,
+ * and the table's rules once more in another form than the decoder's. */
 #ifndef WWR_TEST_GOLDEN_H
 #define WWR_TEST_GOLDEN_H
 
@@ -20,7 +20,7 @@ struct golden {
 
 extern const struct golden goldens[];
 
-/** What the table of PROTOCOL.md says about a message's length. */
+/** What the table of docs/protocol.md says about a message's length. */
 bool golden_rule_accepts(const uint8_t *bytes, size_t len);
 
 /** The message a golden stands for; its views point into the table. */

@@ -1,5 +1,5 @@
-/* Closing a connection and shutting the server down (PROTOCOL.md, "Transport",
- * "Requests", "Server hooks"). */
+/* Closing a connection and shutting the server down (docs/protocol.md,
+ * "Transport", "Requests", "Server hooks"). */
 #include <stdlib.h>
 #include <string.h>
 

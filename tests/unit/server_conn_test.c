@@ -1,4 +1,4 @@
-/* PROTOCOL.md, "Connection": accept-conf, heartbeats, time-outs, sizes,
+/* docs/protocol.md, "Connection": accept-conf, heartbeats, time-outs, sizes,
  * violations. */
 #include <stdlib.h>
 #include <string.h>

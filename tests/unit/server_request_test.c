@@ -1,4 +1,4 @@
-/* PROTOCOL.md, "Requests": answers and the concurrency limit. */
+/* docs/protocol.md, "Requests": answers and the concurrency limit. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* PROTOCOL.md, "Sessions". */
+/* docs/protocol.md, "Sessions". */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* echo-server, PROTOCOL.md "Bytes" and "Requests": every well-formed message.
+/* echo-server, docs/protocol.md "Bytes" and "Requests": every well-formed
+ * message.
  */
 #include "wire.h"
 

@@ -1,4 +1,4 @@
-/* chatroom-server with its file store, PROTOCOL.md "Sessions". */
+/* chatroom-server with its file store, docs/protocol.md "Sessions". */
 #include "wire.h"
 
 #include <dirent.h>

@@ -1,5 +1,6 @@
-/* echo-server, PROTOCOL.md "Bytes": what is malformed closes the connection,
- * without a reply to it; what came before is answered first; others live on. */
+/* echo-server, docs/protocol.md "Bytes": what is malformed closes the
+ * connection, without a reply to it; what came before is answered first; others
+ * live on. */
 #include "wire.h"
 
 #include <string.h>

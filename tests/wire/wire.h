@@ -54,7 +54,7 @@ int wire_end(struct wire_server *server);
 /** Connect, and read accept-conf, which must come first. */
 struct rawws *wire_open(uint16_t port);
 
-/** Types of messages, PROTOCOL.md "Bytes". */
+/** Types of messages, docs/protocol.md "Bytes". */
 enum {
   REPLY_ERROR = 0,
   REPLY_INTERNAL_ERROR = 2,

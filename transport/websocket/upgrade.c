@@ -1,7 +1,7 @@
 /* Which requests become connections. In this order: a server that refuses says
  * 503; a handshake that is none 400, 405 or 426; an unknown path 404; a foreign
  * origin 403; then the server's hook decides. Requests that ask for no upgrade
- * go to the server as they are (PROTOCOL.md, "Transport"). */
+ * go to the server as they are (docs/protocol.md, "Transport"). */
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>

@@ -1,5 +1,5 @@
-/* wwr_websocket.h - webwire over WebSocket (PROTOCOL.md, "Transport"), plain or
- * with TLS, on libwebsockets. */
+/* wwr_websocket.h - webwire over WebSocket (docs/protocol.md, "Transport"),
+ * plain or with TLS, on libwebsockets. */
 #ifndef WWR_WEBSOCKET_H
 #define WWR_WEBSOCKET_H
 
@@ -35,7 +35,7 @@ struct wwr_websocket_opts {
   /** Allowed Origin headers, "https://example.org" each, compared without
    * regard to case; a list of count 0 (default) allows the same host as the
    * Host header only; one entry "*" allows any. No Origin header is always
-   * allowed: only browsers send one (PROTOCOL.md, "Transport"). */
+   * allowed: only browsers send one (docs/protocol.md, "Transport"). */
   const char *const *origins;
   size_t origin_count;
   /** Paths that upgrade; count 0 (default): any. Others get 404. */
