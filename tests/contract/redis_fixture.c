@@ -55,8 +55,13 @@ uint16_t redis_free_port(void) {
 }
 
 void redis_init(struct redis_server *server, const char *const *args) {
+  redis_init_in(server, "/tmp", args);
+}
+
+void redis_init_in(struct redis_server *server, const char *parent,
+                   const char *const *args) {
   memset(server, 0, sizeof(*server));
-  snprintf(server->dir, sizeof(server->dir), "/tmp/wwr-redis-XXXXXX");
+  snprintf(server->dir, sizeof(server->dir), "%s/wwr-redis-XXXXXX", parent);
   if (!mkdtemp(server->dir)) abort();
   server->port = redis_reserve_port(&server->reserved);
   snprintf(server->port_text, sizeof(server->port_text), "%u", server->port);

@@ -34,6 +34,10 @@ uint16_t redis_reserve_port(int *reserved);
  * on the command line, ended by NULL, copied (not the text). */
 void redis_init(struct redis_server *server, const char *const *args);
 
+/** The same, with the directory in `parent` instead of /tmp. */
+void redis_init_in(struct redis_server *server, const char *parent,
+                   const char *const *args);
+
 /** Start and wait until it answers (an error is an answer). Again after
  * redis_kill(), with what is in its directory. False when it doesn't. */
 bool redis_start(struct redis_server *server);

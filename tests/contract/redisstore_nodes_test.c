@@ -166,7 +166,7 @@ static void a_wave_of_restores_is_absorbed(void) {
   unsigned shards = rs.mode == RS_ONE ? 1 : RS_SHARDS; /* even ones */
   printf("(%u restores: %llu ms, Redis %.0f us each) ", WAVE,
          (unsigned long long)(now_ms() - start),
-         (redis_cpu("wave-0") - cpu) * 1e6 * shards / WAVE);
+         (redis_cpu("wave-0") - cpu) * 1e6 * shards / (double)WAVE);
   for (unsigned i = 0; i < WAVE; i++) {
     key_of(i, key);
     rs_detach(b, key);

@@ -202,7 +202,7 @@ static unsigned do_event(enum wwri_pair_event it) {
 
 static void test_every_state_with_every_event(void) {
   enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
-  CU_ASSERT_EQUAL(ROWS, WWRI_PAIR_STATES * WWRI_PAIR_EVENTS);
+  CU_ASSERT_EQUAL(ROWS, (int)WWRI_PAIR_STATES * (int)WWRI_PAIR_EVENTS);
   for (size_t i = 0; i < ROWS; i++) {
     const struct row *row = &rows[i];
     init(true);

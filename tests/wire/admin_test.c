@@ -352,7 +352,7 @@ static void connections_in_pages(void) {
     clients[i] = wire_open(server.port);
     CU_ASSERT_PTR_NOT_NULL_FATAL(clients[i]);
   }
-  while (metric("webwire_connections") > COUNT) continue;
+  while (metric("webwire_connections") > (double)COUNT) continue;
   CU_ASSERT_EQUAL(count_pages(1000), COUNT);
   CU_ASSERT_EQUAL(count_pages(240), COUNT);
   CU_ASSERT_EQUAL(count_pages(100), COUNT);

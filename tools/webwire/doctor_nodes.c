@@ -7,7 +7,7 @@
 #include "doctor.h"
 #include "adminapi.h"
 
-enum { MANY_FDS = 10000, SPARE_FDS = 64 };
+static const double many_fds = 10000, spare_fds = 64;
 
 /* --- Metrics -------------------------------------------------------------- */
 
@@ -21,11 +21,11 @@ static void check_descriptors(struct report *report, const char *base,
   if (max < 0) {
     report_say(report, FINDING_SKIPPED, "descriptors", NULL,
                "%s does not say how many it may open", base);
-  } else if (limit > 0 && limit < 1e9 && max < limit + SPARE_FDS) {
+  } else if (limit > 0 && limit < 1e9 && max < limit + spare_fds) {
     report_say(report, FINDING_PROBLEM, "descriptors", advice,
                "%s may take %.0f connections, but open only %.0f descriptors",
                base, limit, max);
-  } else if (max < MANY_FDS) {
+  } else if (max < many_fds) {
     report_say(report, FINDING_WARNING, "descriptors", advice,
                "%s may open only %.0f", base, max);
   } else {
