@@ -135,11 +135,6 @@ static void execute(struct test_bus *bus, struct call *call, wwr_err err) {
     struct wwri_bus_result result = {.err = err, .certain = certain};
     call->op->done(call->op, &result);
   }
-  pthread_mutex_lock(&fix.lock);
-  bus->done[call->kind]++;
-  pthread_cond_broadcast(&fix.changed);
-  pthread_mutex_unlock(&fix.lock);
-  free(call);
 }
 
 /* The first call that is not held; with its error. Under the lock. */
@@ -172,8 +167,11 @@ static void run_calls(struct test_bus *bus) {
   while ((call = next_call(bus, &err))) {
     pthread_mutex_unlock(&fix.lock);
     execute(bus, call, err);
-    bus->local->ops->run(bus->local, unix_ms());
+    bus->local->ops->run(bus->local, unix_ms()); /* does what was forwarded */
     pthread_mutex_lock(&fix.lock);
+    bus->done[call->kind]++;
+    pthread_cond_broadcast(&fix.changed);
+    free(call);
   }
 }
 
