@@ -225,7 +225,7 @@ static void connects_at_a_rate(void) {
       echo.port, (const char *[]){"--output", "json", "--mode", "connect",
                                   "--connections", "10", "--rate", "100",
                                   "--seconds", "0.5", "--warmup", "0", NULL});
-  CU_ASSERT_TRUE(field(&result, "done") >= 50);
+  CU_ASSERT_TRUE(field(&result, "issued") >= 50); /* the last may end later */
   forget(&result);
 }
 

@@ -282,11 +282,19 @@ static void sentinels_that_are_away(void) {
   }
 }
 
+/* With the file it is given it knows no other, nor is known to one that starts
+ * so: sentinels greet whom they know, and are known then. */
+static void start_alone(int index, unsigned master, unsigned down_ms) {
+  redis_kill(&tls[index]);
+  write_sentinel(index, master, down_ms);
+  CU_ASSERT_TRUE_FATAL(redis_start(&tls[index]));
+}
+
 /* One that watches something else, alone, and is asked first. */
 static void a_sentinel_of_another_group(void) {
   char text[120];
-  write_sentinel(FIRST_SENTINEL + 1, 1, 30000);
-  CU_ASSERT_TRUE_FATAL(redis_start(&tls[FIRST_SENTINEL + 1]));
+  start_alone(FIRST_SENTINEL, tls[MASTER].port, 500);
+  start_alone(FIRST_SENTINEL + 1, 1, 30000);
   name_sentinels(1, "mymaster");
   examine(sentinel_url);
   snprintf(text, sizeof text, "127.0.0.1:%u: the master is 127.0.0.1:%u",
