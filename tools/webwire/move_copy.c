@@ -39,6 +39,13 @@ static bool send_restore(const struct item *it) {
 
 /* --- Taking answers ------------------------------------------------------- */
 
+static const char *complaint(const redisReply *reply) {
+  if (reply->type != REDIS_REPLY_ERROR) return "nonsense";
+  return strstr(reply->str, "DUMP payload version")
+             ? "it can't read what the source wrote: is it an older Redis?"
+             : reply->str;
+}
+
 /* The next answer, which must be of `type` (or nil); else NULL. */
 static redisReply *take(struct move *move, const struct move_place *at,
                         int type) {
@@ -47,8 +54,7 @@ static redisReply *take(struct move *move, const struct move_place *at,
   if (reply && (reply->type == type || reply->type == REDIS_REPLY_NIL))
     return reply;
   if (reply)
-    snprintf(why, sizeof why, "%.80s: %.100s", at->key,
-             reply->type == REDIS_REPLY_ERROR ? reply->str : "nonsense");
+    snprintf(why, sizeof why, "%.80s: %.100s", at->key, complaint(reply));
   move_fail(move, at->server, reply ? why : NULL);
   if (reply) freeReplyObject(reply);
   return NULL;
