@@ -145,7 +145,7 @@ static int run(struct chat *chat, char **args) {
     return WWR_EXIT_USAGE;
   }
   chat->client = example_client_connect(&chat->common, &opts);
-  if (!chat->client) return WWR_EXIT_FAILED;
+  if (!chat->client) return chat->common.status;
   display_notice("connected", NULL);
   bool good = !chat->name || log_in(chat, chat->name, chat->pass);
   /* A person wants to know what the talk is about; older servers don't say. */

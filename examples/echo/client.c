@@ -45,7 +45,7 @@ static int run(struct example_client *common, char **args) {
   opts.autoconnect = WWR_AUTOCONNECT_OFF;
   args = example_client_url(common, args);
   struct wwr_client *client = example_client_connect(common, &opts);
-  if (!client) return WWR_EXIT_FAILED;
+  if (!client) return common->status;
   bool good = *args ? true : echo_lines(common, client);
   for (; good && *args; args++) {
     good = echo(common, client, *args, strlen(*args));

@@ -40,7 +40,7 @@ static int run(struct example_client *common, struct subscriber *subscriber,
   }
   sem_init(&subscriber->done, 0, 0);
   struct wwr_client *client = example_client_connect(common, &opts);
-  int status = client ? WWR_EXIT_OK : WWR_EXIT_FAILED;
+  int status = client ? WWR_EXIT_OK : common->status;
   while (client && sem_wait(&subscriber->done) != 0) continue;
   wwr_client_free(client);
   sem_destroy(&subscriber->done);

@@ -82,9 +82,20 @@ bool wwri_value_print(const struct wwr_option *row, FILE *out);
 /** The same as text, to free(); a secret as it is. NULL without memory. */
 char *wwri_value_text(const struct wwr_option *row);
 
-/** Read a file of at most `max` bytes, to free(), NUL-terminated. NULL, and
- * what is wrong in errno. */
-char *wwri_read_file(const char *path, size_t max);
+/** Read a file of at most `max` bytes, to free(); behind its *len bytes is a
+ * NUL, and room for one more byte. NULL, and *why, until the next error. */
+char *wwri_read_file(const char *path, size_t max, size_t *len,
+                     const char **why);
+
+/* --- text.c --------------------------------------------------------------- */
+
+/** Whether libconfig will read a text as what it says. Else *why, at *wrong. */
+bool wwri_conf_good(const char *text, const char **wrong, const char **why);
+
+/** Read the text of a configuration file, to free(). NULL: *why, in *line; 0:
+ * it is about the file. */
+char *wwri_conf_read(const char *path, size_t max, unsigned *line,
+                     const char **why);
 
 /* --- file.c, env.c -------------------------------------------------------- */
 
@@ -121,6 +132,10 @@ const char *wwri_hint(const struct wwr_command *command, const char *written,
 unsigned wwri_distance(const char *a, const char *b);
 
 /* --- report.c ------------------------------------------------------------- */
+
+/** Whether all that was printed is out: WWR_EXIT_OK, or it is said and
+ * WWR_EXIT_FAILED. */
+int wwri_printed(const struct wwr_command *command);
 
 /** What is in force and where it came from, on stdout, as a file. */
 int wwri_report_values(const struct wwr_options *options);

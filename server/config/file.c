@@ -3,10 +3,10 @@
  * of groups come last: their items start from what the others have set.
  *
  * Failure modes: a file that can't be read, is larger than MAX_FILE_BYTES or no
- * file at all (libconfig ends the process when it reads a directory); a syntax
- * error: nothing of it is read. An unknown key, a value of the wrong type or
- * range: said, and the next one is looked at. */
-#include <errno.h>
+ * file at all (libconfig ends the process when it reads a directory), what
+ * libconfig would misread (text.c), a syntax error: nothing of it is read. An
+ * unknown key, a value of the wrong type or range: said, and the next one is
+ * looked at. */
 #include <libconfig.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,6 +291,14 @@ static struct document *new_document(struct wwr_options *options) {
   return document;
 }
 
+/* For a mistake that libconfig knows nothing better of. */
+static const char *hint_at(const struct wwr_options *options,
+                           const config_t *config) {
+  if (strcmp(config_error_text(config), "syntax error") != 0) return "";
+  return options->command->sections ? " (try --sample-config)"
+                                    : " (lines are: name = \"value\";)";
+}
+
 static int parse(struct wwr_options *options, const char *text) {
   struct document *document = new_document(options);
   if (!document) {
@@ -299,8 +307,9 @@ static int parse(struct wwr_options *options, const char *text) {
   }
   config_t *config = &document->config;
   if (!config_read_string(config, text)) {
-    wwri_complain(options->command, "%s:%d: %s", options->file,
-                  config_error_line(config), config_error_text(config));
+    wwri_complain(options->command, "%s:%d: %s%s", options->file,
+                  config_error_line(config), config_error_text(config),
+                  hint_at(options, config));
     return WWR_EXIT_USAGE;
   }
   set_all(options, config, false);
@@ -309,8 +318,14 @@ static int parse(struct wwr_options *options, const char *text) {
 }
 
 int wwri_file_read(struct wwr_options *options) {
-  char *text = wwri_read_file(options->file, MAX_FILE_BYTES);
-  if (!text) return reject_file(options, strerror(errno));
+  unsigned line;
+  const char *why;
+  char *text = wwri_conf_read(options->file, MAX_FILE_BYTES, &line, &why);
+  if (!text && line == 0) return reject_file(options, why);
+  if (!text) {
+    wwri_complain(options->command, "%s:%u: %s", options->file, line, why);
+    return WWR_EXIT_USAGE;
+  }
   int status = parse(options, text);
   free(text);
   return status;
@@ -323,6 +338,11 @@ void wwri_file_read_groups(struct wwr_options *options) {
 
 bool wwri_file_groups(struct wwr_options *options, size_t index,
                       const char *text, char reason[WWRI_REASON_MAX]) {
+  const char *wrong, *why;
+  if (!wwri_conf_good(text, &wrong, &why)) {
+    snprintf(reason, WWRI_REASON_MAX, "%s", why);
+    return false;
+  }
   struct document *document = new_document(options);
   size_t size = strlen(text) + sizeof "value = ;";
   char *whole = document ? malloc(size) : NULL;

@@ -50,11 +50,15 @@ static int parse(struct wwr_node *node) {
 /* What only whoever uses an option can say of it. A URL is not blamed for the
  * password that it misses. */
 static int try_out(struct wwr_node *node) {
+  char why[WWRI_REASON_MAX];
   bool no_password = !node->cluster_opts.url ||
                      (!node->redis_password &&
                       wwr_option_given(node->options, "cluster.password-file"));
   int status = wwri_node_transport(node);
   if (status == WWR_EXIT_USAGE) status = WWR_GO_ON; /* said and counted */
+  if (node->tls_readable &&
+      wwr_websocket_check_tls(&node->tls, why, sizeof why) == WWR_E_TLS)
+    wwr_node_reject(node, "tls-cert", why);
   if (status == WWR_GO_ON && node->redis_url && !no_password)
     status = wwri_cluster_new(node);
   wwr_transport_free(node->transport);
@@ -79,7 +83,7 @@ static int look_over(struct wwr_node *node) {
   if (ask == WWRI_ASK_PRINT) return wwri_report_values(node->options);
   if (ask == WWRI_ASK_CHECK) {
     printf("%s: the configuration is good\n", program->name);
-    return WWR_EXIT_OK;
+    return wwri_printed(&node->command);
   }
   return WWR_GO_ON;
 }
@@ -224,6 +228,7 @@ int wwri_node_transport(struct wwr_node *node) {
   if (bad && strncmp(bad, "origin", 6) == 0) {
     return wwr_node_reject(node, "origin", "is no origin");
   }
+  if (bad && strncmp(bad, "tls.", 4) == 0) return WWR_EXIT_USAGE; /* said */
   char reason[WWRI_REASON_MAX];
   snprintf(reason, sizeof reason, "'%.128s' is no HOST:PORT", node->listen);
   return wwr_node_reject(node, "listen", reason);

@@ -29,6 +29,7 @@ struct wwr_node {
   const char *origin; /* the item of `origins` by default */
   struct wwr_option_list origins;
   struct wwr_tls_server tls;
+  bool tls_readable; /* both of its files are there */
   uint32_t drain_ms;
   const char *redis_url; /* NULL: no cluster */
   const char *redis_password;

@@ -226,15 +226,16 @@ void wwri_node_options(struct wwr_node *node, struct wwr_option *rows) {
 
 /* --- What is wrong -------------------------------------------------------- */
 
-static void check_readable(const struct wwr_node *node, const char *option,
+static bool check_readable(const struct wwr_node *node, const char *option,
                            const char *file) {
   char reason[WWRI_REASON_MAX];
-  if (access(file, R_OK) == 0) return;
+  if (access(file, R_OK) == 0) return true;
   snprintf(reason, sizeof reason, "%.128s: %s", file, strerror(errno));
   wwr_options_reject(node->options, option, reason);
+  return false;
 }
 
-static void check_tls(const struct wwr_node *node) {
+static void check_tls(struct wwr_node *node) {
   const struct wwr_tls_server *tls = &node->tls;
   const char *version = tls->min_version;
   bool keys = node->program->sections != NULL;
@@ -254,8 +255,9 @@ static void check_tls(const struct wwr_node *node) {
                        keys ? "needs tls.key" : "needs --tls-key");
   }
   if (!tls->cert_file || !tls->key_file) return;
-  check_readable(node, "tls-cert", tls->cert_file);
-  check_readable(node, "tls-key", tls->key_file);
+  bool cert = check_readable(node, "tls-cert", tls->cert_file);
+  bool key = check_readable(node, "tls-key", tls->key_file);
+  node->tls_readable = cert && key;
 }
 
 void wwri_node_settle(struct wwr_node *node) {

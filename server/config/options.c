@@ -5,10 +5,12 @@
  * Failure modes: whatever is wrong is one line, and in the end status 2; only
  * memory that runs out is status 1. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 
@@ -108,12 +110,12 @@ static int print_help(const struct wwr_command *command) {
   }
   print_option("help", NULL, "this text", NULL);
   print_option("version", NULL, "the version", NULL);
-  return fflush(stdout) == 0 ? WWR_EXIT_OK : WWR_EXIT_FAILED;
+  return wwri_printed(command);
 }
 
 static int print_version(const struct wwr_command *command) {
   printf("%s %s\n", command->name, wwr_version());
-  return fflush(stdout) == 0 ? WWR_EXIT_OK : WWR_EXIT_FAILED;
+  return wwri_printed(command);
 }
 
 /* --- Complaints --------------------------------------------------------- */
@@ -282,8 +284,9 @@ static void take(struct wwr_options *options, size_t index, const char *value) {
     *(bool *)row->target = true;
   } else if (!wwri_value_set(options, row, &given->list, value, reason)) {
     reject_as(options, index, row->name, reason);
+  } else if (row->kind == WWR_OPTION_FILE) {
+    options->file = value;
   }
-  if (row->kind == WWR_OPTION_FILE) options->file = value;
 }
 
 /* One option; WWR_GO_ON or the exit status. */
@@ -346,9 +349,14 @@ static void check_secrets(struct wwr_options *options) {
   }
 }
 
+static int no_memory(const struct wwr_command *command) {
+  wwri_complain(command, "out of memory");
+  return WWR_EXIT_FAILED;
+}
+
 static int parse(struct wwr_options *options, int argc, char **argv) {
   struct option *table = long_options(options->command);
-  if (!table) return WWR_EXIT_FAILED;
+  if (!table) return no_memory(options->command);
   int status = parse_argv(options, table, argc, argv);
   free(table);
   if (status != WWR_GO_ON) return status;
@@ -361,25 +369,30 @@ static int parse(struct wwr_options *options, int argc, char **argv) {
   return status;
 }
 
+/* Those that were closed when the program was started, or a socket would be
+ * taken for one of them. What is written there fails as it did. */
+static void occupy_standard_descriptors(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) return;
+  }
+}
+
 int wwri_options_read(struct wwr_options **out,
                       const struct wwr_command *command, int argc,
                       char **argv) {
-  int status = WWR_EXIT_FAILED;
+  int status;
   *out = NULL;
+  occupy_standard_descriptors();
   struct wwr_options *options = calloc(1, sizeof *options);
-  if (options) {
-    options->command = command;
-    options->given = calloc(command->option_count + 1, sizeof *options->given);
-    if (options->given) status = parse(options, argc, argv);
-  }
+  if (!options) return no_memory(command);
+  options->command = command;
+  options->given = calloc(command->option_count + 1, sizeof *options->given);
+  status = options->given ? parse(options, argc, argv) : no_memory(command);
   if (status == WWR_GO_ON) {
     *out = options;
-    return status;
+  } else {
+    wwr_options_free(options);
   }
-  if (status == WWR_EXIT_FAILED) {
-    wwri_complain(command, "could not start");
-  }
-  wwr_options_free(options);
   return status;
 }
 

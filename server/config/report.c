@@ -1,6 +1,7 @@
 /* The options as a configuration file: what is in force, and the sample that
  * names every key. */
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +20,10 @@ static const char *last_part(const char *key) {
   return dot ? dot + 1 : key;
 }
 
-static int finish(void) {
-  return fflush(stdout) == 0 && !ferror(stdout) ? WWR_EXIT_OK : WWR_EXIT_FAILED;
+int wwri_printed(const struct wwr_command *command) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return WWR_EXIT_OK;
+  fprintf(stderr, "%s: stdout: %s\n", command->name, strerror(errno));
+  return WWR_EXIT_FAILED;
 }
 
 /* --- What is in force ----------------------------------------------------- */
@@ -110,7 +113,7 @@ int wwri_report_values(const struct wwr_options *options) {
     }
     printf("};\n");
   }
-  return finish();
+  return wwri_printed(command);
 }
 
 /* --- The sample ----------------------------------------------------------- */
@@ -236,5 +239,5 @@ int wwri_report_sample(const struct wwr_command *command) {
   print_words(text, "");
   for (size_t s = 0; s < command->section_count; s++)
     print_section(command, &command->sections[s]);
-  return finish();
+  return wwri_printed(command);
 }

@@ -15,35 +15,43 @@ enum { MAX_LIST_ITEMS = 1024, MAX_SECRET_BYTES = 65536 };
 
 /* --- Files ---------------------------------------------------------------- */
 
-/* The text, to be freed, or NULL and what is wrong in errno. A directory is
- * none, and neither is what has no end. */
-static char *read_text(int fd, size_t max) {
+/* Why it can't be read; NULL: it can. A pipe could not be read again. */
+static const char *unreadable(int fd, size_t max, size_t *size) {
   struct stat info;
-  if (fstat(fd, &info) != 0) return NULL;
-  errno = S_ISDIR(info.st_mode) ? EISDIR : EFBIG;
-  if (!S_ISREG(info.st_mode) || (size_t)info.st_size > max) return NULL;
-  size_t cap = (size_t)info.st_size, len = 0;
-  char *text = malloc(cap + 1);
-  ssize_t n = 1;
-  while (text && len < cap && n > 0) {
-    n = read(fd, text + len, cap - len);
-    if (n > 0) len += (size_t)n;
-  }
-  if (text && n < 0) {
+  if (fstat(fd, &info) != 0) return strerror(errno);
+  if (S_ISDIR(info.st_mode)) return strerror(EISDIR);
+  if (!S_ISREG(info.st_mode)) return "is no regular file";
+  if ((size_t)info.st_size > max) return strerror(EFBIG);
+  *size = (size_t)info.st_size;
+  return NULL;
+}
+
+static char *read_text(int fd, size_t max, size_t *len, const char **why) {
+  size_t cap = 0;
+  *why = unreadable(fd, max, &cap);
+  if (*why) return NULL;
+  char *text = malloc(cap + 2);
+  ssize_t n = text ? 1 : -1;
+  for (*len = 0; n > 0 && *len<cap; *len += n> 0 ? (size_t)n : 0)
+    n = read(fd, text + *len, cap - *len);
+  if (n < 0) {
+    *why = strerror(text ? errno : ENOMEM);
     free(text);
     return NULL;
   }
-  if (text) text[len] = '\0';
+  text[*len] = '\0';
   return text;
 }
 
-char *wwri_read_file(const char *path, size_t max) {
+char *wwri_read_file(const char *path, size_t max, size_t *len,
+                     const char **why) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return NULL;
-  char *text = read_text(fd, max);
-  int error = errno;
+  if (fd < 0) {
+    *why = strerror(errno);
+    return NULL;
+  }
+  char *text = read_text(fd, max, len, why);
   close(fd);
-  errno = error;
   return text;
 }
 
@@ -149,12 +157,18 @@ static bool set_list(const struct wwr_option *row, struct wwr_option_list *list,
 static bool set_secret_file(struct wwr_options *options,
                             const struct wwr_option *row, const char *path,
                             char reason[WWRI_REASON_MAX]) {
-  char *text = wwri_read_file(path, MAX_SECRET_BYTES);
+  size_t len;
+  const char *why;
+  char *text = wwri_read_file(path, MAX_SECRET_BYTES, &len, &why);
+  if (text && strlen(text) < len) {
+    why = "has a zero byte: it must be text";
+    free(text);
+    text = NULL;
+  }
   if (!text) {
-    snprintf(reason, WWRI_REASON_MAX, "%.128s: %s", path, strerror(errno));
+    snprintf(reason, WWRI_REASON_MAX, "%.128s: %s", path, why);
     return false;
   }
-  size_t len = strlen(text);
   if (len > 0 && text[len - 1] == '\n') text[--len] = '\0';
   if (len > 0 && text[len - 1] == '\r') text[--len] = '\0';
   const char *kept = wwri_options_keep(options, text);

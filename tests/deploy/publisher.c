@@ -44,7 +44,7 @@ static int run(struct wwr_client *client, const char *channel) {
 
 int main(int argc, char **argv) {
   if (argc != 3) return WWR_EXIT_USAGE;
-  const struct example_client common = {
+  struct example_client common = {
       .name = "publisher", .url = argv[1], .timeout_ms = 20000};
   struct wwr_client_opts opts;
   wwr_client_opts_default(&opts);

@@ -184,7 +184,65 @@ static void wrong_client_options(void) {
                       (const char *[]){"ws://127.0.0.1:1", "x", NULL}, 1,
                       "ws://127.0.0.1:1"));
   CU_ASSERT_TRUE(
-      ends("echo-client", (const char *[]){"ws://", NULL}, 1, "ws://"));
+      ends("echo-client", (const char *[]){"ws://", NULL}, 2, "ws://"));
+  CU_ASSERT_TRUE(ends("echo-client",
+                      (const char *[]){"ws://127.0.0.1:99999", NULL}, 2,
+                      "is no ws://HOST:PORT"));
+  CU_ASSERT_TRUE(
+      ends("echo-client",
+           (const char *[]){"--ca-file", wire_path(&dir, "nothing"), NULL}, 2,
+           "nothing: No such file"));
+  CU_ASSERT_TRUE_FATAL(wire_write_file(wire_path(&dir, "x.pem"), "nothing\n"));
+  CU_ASSERT_TRUE(ends("echo-client",
+                      (const char *[]){"--ca-file", wire_path(&dir, "x.pem"),
+                                       "wss://127.0.0.1:1", NULL},
+                      2, "x.pem: holds no certificate"));
+}
+
+/* Who waits for a server that is not there is told so. */
+static void says_that_it_waits(void) {
+  struct proc *proc = wire_program(
+      "pubsub-client",
+      (const char *[]){"--timeout", "0.2", "ws://127.0.0.1:1", NULL});
+  CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
+  CU_ASSERT_EQUAL(proc_wait_exit(proc, WIRE_MS), 1);
+  char *err = proc_output(proc, PROC_STDERR);
+  CU_ASSERT_STRING_EQUAL(
+      err,
+      "pubsub-client: ws://127.0.0.1:1: no connection yet, trying for 0.2 s\n"
+      "pubsub-client: ws://127.0.0.1:1: no answer in time\n");
+  free(err);
+  proc_free(proc);
+}
+
+/* Where what it prints can't go, and what it was not given. */
+static void odd_descriptors(void) {
+  static const struct {
+    const char *command;
+    const char *err;
+  } cases[] = {
+      {"--help >/dev/full", "stdout: No space left on device\n"},
+      {"--version >/dev/full", "stdout: No space left on device\n"},
+      {"--help >&-", "stdout: Bad file descriptor\n"},
+      {"--listen 127.0.0.1:0 --sessions \"$1\" <&- >&-",
+       "stdout: Bad file descriptor\n"},
+      {"--listen 127.0.0.1:0 --sessions \"$1\" <&- >&- 2>&-", ""},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char text[256];
+    snprintf(text, sizeof text, "exec \"$0\" %s", cases[i].command);
+    const char *sessions = wire_path(&dir, "sessions");
+    const char *const argv[] = {"sh",     "-c", text, PROGRAMS "/echo-server",
+                                sessions, NULL};
+    struct proc *proc = proc_start(argv);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
+    CU_ASSERT_EQUAL(proc_wait_exit(proc, WIRE_MS), 1);
+    char *err = proc_output(proc, PROC_STDERR);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, cases[i].err));
+    CU_ASSERT_PTR_NULL(strstr(err, "could not start"));
+    free(err);
+    proc_free(proc);
+  }
 }
 
 /* --- Configuration files ------------------------------------------------ */
@@ -195,7 +253,8 @@ static void wrong_files(void) {
     const char *text;
   } cases[] = {
       {"listen = \"127.0.0.1:0\";\nnonsense = 1;\n", "x.conf:2: nonsense"},
-      {"listen = ;\n", "x.conf:1: syntax error"},
+      {"listen = ;\n", "x.conf:1: syntax error (lines are: name = "},
+      {"\nthreads = 4294967297;\n", "x.conf:2: too large a number"},
       {"\n\nthreads = 65;\n", "x.conf:3: threads"},
       {"threads = \"two\";\n", "x.conf:1: threads"},
       {"threads = true;\n", "x.conf:1: threads"},
@@ -319,6 +378,8 @@ int main(int argc, char **argv) {
       {"wrong options", wrong_options},
       {"secrets are not shown", secrets_are_not_shown},
       {"wrong client options", wrong_client_options},
+      {"says that it waits", says_that_it_waits},
+      {"odd descriptors", odd_descriptors},
       {"wrong files", wrong_files},
       {"good file", good_file},
       {"below a second is the default", below_a_second_is_the_default},

@@ -11,7 +11,7 @@
 static struct wire_dir dir;
 static struct wire_server server;
 static const char *cert, *key, *other_cert, *other_key;
-static char paths[4][128];
+static char paths[6][128];
 
 static bool make_certificate(const char *cert_file, const char *key_file) {
   const char *const argv[] = {
@@ -133,7 +133,7 @@ static void client_checks_the_certificate(void) {
   CU_ASSERT_EQUAL(client_status("--ca-file", other_cert), 1);
   CU_ASSERT_EQUAL(client_status(NULL, NULL), 1);
   CU_ASSERT_EQUAL(client_status("--insecure", NULL), 0);
-  CU_ASSERT_EQUAL(client_status("--ca-file", "/nonexistent"), 1);
+  CU_ASSERT_EQUAL(client_status("--ca-file", "/nonexistent"), 2);
 }
 
 static bool copy_file(const char *from, const char *to) {
@@ -160,17 +160,79 @@ static void certificate_is_read_again(void) {
   CU_ASSERT_TRUE(copy_file(saved_cert, cert) && copy_file(saved_key, key));
 }
 
-static void no_pair(void) {
-  const char *const args[] = {
-      "--listen",  "127.0.0.1:0", "--tls-cert", cert,
-      "--tls-key", other_key,     "--sessions", wire_path(&dir, "sessions"),
-      NULL};
-  struct proc *proc = wire_program("echo-server", args);
+/* Whether the server's log comes to have this. */
+static bool said(const char *text) {
+  bool good = false;
+  for (int i = 0; i < WIRE_MS / 5 && !good; i++) {
+    char *err = proc_output(server.proc, PROC_STDERR);
+    good = strstr(err, text) != NULL;
+    free(err);
+    if (!good) (void)proc_wait_exit(server.proc, 5);
+  }
+  return good;
+}
+
+/* When the files do not fit the old pair stays, and the log says why. */
+static void wrong_pair_is_not_read(void) {
+  const char *saved_key = keep_path(4, "saved-key.pem");
+  CU_ASSERT_TRUE(copy_file(key, saved_key));
+  CU_ASSERT_TRUE_FATAL(start_tls(NULL, NULL));
+  CU_ASSERT_TRUE(copy_file(other_key, key));
+  CU_ASSERT_TRUE(proc_signal(server.proc, SIGHUP));
+  CU_ASSERT_TRUE(said("key.pem: is not the key of the certificate"));
+  CU_ASSERT_TRUE(talks(cert, 0));
+  CU_ASSERT_TRUE(copy_file(saved_key, key));
+}
+
+/* A program that ends with this status, and says this. */
+static void ends_with(const char *program, const char *const args[], int status,
+                      const char *text) {
+  struct proc *proc = wire_program(program, args);
   CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
-  CU_ASSERT_EQUAL(proc_wait_exit(proc, WIRE_MS), 1);
-  CU_ASSERT_TRUE(
-      proc_wait_line(proc, PROC_STDERR, "echo-server: ", 100, NULL, 0));
+  CU_ASSERT_EQUAL(proc_wait_exit(proc, WIRE_MS), status);
+  char *err = proc_output(proc, PROC_STDERR);
+  CU_ASSERT_PTR_NOT_NULL(strstr(err, text));
+  if (!strstr(err, text)) fprintf(stderr, "no \"%s\" in:\n%s", text, err);
+  free(err);
   proc_free(proc);
+}
+
+static void start_with(const char *cert_file, const char *key_file,
+                       const char *text) {
+  const char *const args[] = {
+      "--listen",  "127.0.0.1:0", "--tls-cert", cert_file,
+      "--tls-key", key_file,      "--sessions", wire_path(&dir, "sessions"),
+      NULL};
+  ends_with("echo-server", args, 1, text);
+  const char *const check[] = {"--tls-cert", cert_file,        "--tls-key",
+                               key_file,     "--check-config", NULL};
+  ends_with("webwired", check, 2, text);
+}
+
+static bool encrypt_key(const char *to) {
+  const char *const argv[] = {"openssl", "pkey", "-in", key,
+                              "-aes128", "-out", to,    "-passout",
+                              "pass:x",  NULL};
+  struct proc *proc = proc_start(argv);
+  bool good = proc && proc_wait_exit(proc, WIRE_MS) == 0;
+  proc_free(proc);
+  return good;
+}
+
+static void unusable_files(void) {
+  const char *encrypted = keep_path(5, "encrypted.pem");
+  CU_ASSERT_TRUE_FATAL(encrypt_key(encrypted));
+  start_with(cert, other_key, "other-key.pem: is not the key");
+  start_with(key, key, "key.pem: holds no certificate");
+  start_with(cert, cert, "cert.pem: holds no private key");
+  start_with(dir.path, key, "holds no certificate");
+  start_with(cert, encrypted, "encrypted.pem: has a passphrase");
+}
+
+static void good_files_are_good(void) {
+  const char *const check[] = {"--tls-cert",     cert, "--tls-key", key,
+                               "--check-config", NULL};
+  ends_with("webwired", check, 0, "");
 }
 
 int main(int argc, char **argv) {
@@ -180,7 +242,9 @@ int main(int argc, char **argv) {
       {"large messages", large_messages},
       {"client checks the certificate", client_checks_the_certificate},
       {"certificate is read again", certificate_is_read_again},
-      {"no pair", no_pair},
+      {"wrong pair is not read again", wrong_pair_is_not_read},
+      {"unusable files", unusable_files},
+      {"good files are good", good_files_are_good},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"TLS", begin, end, NULL, tear_down, tests},
                            CU_SUITE_INFO_NULL};

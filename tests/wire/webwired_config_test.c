@@ -126,6 +126,12 @@ static void one_mistake(void) {
     const char *text;
   } cases[] = {
       {"server = { listen = \"127.0.0.1:0\" \n", "x.conf:2: syntax error"},
+      {"server = { max-queued = 4294967297; };\n",
+       "x.conf:1: too large a number"},
+      {"server = {\n  max-queued = 0x1ffffffff;\n};\n",
+       "x.conf:2: too large a number"},
+      {"log = { };\n@include \"/etc\"\n",
+       "x.conf:2: other files can't be included"},
       {"listen = \"127.0.0.1:0\";\n",
        "x.conf:1: listen: unknown key, did you mean server.listen?"},
       {"server = { listen = 80; };\n",
@@ -176,6 +182,68 @@ static void one_mistake(void) {
     CU_ASSERT_EQUAL(lines(said.err), 1);
     if (lines(said.err) != 1) fputs(said.err, stderr);
   }
+}
+
+/* What is no mistake: a byte order mark, ends of lines as on Windows, a comment
+ * at the very end, and what would be a mistake outside of strings and
+ * comments. */
+static void odd_but_good(void) {
+  run_on(
+      "\xef\xbb\xbfserver = { # @include 99999999999\r\n"
+      "  origins = [\"https://x99999999999.example\"]; /* @ 99999999999 */\r\n"
+      "  read-timeout = 1.5e1; threads = 0x3; max-queued = 2000000L; };\r\n"
+      "auth = { issuer = \"\\\"@\\\\\"; }; // 99999999999 \"",
+      "--print-config");
+  CU_ASSERT_EQUAL(said.status, 0);
+  CU_ASSERT_STRING_EQUAL(said.err, "");
+  CU_ASSERT_TRUE(prints("threads = 3; # "));
+  CU_ASSERT_TRUE(prints("read-timeout = 15; # "));
+  CU_ASSERT_TRUE(prints("max-queued = 2000000; # "));
+}
+
+static bool write_bytes(const char *path, const void *bytes, size_t len) {
+  FILE *file = fopen(path, "we");
+  if (!file) return false;
+  bool good = fwrite(bytes, 1, len, file) == len;
+  return fclose(file) == 0 && good;
+}
+
+/* What comes behind a zero byte would be ignored. */
+static void zero_bytes(void) {
+  static const char file[] = "server = { };\n\0log = { level = 1; };\n";
+  const char *path = wire_path(&dir, "x.conf");
+  CU_ASSERT_TRUE_FATAL(write_bytes(path, file, sizeof file - 1));
+  run_with((const char *[]){"--config", path, "--check-config", NULL});
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_TRUE(complains("x.conf:2: a zero byte"));
+  path = wire_path(&dir, "token");
+  CU_ASSERT_TRUE_FATAL(write_bytes(path, "a\0b\n", 4));
+  run_with(
+      (const char *[]){"--admin-token-file", path, "--check-config", NULL});
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_TRUE(complains("token: has a zero byte"));
+}
+
+/* A directory or a device can't be read as a file, nor again by SIGHUP. */
+static void no_files(void) {
+  run_with((const char *[]){"--config", dir.path, "--check-config", NULL});
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_TRUE(complains("Is a directory"));
+  run_with((const char *[]){"--config", "/dev/null", "--check-config", NULL});
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_TRUE(complains("/dev/null: is no regular file"));
+  run_with((const char *[]){"--config", "", "--check-config", NULL});
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_EQUAL(lines(said.err), 1);
+}
+
+/* One wrong option is one line. */
+static void one_line_each(void) {
+  run_with(
+      (const char *[]){"--tls-min-version", "1.1", "--check-config", NULL});
+  CU_ASSERT_EQUAL(said.status, 2);
+  CU_ASSERT_EQUAL(lines(said.err), 1);
+  CU_ASSERT_TRUE(complains("--tls-min-version: must be 1.2 or 1.3"));
 }
 
 /* The same mistakes keep it from starting. */
@@ -514,6 +582,10 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"every mistake at once", every_mistake_at_once},
       {"one mistake", one_mistake},
+      {"odd but good", odd_but_good},
+      {"zero bytes", zero_bytes},
+      {"no files", no_files},
+      {"one line each", one_line_each},
       {"does not start", does_not_start},
       {"precedence", precedence},
       {"prints a file", prints_a_file},

@@ -19,7 +19,7 @@ void wwr_websocket_opts_default(struct wwr_websocket_opts *opts) {
   opts->write_path = WWR_WRITE_DIRECT;
 }
 
-static const char *check_tls(const struct wwr_tls_server *tls) {
+const char *wwri_ws_tls_wrong(const struct wwr_tls_server *tls) {
   if (!tls->cert_file) return "tls.cert_file";
   if (!tls->key_file) return "tls.key_file";
   if (tls->min_version && strcmp(tls->min_version, "1.2") != 0 &&
@@ -51,7 +51,7 @@ static const char *check_opts(const struct wwr_websocket_opts *opts,
       opts->write_path != WWR_WRITE_CALLBACK) {
     return "write_path";
   }
-  return opts->tls ? check_tls(opts->tls) : NULL;
+  return opts->tls ? wwri_ws_tls_wrong(opts->tls) : NULL;
 }
 
 static bool copy_string(char **out, const char *text) {

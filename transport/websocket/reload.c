@@ -50,11 +50,11 @@ wwr_err wwr_websocket_reload_certificate(struct wwr_transport *ws) {
   struct wwri_ws_server *server =
       WWRI_CONTAINER(ws, struct wwri_ws_server, base);
   if (!server->tls.cert_file) return WWR_E_INVALID;
-  struct wwri_ws_certificate *certificate;
-  wwr_err err = wwri_ws_certificate_load(&certificate, &server->tls);
-  if (err) return err;
+  struct wwri_ws_certificate *certificate = NULL;
   pthread_mutex_lock(&server->reload_lock);
-  if (server->running) err = reload_all(server, certificate);
+  wwr_err err = wwri_ws_certificate_load(
+      &certificate, &server->tls, server->running ? server->config.log : NULL);
+  if (!err && server->running) err = reload_all(server, certificate);
   pthread_mutex_unlock(&server->reload_lock);
   wwri_ws_certificate_free(certificate);
   return err;

@@ -267,6 +267,9 @@ int wwri_ws_answer_continue(struct wwri_ws_server_conn *conn, struct lws *wsi);
 /** Make `status` with its phrase as text the answer. */
 void wwri_ws_answer_status(struct wwr_http *http, int status);
 
+/** The name of the field that is missing or wrong, or NULL. */
+const char *wwri_ws_tls_wrong(const struct wwr_tls_server *tls);
+
 /* tls.c */
 
 /** Try certificate, key and all options. Any thread. Errors: WWR_E_TLS. */
@@ -279,9 +282,11 @@ WWR_MUST_CHECK wwr_err wwri_ws_tls_apply(void *ssl_ctx,
 
 struct wwri_ws_certificate;
 
-/** Read certificate and key once more, as a pair. Errors: WWR_E_TLS. */
+/** Read certificate and key once more, as a pair. Errors: WWR_E_TLS; the log
+ * (may be NULL) says why. */
 WWR_MUST_CHECK wwr_err wwri_ws_certificate_load(
-    struct wwri_ws_certificate **out, const struct wwri_ws_tls *tls);
+    struct wwri_ws_certificate **out, const struct wwri_ws_tls *tls,
+    const struct wwr_log *log);
 WWR_MUST_CHECK wwr_err wwri_ws_certificate_use(
     const struct wwri_ws_certificate *certificate, void *ssl_ctx);
 void wwri_ws_certificate_free(struct wwri_ws_certificate *certificate);

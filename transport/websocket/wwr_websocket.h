@@ -1,5 +1,6 @@
 /* wwr_websocket.h - webwire over WebSocket (docs/protocol.md, "Transport"),
- * plain or with TLS, on libwebsockets. */
+ * plain or with TLS, on libwebsockets, which ignores SIGPIPE in the whole
+ * process from the first start on. */
 #ifndef WWR_WEBSOCKET_H
 #define WWR_WEBSOCKET_H
 
@@ -12,12 +13,19 @@ extern "C" {
 /** TLS of a server. Strings are copied. */
 struct wwr_tls_server {
   const char *cert_file;   /**< Required: PEM certificate chain. */
-  const char *key_file;    /**< Required: PEM private key. */
+  const char *key_file;    /**< Required: PEM private key without a
+                                passphrase. */
   const char *min_version; /**< "1.2" (default, NULL) or "1.3". */
   const char *ciphers;     /**< TLS 1.2 cipher list; NULL: OpenSSL's default. */
   const char *ciphersuites; /**< TLS 1.3 suites; NULL: OpenSSL's default. */
   const char *curves;       /**< "X25519:P-256"; NULL: OpenSSL's default. */
 };
+
+/** Whether a server could use these files and options now, so that a mistake is
+ * found before. WWR_E_INVALID, WWR_E_TLS: `why`, of `cap` bytes, is one line
+ * that names what is wrong. Any thread. */
+WWR_API WWR_MUST_CHECK wwr_err wwr_websocket_check_tls(
+    const struct wwr_tls_server *tls, char *why, size_t cap);
 
 /** How frames come and go: see docs/architecture.md. */
 enum wwr_write_path {
@@ -68,8 +76,8 @@ WWR_API WWR_MUST_CHECK wwr_err wwr_websocket_transport_new(
     const char **bad_field);
 
 /** Read the certificate and key files again; new handshakes use them. Errors:
- * WWR_E_TLS (unreadable or not a pair: the old ones stay), WWR_E_INVALID (no
- * TLS). Any thread. */
+ * WWR_E_TLS (unreadable or not a pair: the old ones stay, and the server's log
+ * says why), WWR_E_INVALID (no TLS). Any thread. */
 WWR_API wwr_err wwr_websocket_reload_certificate(struct wwr_transport *ws);
 
 /** Allow other origins from now on; copied. Errors: WWR_E_INVALID, WWR_E_NOMEM
