@@ -99,7 +99,7 @@ static void all_is_well(void) {
   CU_ASSERT_TRUE(found("ok", "versions", "2 nodes run"));
   CU_ASSERT_TRUE(found("ok", "redis kind", "a master"));
   CU_ASSERT_TRUE(found("ok", "redis eviction", "noeviction"));
-  CU_ASSERT_TRUE(found("ok", "redis buffers", NULL));
+  CU_ASSERT_TRUE(found("warning", "redis buffers", "pubsub 268435456"));
   CU_ASSERT_TRUE(found("ok", "redis clock", NULL));
   CU_ASSERT_TRUE(found("ok", "upgrade", url));
   CU_ASSERT_TRUE(found("ok", "protocol", "speaks webwire-channels/1"));

@@ -283,6 +283,12 @@ static void mistakes(void) {
       {{"drain", "no-such-node"}, 1, admin_url},
       {{"subscribe", "!own"}, 1, "!own: BAD_CHANNEL"},
       {{"nodes", "--token-file=/dev/null"}, 2, "--token-file"},
+      {{"subscribe", "a", "--url=http://x"}, 2, "http://x: is no ws://"},
+      {{"subscribe", "a", "--ca=/nonexistent"}, 2, "/nonexistent: No such"},
+      {{"subscribe", "a", "--url=ws://127.0.0.1:1", "--timeout=0.2"},
+       1,
+       "no connection within --timeout"},
+      {{"move"}, 2, "--from and --to are needed"},
       {{"nodes", "--admin=http://127.0.0.1:1"}, 0, ""}, /* the first counts */
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -335,8 +341,9 @@ static void drain(void) {
   char line[256];
   CU_ASSERT_TRUE(proc_wait_line(subscriber, PROC_STDOUT, "three", WIRE_MS, line,
                                 sizeof line));
-  CU_ASSERT_EQUAL(TOOL("drain"), 0);
+  CU_ASSERT_EQUAL(TOOL("drain", "--wait"), 0);
   CU_ASSERT_TRUE(printed("is draining\n"));
+  CU_ASSERT_TRUE(printed(": gone\n"));
   CU_ASSERT_TRUE(proc_wait_line(subscriber, PROC_STDERR,
                                 "webwire: connection lost", WIRE_MS, line,
                                 sizeof line));

@@ -7,6 +7,7 @@
 #include "doctor.h"
 #include "adminapi.h"
 
+enum { HEARD_MS = 3000 };
 static const double many_fds = 10000, spare_fds = 64;
 
 /* --- Metrics -------------------------------------------------------------- */
@@ -146,6 +147,32 @@ static void check_versions(struct report *report, const json_t *nodes) {
   }
 }
 
+/* One that was killed and came back is still listed as it was before, but not
+ * heard of any more. */
+static bool is_heard(const json_t *node) {
+  return json_integer_value(json_object_get(node, "beat_age")) < HEARD_MS;
+}
+
+static void check_names(struct report *report, const json_t *nodes) {
+  size_t i, j;
+  json_t *a, *b;
+  json_array_foreach(nodes, i, a) {
+    const char *name = json_string_value(json_object_get(a, "name"));
+    size_t same = 0, first = i;
+    json_array_foreach(nodes, j, b) {
+      const char *other = json_string_value(json_object_get(b, "name"));
+      if (!name || !other || strcmp(name, other) != 0 || !is_heard(b)) continue;
+      same++;
+      if (j < first) first = j;
+    }
+    if (same > 1 && first == i)
+      report_say(report, FINDING_WARNING, "names",
+                 "give each a server.node-name of its own; webwire drain finds "
+                 "only one",
+                 "%zu nodes are called %s", same, name);
+  }
+}
+
 static void check_cluster(const struct cli *cli, struct report *report) {
   if (!cli->token) {
     report_say(report, FINDING_SKIPPED, "versions", NULL,
@@ -155,6 +182,7 @@ static void check_cluster(const struct cli *cli, struct report *report) {
   json_t *json = http_api(cli, "GET", "/api/v1/nodes", NULL);
   if (json) {
     check_versions(report, json_object_get(json, "nodes"));
+    check_names(report, json_object_get(json, "nodes"));
   } else {
     report_say(report, FINDING_PROBLEM, "versions", NULL,
                "the list of nodes can't be had");

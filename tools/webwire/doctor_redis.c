@@ -7,10 +7,18 @@
 #include "doctor.h"
 #include "redis_group.h"
 
-enum { MIN_PUBSUB_BYTES = 32 << 20, WHOSE_SIZE = REDIS_ADDRESS_SIZE + 2 };
+enum {
+  MIN_PUBSUB_BYTES = 32 << 20,
+  GOOD_PUBSUB_BYTES = 256 << 20, /* docs/cluster.md */
+  WHOSE_SIZE = REDIS_ADDRESS_SIZE + 2
+};
 
 static const char reachable[] =
-    "is it up, and reachable from here, with this user and password?";
+    "is it up, and reachable from here, with this user and password, and with "
+    "TLS (rediss://) if that is what it speaks?";
+static const char larger_buffers[] =
+    "CONFIG SET client-output-buffer-limit \"pubsub 268435456 67108864 60\": a "
+    "node that falls behind for a moment is cut off by less";
 
 /* --- Asking --------------------------------------------------------------- */
 
@@ -56,15 +64,15 @@ static void check_buffers(const struct patient *it) {
     report_say(
         it->report, FINDING_SKIPPED, "redis buffers", NULL,
         "%sCONFIG is not permitted; client-output-buffer-limit of pubsub "
-        "should be 32 MB or more",
+        "should be 256mb 64mb 60",
         it->whose);
   } else if (hard > 0 && hard < MIN_PUBSUB_BYTES) {
-    report_say(it->report, FINDING_PROBLEM, "redis buffers",
-               "CONFIG SET client-output-buffer-limit \"pubsub 33554432 "
-               "8388608 60\", or more: a node that falls behind for a moment "
-               "is cut off by it",
+    report_say(it->report, FINDING_PROBLEM, "redis buffers", larger_buffers,
                "%sclient-output-buffer-limit of pubsub is %llu bytes",
                it->whose, hard);
+  } else if (hard > 0 && hard < GOOD_PUBSUB_BYTES) {
+    report_say(it->report, FINDING_WARNING, "redis buffers", larger_buffers,
+               "%spubsub: %llu bytes, %llu for long", it->whose, hard, soft);
   } else {
     report_say(it->report, FINDING_OK, "redis buffers", NULL,
                "%spubsub: %llu bytes, %llu for long", it->whose, hard, soft);
@@ -124,6 +132,14 @@ void doctor_examine(const struct patient *it, const char *kind) {
                  "appendonly yes, appendfsync everysec: a restart then loses a "
                  "second at most",
                  "%sthe append-only file is off", it->whose);
+  } else if (reply->type == REDIS_REPLY_ERROR &&
+             strncmp(reply->str, "NOAUTH", 6) == 0) {
+    report_say(it->report, FINDING_PROBLEM, "redis",
+               "it wants a password: redis://USER:PASSWORD@HOST, or cluster's "
+               "password beside the URL",
+               "%s%s", it->whose, reply->str);
+    freeReplyObject(reply);
+    return;
   } else {
     report_say(it->report, FINDING_SKIPPED, "redis kind", NULL, "%sINFO: %s",
                it->whose,

@@ -404,14 +404,58 @@ static int wait_gone(const struct cli *cli, const char *name) {
   return cli_fail(name, "is still there after an hour");
 }
 
+/* How many connections the asked node still has; -1: it does not answer any
+ * more, -2: it answers nonsense. */
+static long long connections_left(const struct cli *cli) {
+  struct http_answer answer;
+  long long left = -1;
+  if (http_ask(cli, cli->admins.items[0], "GET", "/api/v1/node", NULL,
+               &answer)) {
+    json_t *json = json_loads(answer.text, 0, NULL);
+    const json_t *count = json_object_get(json, "connections");
+    left = json_is_integer(count) ? json_integer_value(count) : -2;
+    json_decref(json);
+  }
+  http_deinit(&answer);
+  return left;
+}
+
+/* The same of the node that is asked: until it does not answer. */
+static int wait_silent(const struct cli *cli, const char *what) {
+  long long before = -1;
+  for (int i = 0; i < WAITS_MAX * 10; i++) {
+    long long left = connections_left(cli);
+    if (left == -1) return printf("%s: gone\n", what) < 0;
+    if (left >= 0 && left != before) {
+      printf("%s: %lld connections\n", what, left);
+      fflush(stdout);
+    }
+    before = left;
+    nanosleep(&(struct timespec){0, WAIT_MS * 100000L}, NULL);
+  }
+  return cli_fail(what, "is still there after an hour");
+}
+
+/* Whether the node of that name is the one that is asked; false: no answer. */
+static bool find_asked(const struct cli *cli, const char *name, bool *same) {
+  json_t *json = http_api(cli, "GET", "/api/v1/node", NULL);
+  const char *own = json_string_value(json_object_get(json, "name"));
+  *same = own && strcmp(own, name) == 0;
+  json_decref(json);
+  return json != NULL;
+}
+
 int cli_drain(const struct cli *cli) {
   const char *name = cli->args[0];
+  const char *what = name ? name : cli->admins.items[0];
+  bool self = !name;
+  if (cli->wait && name && !find_asked(cli, name, &self))
+    return WWR_EXIT_FAILED;
   json_t *body = name ? json_pack("{s:s}", "node", name) : NULL;
   if (name && !body) return cli_fail(name, "is no node's name");
   json_t *json = http_api(cli, "POST", "/api/v1/drain", body);
   json_decref(body);
-  int status =
-      done(cli, json, name ? name : cli->admins.items[0], "is draining");
-  if (status != WWR_EXIT_OK || !cli->wait || !name) return status;
-  return wait_gone(cli, name);
+  int status = done(cli, json, what, "is draining");
+  if (status != WWR_EXIT_OK || !cli->wait) return status;
+  return self ? wait_silent(cli, what) : wait_gone(cli, what);
 }

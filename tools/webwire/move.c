@@ -111,7 +111,10 @@ static const char *check(const struct cli *cli) {
 int cli_move(const struct cli *cli) {
   struct move move = {.cli = cli, .prefix = cli->prefix ? cli->prefix : "wwr"};
   const char *bad = check(cli);
-  if (bad) return cli_fail("move", bad);
+  if (bad) {
+    cli_fail("move", bad);
+    return WWR_EXIT_USAGE;
+  }
   bool ok = run(&move);
   int status = ok ? judge(&move) : cli_fail("move", move.why);
   json_t *json = ok ? describe(&move) : NULL;

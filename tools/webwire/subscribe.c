@@ -11,6 +11,7 @@
 #include <webwire/wwr_client.h>
 #include <webwire/wwr_websocket.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "terminal.h"
@@ -399,6 +401,19 @@ static wwr_err open_client(struct subscriber *subscriber) {
   return wwr_client_connect(subscriber->client, cli->timeout_ms);
 }
 
+static int mistake(const char *what, const char *why) {
+  cli_fail(what, why);
+  return WWR_EXIT_USAGE;
+}
+
+static int open_failed(const struct cli *cli, wwr_err err) {
+  if (err == WWR_E_INVALID)
+    return mistake(cli->url, "is no ws://HOST:PORT or wss:// URL");
+  if (wwr_err_is_timeout(err))
+    return cli_fail(cli->url, "no connection within --timeout");
+  return cli_fail(cli->url, wwr_err_text(err));
+}
+
 int cli_subscribe(const struct cli *cli) {
   struct channel channels[64] = {{0}};
   struct subscriber subscriber = {
@@ -408,14 +423,15 @@ int cli_subscribe(const struct cli *cli) {
         .subscriber = &subscriber, .name = cli->args[subscriber.channel_count]};
   }
   sigset_t set;
+  if (cli->ca_file && access(cli->ca_file, R_OK) != 0)
+    return mistake(cli->ca_file, strerror(errno));
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &set, NULL);
   sem_init(&subscriber.wake, 0, 0);
   wwr_err err = open_client(&subscriber);
-  int status = err == WWR_OK ? follow(&subscriber)
-                             : cli_fail(cli->url, wwr_err_text(err));
+  int status = err == WWR_OK ? follow(&subscriber) : open_failed(cli, err);
   wwr_client_free(subscriber.client);
   sem_destroy(&subscriber.wake);
   return status;
