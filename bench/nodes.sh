@@ -51,6 +51,7 @@ fi
 
 # shellcheck disable=SC2034
 cores=$(nproc)
+check_options chatroom-server webwire-bench
 work=$(mktemp -d)
 servers=() urls=() bad=0
 trap 'stop_servers; rm -rf "$work"' EXIT

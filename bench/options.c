@@ -133,8 +133,10 @@ static bool number(const char *what, const char *text, double min, double max,
   char *end;
   *out = strtod(text, &end);
   if (end != text && *end == '\0' && *out >= min && *out <= max) return true;
-  fprintf(stderr, "webwire-bench: %s: '%s' is not within %g..%g\n", what, text,
-          min, max);
+  fprintf(stderr,
+          "webwire-bench: %s: '%s' is no number from %.10g to %.10g (try "
+          "--help)\n",
+          what, text, min, max);
   return false;
 }
 
@@ -182,8 +184,10 @@ static bool parse_url(const char *what, struct targets *targets,
   snprintf(target->path, sizeof target->path, "%s", slash ? slash : "/");
   if (slash) *slash = '\0';
   char *colon = strrchr(rest, ':');
-  if (!colon || strlen(colon + 1) == 0 || strlen(colon + 1) > 5)
-    return complain(what, "needs a port");
+  if (!colon || strlen(colon + 1) == 0) return complain(what, "needs a port");
+  if (strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+      strlen(colon + 1) > 5 || strtoul(colon + 1, NULL, 10) - 1 > 65534)
+    return complain(what, "the port must be 1 to 65535");
   *colon = '\0';
   if (rest[0] == '\0') return complain(what, "needs a host");
   if (strlen(rest) >= sizeof target->host) return complain(what, "too long");
@@ -396,7 +400,7 @@ bool options_parse(struct options *options, int argc, char **argv,
       .connections = 64, .size = 64, .warmup = -1, .patience = 10};
   *status = 2;
   int key;
-  while ((key = getopt_long(argc, argv, "", names, NULL)) != -1) {
+  while ((key = getopt_long(argc, argv, ":", names, NULL)) != -1) {
     if (key == KEY_HELP || key == KEY_VERSION) {
       if (key == KEY_HELP)
         help();
@@ -405,10 +409,8 @@ bool options_parse(struct options *options, int argc, char **argv,
       *status = 0;
       return false;
     }
-    if (key == '?') {
-      fputs("(try --help)\n", stderr);
-      return false;
-    }
+    if (key == '?') return complain(argv[optind - 1], "unknown option");
+    if (key == ':') return complain(argv[optind - 1], "needs a value");
     if (!apply(options, key, optarg)) return false;
   }
   if (optind < argc) return complain("unexpected argument", argv[optind]);

@@ -47,6 +47,7 @@ done
 ulimit -n "$(ulimit -Hn)"
 # shellcheck disable=SC2034
 cores=$(nproc)
+check_options echo-server chatroom-server webwire-bench
 redis=0
 command -v redis-server >/dev/null 2>&1 && redis=1
 work=$(mktemp -d)

@@ -6,6 +6,30 @@
 # server_cpu, bench_cpu, cores; and the arrays servers (pids, Redis' too), urls.
 # Starting and stopping may take 10 s each, or as many as in slow.
 
+mistake() {
+  echo "$self: $1 (try --help)" >&2
+  exit 2
+}
+
+# check_options PROGRAM...: bin has these, and the other options make sense.
+check_options() {
+  local name
+  [[ $seconds =~ ^[0-9]{1,5}(\.[0-9]+)?$ ]] ||
+    mistake "--seconds: '$seconds' is no number of seconds"
+  for name in window channels; do
+    [[ ${!name-1} =~ ^[1-9][0-9]{0,5}$ ]] ||
+      mistake "--$name: '${!name}' is no whole number above 0"
+  done
+  for name in server_cpu bench_cpu; do
+    [ "$cores" -eq 1 ] || taskset -c "${!name}" true 2>/dev/null ||
+      mistake "--${name/_/-}: there is no CPU '${!name}' to use"
+  done
+  for name in "$@"; do
+    [ -x "$bin/$name" ] ||
+      mistake "--bin: no $name in $bin; build with the preset release first"
+  done
+}
+
 # pinned CPU COMMAND...: on that CPU, if there are several. For a subshell.
 pinned() {
   local cpu=$1

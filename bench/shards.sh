@@ -58,6 +58,7 @@ fi
 
 # shellcheck disable=SC2034
 cores=$(nproc)
+check_options webwired webwire-bench
 work=$(mktemp -d)
 servers=() urls=() bad=0
 trap 'stop_servers; rm -rf "$work"' EXIT

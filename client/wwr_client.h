@@ -53,7 +53,8 @@ enum wwr_autoconnect {
 struct wwr_client_opts {
   struct wwr_client_hooks hooks;
   void *user_data;           /**< Given to hooks; borrowed. */
-  struct wwr_dialer *dialer; /**< Required; taken over. */
+  struct wwr_dialer *dialer; /**< Required, taken over: of wwr_websocket.h or
+                                  wwr_memory.h. */
   struct wwr_log log;        /**< Default: silence. Copied. */
   const char *subprotocol;   /**< Expected sub-protocol name; default none.
                                   Copied. */
@@ -78,8 +79,9 @@ struct wwr_client_opts {
 WWR_API void wwr_client_opts_default(struct wwr_client_opts *opts);
 
 /** Make a client; idle until first used. Copies `opts`; takes over the dialer
- * only on success. `bad_field` (may be NULL) names a wrong option; static.
- * Errors: WWR_E_INVALID, WWR_E_NOMEM, WWR_E_IO, WWR_E_TLS. */
+ * only on success, else it is freed by wwr_dialer_free(). `bad_field` (may be
+ * NULL) names a wrong option; static. Errors: WWR_E_INVALID, WWR_E_NOMEM,
+ * WWR_E_IO, WWR_E_TLS. */
 WWR_API WWR_MUST_CHECK wwr_err
 wwr_client_new(struct wwr_client **out, const struct wwr_client_opts *opts,
                const char **bad_field);

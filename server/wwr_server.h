@@ -109,12 +109,15 @@ struct wwr_server_opts {
   struct wwr_server_hooks hooks;
   void *user_data; /**< Given to hooks; borrowed. */
 
-  struct wwr_transport *transport; /**< Required; the server takes it over. */
-  struct wwr_sessionstore *store;  /**< Optional, taken over; NULL: sessions are
-                                        disabled. */
-  struct wwr_bus *bus; /**< Optional; default NULL: channels within this server.
-                            Not taken over: it outlives the server, which opens
-                            it at its start and closes it at its end. */
+  struct wwr_transport *transport; /**< Required, taken over: of
+                                        wwr_websocket.h or wwr_memory.h. */
+  struct wwr_sessionstore *store;  /**< Optional, taken over: of wwr_stores.h,
+                                        wwr_redisstore.h or your own; NULL:
+                                        sessions are disabled. */
+  struct wwr_bus *bus; /**< Optional, of wwr_cluster.h; default NULL: channels
+                            within this server. Not taken over: it outlives the
+                            server, which opens it at its start and closes it at
+                            its end. */
   struct wwr_log log;  /**< Default: silence. Copied. */
 
   enum wwr_handlers handlers; /**< Default WWR_HANDLERS_BLOCKING. */
@@ -154,8 +157,9 @@ struct wwr_server_opts {
 WWR_API void wwr_server_opts_default(struct wwr_server_opts *opts);
 
 /** Make a server. Copies `opts`; takes over transport and store only on
- * success. `bad_field` (may be NULL) names the option that is wrong; static.
- * Errors: WWR_E_INVALID, WWR_E_NOMEM, WWR_E_IO (no thread). */
+ * success, else they are freed by wwr_transport_free() and
+ * wwr_sessionstore_free(). `bad_field` (may be NULL) names the option that is
+ * wrong; static. Errors: WWR_E_INVALID, WWR_E_NOMEM, WWR_E_IO (no thread). */
 WWR_API WWR_MUST_CHECK wwr_err
 wwr_server_new(struct wwr_server **out, const struct wwr_server_opts *opts,
                const char **bad_field);

@@ -165,6 +165,11 @@ struct wwr_sessionstore {
   const struct wwr_sessionstore_ops *ops;
 };
 
+/** Free a store that no server took over. NULL does nothing. */
+static inline void wwr_sessionstore_free(struct wwr_sessionstore *store) {
+  if (store) store->ops->free(store);
+}
+
 #ifdef __cplusplus
 }
 #endif

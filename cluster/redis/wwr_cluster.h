@@ -2,6 +2,14 @@
  *
  * Make one of these per server; give its bus and a session store to
  * wwr_server_opts; free it after the server. Ten in one process are ten nodes.
+ * A program that only publishes is a node, too: its server's transport may be
+ * the one in memory (wwr_memory.h), which nobody dials.
+ *
+ * All nodes must agree on wwr_server_opts.message_buffer_bytes and
+ * .subprotocol, on the lease and on the list of Redis servers: one that does
+ * not agree is refused (WWR_HEALTH_REFUSED, and its log says what differs).
+ * They should agree on what on_channel makes of a channel. webwired has 65536
+ * bytes and the sub-protocol "webwire-channels/1".
  *
  * Threads: _new, _bus and _free are for the owner's. */
 #ifndef WWR_CLUSTER_H
@@ -18,12 +26,12 @@ struct wwr_cluster; /* a node's membership; opaque */
 
 /** Fill with wwr_cluster_opts_default(), then change what you need. Copied. */
 struct wwr_cluster_opts {
-  const char *url;    /**< Required: redis://, rediss://, unix://,
-                           redis+sentinel://, see README; 2 to 64 of them with
-                           white space in between: each has its share of the
-                           channels and sessions; or redis+cluster://. The
-                           same on all nodes, in the same order. Holds a
-                           password perhaps: never logged. */
+  const char *url;    /**< Required: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]
+                           or one of the others of docs/cluster.md, "URLs"; 2
+                           to 64 of them with white space in between: each has
+                           its share of the channels and sessions. The same on
+                           all nodes, in the same order. Holds a password
+                           perhaps: never logged. */
   const char *prefix; /**< Of every key and Redis channel. Default "wwr"; 1..32
                            letters, digits, '-', '_'. */
   const char *name;   /**< This node's name in logs and lists. Default: the host

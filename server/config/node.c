@@ -251,7 +251,11 @@ static int new_store(struct wwr_node *node, const struct wwr_log *log) {
   if (err == WWR_OK) return WWR_GO_ON;
   snprintf(what, sizeof what, "can't keep sessions in %.128s",
            dir ? dir : "wwrsess beside the program");
-  return wwri_node_failed(node, what, err);
+  wwri_node_failed(node, what, err);
+  if (!dir)
+    fprintf(stderr, "%s: say where else to keep them: --sessions DIR\n",
+            node->program->name);
+  return WWR_EXIT_FAILED;
 }
 
 static int new_server(struct wwr_node *node) {
@@ -259,7 +263,7 @@ static int new_server(struct wwr_node *node) {
   node->opts->transport = node->transport;
   wwr_err err = wwr_server_new(&node->server, node->opts, &bad);
   if (err == WWR_OK) return WWR_GO_ON;
-  node->opts->store->ops->free(node->opts->store);
+  wwr_sessionstore_free(node->opts->store);
   fprintf(stderr, "%s: could not start: %s%s%s\n", node->program->name,
           wwr_err_text(err), bad ? ": " : "", bad ? bad : "");
   return WWR_EXIT_FAILED;

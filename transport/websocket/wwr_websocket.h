@@ -94,6 +94,7 @@ WWR_API void wwr_websocket_set_write_path(struct wwr_transport *ws,
 WWR_API void wwr_websocket_set_accepts_per_second(struct wwr_transport *ws,
                                                   uint32_t count);
 
+/** Zeroed but for the URL is the default. */
 struct wwr_websocket_dialer_opts {
   const char *url; /**< Required: "ws://host[:port][/path]" or "wss://…". */
   const char *origin;     /**< Optional Origin header. */
