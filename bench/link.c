@@ -59,7 +59,7 @@ void net_reset(struct link *link) {
 static bool bind_source(struct link *link) {
   struct net *net = link->net;
   int on = 1;
-  if (net->source == 0) return true;
+  if (net->source == 0 || !link->target->loopback) return true;
   struct sockaddr_in from = {
       .sin_family = AF_INET,
       .sin_addr.s_addr = htonl(INADDR_LOOPBACK + net->source)};
@@ -68,13 +68,15 @@ static bool bind_source(struct link *link) {
 }
 
 static bool try_start(struct link *link) {
-  const struct sockaddr_in *to = &link->target->address;
+  const struct net_target *to = link->target;
   int on = 1;
-  link->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  link->fd = socket(to->address.ss_family,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (link->fd < 0) return false;
   setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (bind_source(link) &&
-      (connect(link->fd, (const struct sockaddr *)to, sizeof *to) == 0 ||
+      (connect(link->fd, (const struct sockaddr *)&to->address,
+               to->address_len) == 0 ||
        errno == EINPROGRESS))
     return true;
   int error = errno;
@@ -86,8 +88,7 @@ static bool try_start(struct link *link) {
 
 bool link_start(struct link *link) {
   struct net *net = link->net;
-  const struct sockaddr_in *to = &link->target->address;
-  bool loopback = ntohl(to->sin_addr.s_addr) >> 24 == 127;
+  bool loopback = link->target->loopback;
   link->in.pos = link->in.len = link->out.pos = link->out.len = 0;
   link->wants_out = false;
   while (!try_start(link)) {
@@ -115,11 +116,11 @@ static void upgrade(struct link *link) {
   if (link->net->dialect->path && strcmp(path, "/") == 0)
     path = link->net->dialect->path;
   int n = snprintf(request, sizeof request,
-                   "GET %s HTTP/1.1\r\nHost: %s:%u\r\n"
+                   "GET %s HTTP/1.1\r\nHost: %s:%s\r\n"
                    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                    "Sec-WebSocket-Version: 13\r\n"
                    "Sec-WebSocket-Key: d2Vid2lyZS1iZW5jaC0wMQ==\r\n\r\n",
-                   path, to->target->host, ntohs(to->address.sin_port));
+                   path, to->target->host, to->target->port);
   if (put(link, request, (size_t)n) != n) {
     link_break(link, "could not send the upgrade");
     return;

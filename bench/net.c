@@ -23,16 +23,36 @@ uint64_t net_clock_ns(void) {
 
 /* --- Life ----------------------------------------------------------------- */
 
+void net_plain_host(const char *host, char out[NET_HOST_MAX]) {
+  size_t len = strlen(host);
+  bool bracketed = len > 2 && host[0] == '[' && host[len - 1] == ']';
+  snprintf(out, NET_HOST_MAX, "%.*s", (int)(bracketed ? len - 2 : len),
+           host + bracketed);
+}
+
+static int look_up(const struct target *target, int family,
+                   struct addrinfo **found) {
+  char host[NET_HOST_MAX];
+  const struct addrinfo hints = {.ai_family = family,
+                                 .ai_socktype = SOCK_STREAM};
+  net_plain_host(target->host, host);
+  return getaddrinfo(host, target->port, &hints, found);
+}
+
 static bool resolve(struct net_target *out, const struct target *target) {
   struct addrinfo *found = NULL;
-  struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
-  int error = getaddrinfo(target->host, target->port, &hints, &found);
+  int error = look_up(target, AF_INET, &found);
+  if (error && look_up(target, AF_INET6, &found) == 0) error = 0;
   if (error) {
     fprintf(stderr, "webwire-bench: %s: %s\n", target->host,
             gai_strerror(error));
     return false;
   }
-  memcpy(&out->address, found->ai_addr, sizeof out->address);
+  memcpy(&out->address, found->ai_addr, found->ai_addrlen);
+  out->address_len = found->ai_addrlen;
+  const struct sockaddr_in *v4 = (const struct sockaddr_in *)&out->address;
+  out->loopback =
+      v4->sin_family == AF_INET && ntohl(v4->sin_addr.s_addr) >> 24 == 127;
   out->target = target;
   freeaddrinfo(found);
   return true;

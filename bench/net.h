@@ -32,10 +32,14 @@ enum link_state {
   LINK_CLOSED
 };
 
+enum { NET_HOST_MAX = 256 };
+
 /** Where connections go. */
 struct net_target {
   const struct target *target; /* borrowed */
-  struct sockaddr_in address;
+  struct sockaddr_storage address;
+  socklen_t address_len;
+  bool loopback; /* of IPv4, which has many addresses to connect from */
 };
 
 /** One connection. */
@@ -119,6 +123,9 @@ void net_next_target(struct link *link);
 void net_reset(struct link *link);
 
 uint64_t net_clock_ns(void);
+
+/** A host without the brackets that an IPv6 address has in a URL. */
+void net_plain_host(const char *host, char out[NET_HOST_MAX]);
 
 /* --- Between net.c and link.c ------------------------------------------- */
 

@@ -1,4 +1,5 @@
 #include "tls.h"
+#include "net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,9 +42,12 @@ void tls_free(struct tls *tls) {
 }
 
 /* The certificate must be for this name or address. */
-static int expect_host(SSL *made, const char *host) {
-  struct in_addr address;
-  if (inet_pton(AF_INET, host, &address) == 1)
+static int expect_host(SSL *made, const char *written) {
+  char host[NET_HOST_MAX];
+  struct in6_addr address;
+  net_plain_host(written, host);
+  if (inet_pton(AF_INET, host, &address) == 1 ||
+      inet_pton(AF_INET6, host, &address) == 1)
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(made), host);
   return SSL_set1_host(made, host) && SSL_set_tlsext_host_name(made, host);
 }

@@ -5,11 +5,12 @@
  * A program that only publishes is a node, too: its server's transport may be
  * the one in memory (wwr_memory.h), which nobody dials.
  *
- * All nodes must agree on wwr_server_opts.message_buffer_bytes and
- * .subprotocol, on the lease and on the list of Redis servers: one that does
- * not agree is refused (WWR_HEALTH_REFUSED, and its log says what differs).
- * They should agree on what on_channel makes of a channel. webwired has 65536
- * bytes and the sub-protocol "webwire-channels/1".
+ * All nodes must agree on message_buffer_bytes, max_session_conns and
+ * subprotocol of wwr_server_opts, on the lease and on the list of Redis
+ * servers: one that does not is refused (WWR_HEALTH_REFUSED, and its log says
+ * what differs). They should agree on what on_channel makes of a channel.
+ * webwired has 65536 bytes, no limit of connections and the sub-protocol
+ * "webwire-channels/1" unless it is told otherwise.
  *
  * Threads: _new, _bus and _free are for the owner's. */
 #ifndef WWR_CLUSTER_H
