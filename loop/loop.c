@@ -9,10 +9,13 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum { FLUSH_DELAY_MAX_NS = 500 * 1000, HANDLES = 4, THREAD_NAME_MAX = 16 };
@@ -22,7 +25,7 @@ static _Thread_local char thread_mark;
 
 struct wwri_loop {
   uv_loop_t uv;
-  uv_async_t wake;
+  uv_poll_t wake; /* on wake_fd */
   uv_timer_t timer;
   uv_check_t check;
   uv_idle_t idle; /* active while flushers wait: the poll must not block */
@@ -40,11 +43,13 @@ struct wwri_loop {
   bool started;
   _Atomic(const char *) owner; /* the thread_mark of the loop's thread */
   atomic_uint mail_count;      /* posted and not yet begun to run */
+  int wake_fd;
+  atomic_uint wakers; /* between their lock and the end of their write */
 
   pthread_mutex_t lock; /* guards what follows */
   struct wwri_mail *first;
   struct wwri_mail **last;
-  bool woken; /* someone sent the wake-up since the last swap */
+  bool woken; /* someone sends the wake-up since the last swap */
   bool stopping;
   bool closed;
 };
@@ -55,6 +60,26 @@ static wwr_err from_uv(int status) {
 
 /* Mail */
 
+/* An eventfd of ours and no uv_async_t: with libuv 1.44 the woken thread spins
+ * for 10 us, and yields, when it runs before uv_async_send() has returned to
+ * its caller, which is the rule where both share a core. */
+static void wake_up(struct wwri_loop *loop) {
+  const uint64_t one = 1;
+  ssize_t n = write(loop->wake_fd, &one, sizeof one);
+  assert(n == sizeof one); /* it can't fill up, and is never interrupted */
+  (void)n;
+  atomic_fetch_sub(&loop->wakers, 1);
+}
+
+/* Under the lock; true: to be followed by wake_up(), without it, or the woken
+ * thread would run into it. */
+static bool must_wake(struct wwri_loop *loop) {
+  if (loop->woken) return false;
+  loop->woken = true;
+  atomic_fetch_add(&loop->wakers, 1);
+  return true;
+}
+
 void wwri_loop_post(struct wwri_loop *loop, struct wwri_mail *mail) {
   mail->next = NULL;
   pthread_mutex_lock(&loop->lock);
@@ -62,10 +87,9 @@ void wwri_loop_post(struct wwri_loop *loop, struct wwri_mail *mail) {
   *loop->last = mail;
   loop->last = &mail->next;
   atomic_fetch_add(&loop->mail_count, 1);
-  /* Under the lock, so that stop() can't close the handle meanwhile. */
-  if (!loop->woken) uv_async_send(&loop->wake);
-  loop->woken = true;
+  bool wake = must_wake(loop);
   pthread_mutex_unlock(&loop->lock);
+  if (wake) wake_up(loop);
 }
 
 bool wwri_loop_has_mail(const struct wwri_loop *loop) {
@@ -92,9 +116,12 @@ static void run_mail(struct wwri_loop *loop, struct wwri_mail *mail) {
   }
 }
 
-static void on_wake(uv_async_t *handle) {
+static void on_wake(uv_poll_t *handle, int status, int events) {
   struct wwri_loop *loop = handle->data;
+  uint64_t count;
   bool stopping;
+  (void)status, (void)events;
+  if (read(loop->wake_fd, &count, sizeof count) != sizeof count) return;
   struct wwri_mail *mail = take_mail(loop, &stopping);
   if (mail) loop->input = true;
   run_mail(loop, mail);
@@ -236,6 +263,12 @@ void wwri_flusher_cancel(struct wwri_flusher *flusher) {
 
 /* Life */
 
+/* Nobody posts any more, but the last to do so may not be done yet. */
+static void close_wake_fd(struct wwri_loop *loop) {
+  while (atomic_load(&loop->wakers) > 0) sched_yield();
+  close(loop->wake_fd);
+}
+
 static void close_handles(struct wwri_loop *loop) {
   uv_handle_t *handles[HANDLES] = {
       (uv_handle_t *)&loop->wake, (uv_handle_t *)&loop->timer,
@@ -247,12 +280,21 @@ static void close_handles(struct wwri_loop *loop) {
   int status = uv_loop_close(&loop->uv);
   assert(status == 0);
   (void)status;
+  close_wake_fd(loop);
+}
+
+static int open_wake(struct wwri_loop *loop) {
+  loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (loop->wake_fd < 0) return UV_EMFILE;
+  int status = uv_poll_init(&loop->uv, &loop->wake, loop->wake_fd);
+  if (status) close(loop->wake_fd);
+  return status;
 }
 
 static wwr_err open_handles(struct wwri_loop *loop) {
   int status = uv_loop_init(&loop->uv);
   if (status) return from_uv(status);
-  status = uv_async_init(&loop->uv, &loop->wake, on_wake);
+  status = open_wake(loop);
   if (status) {
     uv_loop_close(&loop->uv);
     return from_uv(status);
@@ -263,6 +305,7 @@ static wwr_err open_handles(struct wwri_loop *loop) {
   loop->wake.data = loop->timer.data = loop->check.data = loop->idle.data =
       loop;
   uv_check_start(&loop->check, on_check);
+  uv_poll_start(&loop->wake, UV_READABLE, on_wake);
   return WWR_OK;
 }
 
@@ -314,8 +357,9 @@ static void end_thread(struct wwri_loop *loop) {
   if (!loop->started) return;
   pthread_mutex_lock(&loop->lock);
   loop->stopping = true;
-  uv_async_send(&loop->wake);
+  bool wake = must_wake(loop);
   pthread_mutex_unlock(&loop->lock);
+  if (wake) wake_up(loop);
   pthread_join(loop->thread, NULL);
 }
 
