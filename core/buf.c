@@ -31,12 +31,19 @@ static wwr_err reserve(struct wwri_buf *buf, size_t need) {
   return WWR_OK;
 }
 
-wwr_err wwri_buf_append(struct wwri_buf *buf, const void *data, size_t len) {
-  if (len == 0) return WWR_OK;
+wwr_err wwri_buf_extend(struct wwri_buf *buf, size_t len, uint8_t **out) {
   if (len > buf->max - buf->len) return WWR_E_BUFFER_OVERFLOW;
   wwr_err err = reserve(buf, buf->len + len);
   if (err != WWR_OK) return err;
-  memcpy(buf->data + buf->len, data, len);
+  *out = buf->data + buf->len;
   buf->len += len;
   return WWR_OK;
+}
+
+wwr_err wwri_buf_append(struct wwri_buf *buf, const void *data, size_t len) {
+  uint8_t *to;
+  if (len == 0) return WWR_OK;
+  wwr_err err = wwri_buf_extend(buf, len, &to);
+  if (err == WWR_OK) memcpy(to, data, len);
+  return err;
 }

@@ -23,6 +23,11 @@ void wwri_buf_deinit(struct wwri_buf *buf);
 WWR_MUST_CHECK wwr_err wwri_buf_append(struct wwri_buf *buf, const void *data,
                                        size_t len);
 
+/** Make the buffer `len` bytes longer; *out are they, for the caller to write.
+ * Errors as above. */
+WWR_MUST_CHECK wwr_err wwri_buf_extend(struct wwri_buf *buf, size_t len,
+                                       uint8_t **out);
+
 /** Forget the contents, keep the memory. */
 static inline void wwri_buf_clear(struct wwri_buf *buf) {
   buf->len = 0;

@@ -176,9 +176,10 @@ static void on_idle(uv_idle_t *handle) {
 }
 
 static bool nobody_waits(const struct wwri_loop *loop) {
-  return wwri_list_empty(&loop->flushers[WWRI_RANK_PROMPT]) &&
-         wwri_list_empty(&loop->flushers[WWRI_RANK_WALK]) &&
-         wwri_list_empty(&loop->flushers[WWRI_RANK_BULK]);
+  for (int rank = 0; rank < WWRI_RANKS; rank++) {
+    if (!wwri_list_empty(&loop->flushers[rank])) return false;
+  }
+  return true;
 }
 
 static void run_rank(struct wwri_loop *loop, enum wwri_rank rank) {
@@ -200,6 +201,7 @@ static void stop_flushing(struct wwri_loop *loop) {
 }
 
 static void run_flushers(struct wwri_loop *loop) {
+  run_rank(loop, WWRI_RANK_WORK);
   run_rank(loop, WWRI_RANK_PROMPT);
   run_rank(loop, WWRI_RANK_WALK);
   if (wwri_list_empty(&loop->flushers[WWRI_RANK_WALK]) ||

@@ -22,6 +22,7 @@ struct wwri_mail {
 /** Who is flushed first. What is long cuts itself into turns: it does a part,
  * and queues itself again. */
 enum wwri_rank {
+  WWRI_RANK_WORK,   /* makes output, which leaves in the same flush */
   WWRI_RANK_PROMPT, /* what somebody waits for: first, every time */
   WWRI_RANK_WALK,   /* gives bulk its work */
   WWRI_RANK_BULK,   /* output to many: when nobody walks, so that it leaves

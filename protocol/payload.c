@@ -1,6 +1,7 @@
 #include "wwr_payload.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "utf8.h"
 
@@ -36,17 +37,36 @@ static size_t read_utf16(struct wwr_view utf16, uint32_t *character) {
   return 2;
 }
 
+/* How many bytes of ASCII it begins with: those stay as they are. */
+static size_t ascii_run(struct wwr_view text) {
+  const uint64_t high_bits = 0x8080808080808080;
+  size_t len = 0;
+  uint64_t eight;
+  for (; len + sizeof eight <= text.len; len += sizeof eight) {
+    memcpy(&eight, text.data + len, sizeof eight);
+    if (eight & high_bits) break;
+  }
+  while (len < text.len && text.data[len] < 0x80) len++;
+  return len;
+}
+
 /* The length as UTF-8; written too unless `out` is NULL. */
 static size_t convert(const struct wwr_payload *payload, uint8_t *out) {
+  bool is_utf16 = payload->encoding == WWR_UTF16;
   struct wwr_view rest = payload->data;
   size_t len = 0;
   while (rest.len > 0) {
-    uint8_t unused[WWRI_UTF8_MAX];
-    uint32_t character;
-    size_t taken = payload->encoding == WWR_UTF16
-                       ? read_utf16(rest, &character)
+    size_t taken = is_utf16 ? 0 : ascii_run(rest);
+    if (taken > 0) {
+      if (out) memcpy(out + len, rest.data, taken);
+      len += taken;
+    } else {
+      uint8_t unused[WWRI_UTF8_MAX];
+      uint32_t character;
+      taken = is_utf16 ? read_utf16(rest, &character)
                        : wwri_utf8_read(rest.data, rest.len, &character);
-    len += wwri_utf8_write(character, out ? out + len : unused);
+      len += wwri_utf8_write(character, out ? out + len : unused);
+    }
     rest.data += taken;
     rest.len -= taken;
   }

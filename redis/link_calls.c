@@ -5,10 +5,10 @@
  * so that its late reply is still matched. When the connection goes, every slot
  * ends in order; what had not left yet was certainly not executed. */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "decimal.h"
 #include "link_impl.h"
 
 enum { FIRST_SLOTS = 64, INTERNAL_SLOTS = 64 /* beyond max_calls */ };
@@ -38,13 +38,13 @@ static bool grow(struct wwri_redis *link) {
 static wwr_err append(struct wwri_buf *out, const struct redis_script *script,
                       const struct wwr_view *argv, size_t argc,
                       size_t key_count) {
-  char keys[24];
+  char keys[WWRI_DECIMAL_MAX];
   if (!script) return wwri_resp_command(out, argv, argc);
-  snprintf(keys, sizeof(keys), "%zu", key_count);
   wwr_err err = wwri_resp_begin(out, argc + 3);
   if (err == WWR_OK) err = wwri_resp_arg(out, wwr_view_str("EVALSHA"));
   if (err == WWR_OK) err = wwri_resp_arg(out, wwr_view_str(script->sha));
-  if (err == WWR_OK) err = wwri_resp_arg(out, wwr_view_str(keys));
+  if (err == WWR_OK)
+    err = wwri_resp_arg(out, wwri_write_decimal(key_count, keys));
   for (size_t i = 0; i < argc && err == WWR_OK; i++) {
     err = wwri_resp_arg(out, argv[i]);
   }

@@ -7,8 +7,9 @@
  * does not end. Nothing is allocated. */
 #include "resp.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "decimal.h"
 
 enum { CRLF = 2, MAX_NUMBER = 24 };
 
@@ -155,21 +156,32 @@ enum wwri_resp_result wwri_resp_scan(struct wwri_resp_scan *scan,
   return WWRI_RESP_DONE;
 }
 
-static wwr_err append_header(struct wwri_buf *out, char type, size_t number) {
-  char text[MAX_NUMBER];
-  int len = snprintf(text, sizeof(text), "%c%zu\r\n", type, number);
-  return wwri_buf_append(out, text, (size_t)len);
+/* A type, a number, CRLF; `more` bytes of room behind them at *out. */
+static wwr_err append_header(struct wwri_buf *buf, char type, size_t number,
+                             size_t more, uint8_t **out) {
+  char text[WWRI_DECIMAL_MAX];
+  struct wwr_view digits = wwri_write_decimal(number, text);
+  wwr_err err = wwri_buf_extend(buf, 1 + digits.len + CRLF + more, out);
+  if (err != WWR_OK) return err;
+  *(*out)++ = (uint8_t)type;
+  memcpy(*out, digits.data, digits.len);
+  memcpy(*out + digits.len, "\r\n", CRLF);
+  *out += digits.len + CRLF;
+  return WWR_OK;
 }
 
 wwr_err wwri_resp_begin(struct wwri_buf *out, size_t argc) {
-  return append_header(out, '*', argc);
+  uint8_t *unused;
+  return append_header(out, '*', argc, 0, &unused);
 }
 
 wwr_err wwri_resp_arg(struct wwri_buf *out, struct wwr_view arg) {
-  wwr_err err = append_header(out, '$', arg.len);
-  if (err == WWR_OK) err = wwri_buf_append(out, arg.data, arg.len);
-  if (err == WWR_OK) err = wwri_buf_append(out, "\r\n", CRLF);
-  return err;
+  uint8_t *at;
+  wwr_err err = append_header(out, '$', arg.len, arg.len + CRLF, &at);
+  if (err != WWR_OK) return err;
+  if (arg.len > 0) memcpy(at, arg.data, arg.len);
+  memcpy(at + arg.len, "\r\n", CRLF);
+  return WWR_OK;
 }
 
 wwr_err wwri_resp_command(struct wwri_buf *out, const struct wwr_view *argv,

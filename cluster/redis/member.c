@@ -326,7 +326,7 @@ wwr_err wwri_member_new(struct wwri_member **out,
   if (!member) return WWR_E_NOMEM;
   pthread_mutex_init(&member->lock, NULL); /* can't fail without attributes */
   wwri_list_init(&member->users);
-  wwri_flusher_init(&member->runner, on_flush);
+  wwri_flusher_init_ranked(&member->runner, on_flush, WWRI_RANK_WORK);
   wwri_timer_init(&member->timer, on_timer);
   wwri_member_stop_init(member);
   wwri_member_health_init(member);

@@ -7,11 +7,11 @@
  *
  * What can go wrong: an error of Redis, which is "not now", "never" or "perhaps
  * done"; a reply of another shape, which counts as an error, and is logged. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "decimal.h"
 #include "log.h"
 #include "member_impl.h"
 
@@ -62,9 +62,7 @@ static void add_key(struct command *it, const struct wwri_member *member,
 }
 
 static void add_number(struct command *it, uint64_t number) {
-  char *out = it->texts[it->text_count++];
-  int len = snprintf(out, WWRI_LOGID_TEXT_MAX, "%" PRIu64, number);
-  add(it, (struct wwr_view){(const uint8_t *)out, (size_t)len});
+  add(it, wwri_write_decimal(number, it->texts[it->text_count++]));
 }
 
 static void add_id(struct command *it, struct wwri_logid id) {
@@ -160,6 +158,19 @@ static void send_unlogged(struct wwri_member *member,
   send(member, call, member->scripts.publish_unlogged, it.argv, it.argc, 1);
 }
 
+enum { FLAGS_MAX = 4 };
+
+static struct wwr_view write_flags(bool touch,
+                                   const struct wwri_publish *publish,
+                                   char out[FLAGS_MAX]) {
+  size_t len = 0;
+  if (touch) out[len++] = 't';
+  if (publish->retry) out[len++] = 'r';
+  if (publish->deep) out[len++] = 'd';
+  if (publish->retry && publish->sure) out[len++] = 'a';
+  return (struct wwr_view){(const uint8_t *)out, len};
+}
+
 static void send_publish(struct wwri_member *member,
                          const struct wwri_call *call) {
   const struct wwri_publish *publish = call->publish;
@@ -167,11 +178,7 @@ static void send_publish(struct wwri_member *member,
     send_unlogged(member, call);
     return;
   }
-  char flags[8];
-  snprintf(flags, sizeof flags, "%s%s%s%s",
-           is_touch(member, publish) ? "t" : "", publish->retry ? "r" : "",
-           publish->deep ? "d" : "",
-           publish->retry && publish->sure ? "a" : "");
+  char flags[FLAGS_MAX];
   struct command it;
   begin(&it);
   add_key(&it, member, "m", publish->channel);
@@ -185,7 +192,7 @@ static void send_publish(struct wwri_member *member,
   add_number(&it, publish->limit.entries);
   add_number(&it, publish->limit.age_ms);
   add_number(&it, publish_expiry_ms(member, &publish->limit));
-  add(&it, wwr_view_str(flags));
+  add(&it, write_flags(is_touch(member, publish), publish, flags));
   if (publish->retry) {
     add_id(&it, publish->hint);
     add_number(&it, call->age_ms);
@@ -221,7 +228,7 @@ static void send_range(struct wwri_member *member,
 /* Up to 512 keys: too much for the stack. */
 static void send_tops(struct wwri_member *member,
                       const struct wwri_call *call) {
-  char expiry[24];
+  char expiry[WWRI_DECIMAL_MAX];
   struct wwr_view *argv = member->top_argv;
   char *at = member->top_names;
   size_t keys = 0;
@@ -237,8 +244,7 @@ static void send_tops(struct wwri_member *member,
       at += text.len;
     }
   }
-  snprintf(expiry, sizeof expiry, "%" PRIu64, expiry_ms(member));
-  argv[keys] = wwr_view_str(expiry);
+  argv[keys] = wwri_write_decimal(expiry_ms(member), expiry);
   int script = call->touch ? member->scripts.tops_touch : member->scripts.tops;
   send(member, call, script, argv, keys + call->touch, keys);
 }

@@ -170,10 +170,16 @@ static void on_mail(struct wwri_mail *mail) {
   run_queue(WWRI_CONTAINER(mail, struct redis_bus, mail));
 }
 
-/* Under the lock. */
-static void post(struct redis_bus *bus) {
-  if (bus->locked.posted) return;
+/* Under the lock; true: to be followed by post() without it, or the member
+ * thread, which runs at once where there is one core, would run into it. The
+ * bus is there until the last call of its user has returned. */
+static bool must_post(struct redis_bus *bus) {
+  bool first = !bus->locked.posted;
   bus->locked.posted = true;
+  return first;
+}
+
+static void post(struct redis_bus *bus) {
   wwri_loop_post(wwri_member_loop(bus->member), &bus->mail);
 }
 
@@ -188,6 +194,7 @@ bool wwri_redis_bus_take(atomic_uint_least64_t *queued, size_t size,
 static wwr_err submit(struct redis_bus *bus, struct wwri_bus_op *op,
                       enum bus_kind kind, struct bus_work *work) {
   wwr_err err = WWR_OK;
+  bool first = false;
   op->kind = kind;
   op->copy = work;
   if (work) {
@@ -203,9 +210,10 @@ static wwr_err submit(struct redis_bus *bus, struct wwri_bus_op *op,
     err = WWR_E_LIMIT;
   } else {
     wwri_list_append(&bus->locked.queue, &op->node);
-    post(bus);
+    first = must_post(bus);
   }
   pthread_mutex_unlock(&bus->locked.mutex);
+  if (first) post(bus);
   if (err) {
     op->copy = NULL;
     free(work);
@@ -276,6 +284,7 @@ static wwr_err do_unsubscribe(struct wwr_bus *base, struct wwri_bus_sub *sub,
 static void do_pressure(struct wwr_bus *base, struct wwri_bus_sub *sub,
                         bool full) {
   struct redis_bus *bus = bus_of(base);
+  bool first = false;
   pthread_mutex_lock(&bus->locked.mutex);
   struct bus_receiver *receiver = bus->locked.open ? sub->channel : NULL;
   if (receiver) {
@@ -284,9 +293,10 @@ static void do_pressure(struct wwr_bus *base, struct wwri_bus_sub *sub,
       receiver->in_pressed = true;
       wwri_list_append(&bus->locked.pressed, &receiver->pressed);
     }
-    post(bus);
+    first = must_post(bus);
   }
   pthread_mutex_unlock(&bus->locked.mutex);
+  if (first) post(bus);
 }
 
 static wwr_err do_publish(struct wwr_bus *base, struct wwr_view channel,

@@ -2,9 +2,9 @@
  * another program, wrote there must not become a position. */
 #include "replies.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "decimal.h"
 
 enum { DIGITS_MAX = 20, FIELDS = 8 };
 
@@ -41,9 +41,10 @@ bool wwri_read_logid(struct wwr_view text, struct wwri_logid *out) {
 
 struct wwr_view wwri_write_logid(struct wwri_logid id,
                                  char out[WWRI_LOGID_TEXT_MAX]) {
-  int len = snprintf(out, WWRI_LOGID_TEXT_MAX, "%" PRIu64 "-%" PRIu64, id.epoch,
-                     id.offset);
-  return (struct wwr_view){(const uint8_t *)out, (size_t)len};
+  size_t at = wwri_write_decimal(id.epoch, out).len;
+  out[at++] = '-';
+  at += wwri_write_decimal(id.offset, out + at).len;
+  return (struct wwr_view){(const uint8_t *)out, at};
 }
 
 static bool read_hex(const uint8_t *at, uint64_t *out) {
@@ -69,9 +70,17 @@ bool wwri_read_boot(struct wwr_view hex, struct wwri_boot *out) {
          read_hex(hex.data + WWRI_BOOT_HEX / 2, &out->lo);
 }
 
+static void write_hex(uint64_t number, char *out) {
+  static const char digits[] = "0123456789abcdef";
+  for (int i = WWRI_BOOT_HEX / 2 - 1; i >= 0; i--, number >>= 4) {
+    out[i] = digits[number & 0xf];
+  }
+}
+
 void wwri_write_boot(struct wwri_boot boot, char out[WWRI_BOOT_HEX + 1]) {
-  snprintf(out, WWRI_BOOT_HEX + 1, "%016" PRIx64 "%016" PRIx64, boot.hi,
-           boot.lo);
+  write_hex(boot.hi, out);
+  write_hex(boot.lo, out + WWRI_BOOT_HEX / 2);
+  out[WWRI_BOOT_HEX] = '\0';
 }
 
 bool wwri_read_hint(struct wwr_view payload, struct wwri_entry *out) {

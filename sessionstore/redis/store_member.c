@@ -273,7 +273,7 @@ wwr_err wwri_store_join(struct store *store, struct wwri_keeper_room *room,
   if (err) return err;
   wwri_timer_init(&store->timer, on_timer);
   wwri_timer_init(&store->stop_timer, on_stop_timer);
-  wwri_flusher_init(&store->runner, on_flush);
+  wwri_flusher_init_ranked(&store->runner, on_flush, WWRI_RANK_WORK);
   wwri_store_register(store);
   store->user = (struct wwri_member_user){.live = on_live,
                                           .lost = on_lost,

@@ -1,8 +1,9 @@
-/* Views, error names and texts, lists, the growing buffer. */
+/* Views, error names and texts, lists, the growing buffer, numbers as text. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "buf.h"
+#include "decimal.h"
 #include "list.h"
 #include "test.h"
 
@@ -157,6 +158,24 @@ static void buffers_survive_no_memory(void) {
   wwri_buf_deinit(&buf);
 }
 
+static void numbers_are_written(void) {
+  static const struct {
+    uint64_t number;
+    const char *text;
+  } cases[] = {{0, "0"},
+               {7, "7"},
+               {10, "10"},
+               {4294967296u, "4294967296"},
+               {9999999999999999999u, "9999999999999999999"},
+               {UINT64_MAX, "18446744073709551615"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char out[WWRI_DECIMAL_MAX];
+    struct wwr_view digits = wwri_write_decimal(cases[i].number, out);
+    CU_ASSERT_STRING_EQUAL(out, cases[i].text);
+    CU_ASSERT_TRUE(wwr_view_equal(digits, wwr_view_str(cases[i].text)));
+  }
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo base[] = {
       {"views compare bytes", views_compare_bytes},
@@ -165,6 +184,7 @@ int main(int argc, char **argv) {
        errors_have_distinct_names_and_texts},
       {"three errors are timeouts", three_errors_are_timeouts},
       {"lists keep order", lists_keep_order},
+      {"numbers are written", numbers_are_written},
       CU_TEST_INFO_NULL};
   CU_TestInfo buffers[] = {
       {"buffers append", buffers_append},

@@ -425,6 +425,13 @@ static int walks_left;
 static int walks_before_bulk;
 static bool out_of_rank;
 
+/* What it makes is to leave in the same flush. */
+static void on_work(struct wwri_flusher *it) {
+  (void)it;
+  runs[WWRI_RANK_WORK]++;
+  wwri_loop_flush_later(loop, &ranked[WWRI_RANK_PROMPT]);
+}
+
 static void on_prompt(struct wwri_flusher *it) {
   (void)it;
   runs[WWRI_RANK_PROMPT]++;
@@ -445,13 +452,14 @@ static void on_bulk(struct wwri_flusher *it) {
 
 /* The last rank first. */
 static void queue_ranks(void *arg) {
-  static void (*const fns[])(struct wwri_flusher *) = {on_prompt, on_walk,
-                                                       on_bulk};
+  static void (*const fns[])(struct wwri_flusher *) = {on_work, on_prompt,
+                                                       on_walk, on_bulk};
   walks_left = *(const int *)arg;
   memset(runs, 0, sizeof(runs));
   out_of_rank = false;
   for (int rank = WWRI_RANKS; rank-- > 0;) {
     wwri_flusher_init_ranked(&ranked[rank], fns[rank], (enum wwri_rank)rank);
+    if (rank == WWRI_RANK_PROMPT) continue; /* on_work() does */
     wwri_loop_flush_later(loop, &ranked[rank]);
   }
 }
@@ -462,6 +470,7 @@ static void walk_with_bulk(int walks, int before_bulk) {
   for (int i = 0; i < walks; i++) on_loop(nothing, NULL);
   CU_ASSERT_FALSE(out_of_rank);
   CU_ASSERT_EQUAL(walks_before_bulk, before_bulk);
+  CU_ASSERT_EQUAL(runs[WWRI_RANK_WORK], 1);
   CU_ASSERT_EQUAL(runs[WWRI_RANK_PROMPT], 1);
   CU_ASSERT_EQUAL(runs[WWRI_RANK_BULK], 1);
 }

@@ -37,6 +37,8 @@ static const struct conversion conversions[] = {
     {WWR_UTF8, B("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"),
      B("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80")},
     {WWR_UTF8, B("a\0b"), B("a\0b")},
+    {WWR_UTF8, B("seven: \xc3\xa4 eight: 9"), B("seven: \xc3\xa4 eight: 9")},
+    {WWR_UTF8, B("twice eight \x80 bytes"), B("twice eight " BAD " bytes")},
     {WWR_UTF8, B("\x80"), B(BAD)},
     {WWR_UTF8, B("\xc0\xaf"), B(BAD BAD)},         /* overlong */
     {WWR_UTF8, B("\xe0\x9f\xbf"), B(BAD BAD BAD)}, /* overlong */
