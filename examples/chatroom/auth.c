@@ -4,8 +4,8 @@
  *
  * Failure modes, in the order they are looked for: DECODING_FAILURE (no JSON
  * object, members of the wrong type), INEXISTENT_USER (missing members and null
- * too, as the first server of this kind decoded them), WRONG_PASSWORD,
- * SESSION_ACTIVE.
+ * too, also for the object, as the first server of this kind decoded them),
+ * WRONG_PASSWORD, SESSION_ACTIVE.
  *
  * Signing out closes the session wherever it is, each of its connections is
  * told, and then the reply is empty, as it is without a session. */
@@ -60,8 +60,8 @@ static void check(const struct room *room, struct wwr_conn *conn,
                   struct wwr_request *request, const json_t *credentials) {
   json_t *name = member(credentials, "name");
   json_t *pass = member(credentials, "pass");
-  if (!json_is_object(credentials) || !is_text_or_missing(name) ||
-      !is_text_or_missing(pass)) {
+  if (!(json_is_object(credentials) || json_is_null(credentials)) ||
+      !is_text_or_missing(name) || !is_text_or_missing(pass)) {
     wwr_request_fail(request, "DECODING_FAILURE",
                      "expected {\"name\":\"...\",\"pass\":\"...\"}");
     return;
@@ -90,8 +90,9 @@ void room_auth(const struct room *room, struct wwr_conn *conn,
     wwr_request_fail_internal(request, wwr_err_text(err));
     return;
   }
-  json_t *credentials =
-      json_loadb(text, len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+  json_t *credentials = json_loadb(
+      text, len, JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL,
+      NULL);
   check(room, conn, request, credentials);
   json_decref(credentials);
   wwr_free(text);

@@ -156,7 +156,30 @@ static void test_plain_requests(void) {
       "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, "
       "HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
       200, "GET");
+  check_plain(
+      "OPTIONS / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+      "Upgrade: websocket\r\n\r\n",
+      200, "OPTIONS");
   CU_ASSERT_EQUAL(raw.log_lines, 0);
+}
+
+/* As much as a page's cookies come to, and the proxies' lines before them. */
+static void check_long_headers(bool tls) {
+  enum { COOKIES = 9000, CERTIFICATE = 3000 };
+  char lines[COOKIES + CERTIFICATE + 64];
+  raw_start_with(WWR_WRITE_DIRECT, tls);
+  snprintf(lines, sizeof(lines),
+           "X-Forwarded-Client-Cert: %0*d\r\nCookie: a=%0*d\r\n", CERTIFICATE,
+           0, COOKIES, 0);
+  CU_ASSERT_EQUAL(raw_status("/", lines), 101);
+}
+
+static void test_long_headers(void) {
+  check_long_headers(false);
+}
+
+static void test_long_headers_with_tls(void) {
+  check_long_headers(true);
 }
 
 /* The answer is not lost to a reset because the body came after it. */
@@ -410,6 +433,10 @@ static void test_refusing(void) {
   raw.transport->ops->refuse(raw.transport);
   CU_ASSERT_EQUAL(raw_status("/", NULL), 503);
   check_plain("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 503, "Service Unavailable");
+  check_plain(
+      "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, "
+      "HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+      503, "Service Unavailable");
   CU_ASSERT_TRUE(raw_echo(ws, "still here", 10));
   rawws_free(ws);
 }
@@ -444,6 +471,8 @@ CU_TestInfo raw_http[] = {
     {"any origin", test_any_origin},
     {"bad handshakes", test_bad_handshakes},
     {"plain requests", test_plain_requests},
+    {"long headers", test_long_headers},
+    {"long headers, TLS", test_long_headers_with_tls},
     {"posted body", test_posted_body},
     {"HEAD", test_head},
     {"odd paths", test_odd_paths},

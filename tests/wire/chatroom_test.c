@@ -167,6 +167,7 @@ static const struct {
     {"{\"name\":\"Gandalf\\u0000\",\"pass\":\"gandalf1234\"}",
      "INEXISTENT_USER"},
     {"{}", "INEXISTENT_USER"},
+    {"null", "INEXISTENT_USER"},
     {"{\"pass\":\"gandalf1234\"}", "INEXISTENT_USER"},
     {"{\"name\":\"Gandalf\"}", "INEXISTENT_USER"},
     {"{\"name\":\"\xff\",\"pass\":\"x\"}", "INEXISTENT_USER"},

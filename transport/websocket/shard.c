@@ -111,6 +111,9 @@ void wwri_ws_shard_init(struct wwri_ws_shard *shard, struct wwri_loop *loop,
   wwri_timer_init(&shard->stop_timer, on_stop_poll);
 }
 
+/* All values together; a page's cookies alone may take half of it. */
+enum { HEADERS_MAX = 16384 };
+
 /* No liveness checks by lws: its list of timers is sorted, O(n). */
 static const lws_retry_bo_t no_retry;
 
@@ -124,6 +127,7 @@ static void fill_info(struct lws_context_creation_info *info,
   info->options = opts->options | LWS_SERVER_OPTION_LIBUV |
                   LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
   info->pt_serv_buf_size = (unsigned)opts->serv_buf;
+  info->max_http_header_data2 = HEADERS_MAX;
   info->retry_and_idle_policy = &no_retry;
   info->alpn = "http/1.1"; /* raw frames would break inside HTTP/2 */
   info->fd_limit_per_thread = opts->fd_limit;

@@ -87,11 +87,15 @@ static bool lend_protocol_name(struct lws *wsi, struct wwr_http *http) {
   return true;
 }
 
+static bool is_refused(const struct wwri_ws_server_conn *conn) {
+  return conn->shed || atomic_load(&conn->shard->server->refusing);
+}
+
 /* The status to refuse with; 0: accepted. */
 static int decide(struct wwri_ws_server_conn *conn, struct lws *wsi,
                   struct wwr_http *http) {
   struct wwri_ws_server *server = conn->shard->server;
-  if (conn->shed || atomic_load(&server->refusing)) return 503;
+  if (is_refused(conn)) return 503;
   int status = check_handshake(http);
   if (status) return status;
   if (!path_is_known(&server->paths, http->path)) return 404;
@@ -119,6 +123,30 @@ static int refuse(struct wwri_ws_server_conn *conn, struct lws *wsi,
   return answer_at_once(conn, wsi, http);
 }
 
+/* What is no handshake is for the server's owner to answer. */
+static void ask_owner(struct wwri_ws_server_conn *conn,
+                      struct wwri_ws_request *request) {
+  struct wwri_ws_server *server = conn->shard->server;
+  if (is_refused(conn)) {
+    server->refused++;
+    wwri_ws_answer_status(&request->http, 503);
+  } else if (request->malformed) {
+    wwri_ws_answer_status(&request->http, 400);
+  } else {
+    server->config.events->http(server->config.owner, conn->shard->index,
+                                &request->http);
+    if (!request->http.status) wwri_ws_answer_status(&request->http, 500);
+  }
+}
+
+/* h2c: an upgrade may be ignored. OPTIONS asks whether we are well, whatever
+ * else it says. */
+static bool asks_for_websocket(const struct wwr_http *http,
+                               const char *protocol) {
+  return strcasecmp(protocol, "websocket") == 0 &&
+         strcmp(http->method, "OPTIONS") != 0;
+}
+
 int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
                             const char *protocol) {
   struct wwri_ws_request request;
@@ -127,11 +155,8 @@ int wwri_ws_confirm_upgrade(struct wwri_ws_server_conn *conn, struct lws *wsi,
   int result = 0;
   if (request.malformed) {
     result = refuse(conn, wsi, &request.http, 400);
-  } else if (strcasecmp(protocol, "websocket") != 0) {
-    /* h2c: an upgrade may be ignored. */
-    struct wwri_ws_server *server = conn->shard->server;
-    server->config.events->http(server->config.owner, conn->shard->index,
-                                &request.http);
+  } else if (!asks_for_websocket(&request.http, protocol)) {
+    ask_owner(conn, &request);
     result = answer_at_once(conn, wsi, &request.http);
   } else {
     int status = decide(conn, wsi, &request.http);
@@ -147,20 +172,10 @@ static uint32_t body_to_wait_for(const struct wwr_http *http) {
 }
 
 int wwri_ws_plain_request(struct wwri_ws_server_conn *conn, struct lws *wsi) {
-  struct wwri_ws_server *server = conn->shard->server;
   struct wwri_ws_request request;
   if (conn->answer.bytes) return wwri_ws_answer_continue(conn, wsi);
   if (!wwri_ws_request_init(&request, wsi, conn->pipe.remote)) return -1;
-  if (conn->shed || atomic_load(&server->refusing)) {
-    server->refused++;
-    wwri_ws_answer_status(&request.http, 503);
-  } else if (request.malformed) {
-    wwri_ws_answer_status(&request.http, 400);
-  } else {
-    server->config.events->http(server->config.owner, conn->shard->index,
-                                &request.http);
-    if (!request.http.status) wwri_ws_answer_status(&request.http, 500);
-  }
+  ask_owner(conn, &request);
   bool made = wwri_ws_answer_make(conn, &request.http);
   conn->body_left = body_to_wait_for(&request.http);
   wwri_ws_request_deinit(&request);
