@@ -122,6 +122,9 @@ static void on_wake(uv_poll_t *handle, int status, int events) {
   bool stopping;
   (void)status, (void)events;
   if (read(loop->wake_fd, &count, sizeof count) != sizeof count) return;
+  /* Who woke us has not come back from it: it shares our core. Let it go on,
+   * for it may have more for us, which then is done together. */
+  if (atomic_load(&loop->wakers) > 0) sched_yield();
   struct wwri_mail *mail = take_mail(loop, &stopping);
   if (mail) loop->input = true;
   run_mail(loop, mail);
