@@ -115,10 +115,20 @@ static const char *code_of_err(wwr_err err) {
   }
 }
 
+/* All else that a path or a body says is looked at before. */
+static const char *text_of_err(const struct wwri_ask *ask, wwr_err err) {
+  if (err == WWR_E_CLOSED) return "the server is not running";
+  if (err == WWR_E_INVALID && ask->part_count > 3 &&
+      wwr_view_equal(ask->parts[2], wwr_view_str("channels"))) {
+    return "no name of a channel: 1 to 200 printable ASCII characters, the "
+           "first of them no '!'";
+  }
+  return wwr_err_text(err);
+}
+
 void wwri_answer_err(struct wwri_ask *ask, wwr_err err) {
-  const char *text =
-      err == WWR_E_CLOSED ? "the server is not running" : wwr_err_text(err);
-  wwri_answer_error(ask, status_of(err), code_of_err(err), text);
+  wwri_answer_error(ask, status_of(err), code_of_err(err),
+                    text_of_err(ask, err));
 }
 
 json_t *wwri_json_text(struct wwr_view bytes) {

@@ -4,8 +4,11 @@
 #include "liar.h"
 #include "wire.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static struct wire_server echo, chat;
 
@@ -392,6 +395,8 @@ static void wrong_usage(void) {
       {{"--url", "http://127.0.0.1:1"}, "ws://"},
       {{"--url", "ws://127.0.0.1"}, "port"},
       {{"--url", "ws://:1"}, "host"},
+      {{"--url", "ws://x:99999"}, "the port must be 1 to 65535"},
+      {{"--url", "ws://x:1", "--window"}, "--window: needs a value"},
       {{"--url", "ws://x:1", "--mode", "dance"}, "--mode"},
       {{"--url", "ws://x:1", "--output", "xml"}, "--output"},
       {{"--url", "ws://x:1", "--window", "0"}, "--window"},
@@ -413,6 +418,32 @@ static void wrong_usage(void) {
     CU_ASSERT_PTR_NOT_NULL(strstr(result.err, cases[i].text));
     forget(&result);
   }
+}
+
+static bool has_ipv6(void) {
+  const struct sockaddr_in6 any_port = {.sin6_family = AF_INET6,
+                                        .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+  int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  bool good =
+      bind(fd, (const struct sockaddr *)&any_port, sizeof any_port) == 0;
+  close(fd);
+  return good;
+}
+
+static void goes_to_ipv6(void) {
+  struct wire_server server;
+  char url[64];
+  if (!has_ipv6()) return; /* neither has the machine anything to measure */
+  CU_ASSERT_TRUE_FATAL(wire_start(
+      &server, "echo-server", (const char *[]){"--listen", "[::1]:0", NULL}));
+  snprintf(url, sizeof url, "ws://[::1]:%u", server.port);
+  struct result result =
+      run(NULL, 0, (const char *[]){"--url", url, "--count", "10", NULL});
+  CU_ASSERT_EQUAL(result.status, 0);
+  if (result.status != 0) complain(&result);
+  forget(&result);
+  CU_ASSERT_EQUAL(wire_end(&server), 0);
 }
 
 static void respects_the_message_buffer(void) {
@@ -655,6 +686,7 @@ int main(int argc, char **argv) {
                          {"units", units_as_text},
                          {"help and version", help_and_version},
                          {"wrong usage", wrong_usage},
+                         {"IPv6", goes_to_ipv6},
                          {"message buffer", respects_the_message_buffer},
                          {"sub-protocol", checks_the_sub_protocol},
                          {"nobody there", nobody_there},

@@ -277,7 +277,7 @@ static void mistakes(void) {
       {{"disconnect", "999999"}, 1, "no such connection"},
       {{"disconnect", "me"}, 1, admin_url},
       {{"session", "nobody"}, 1, admin_url},
-      {{"publish", "!own", "x"}, 1, admin_url},
+      {{"publish", "!own", "x"}, 1, "no name of a channel"},
       {{"publish", "a", "%%", "--encoding=binary"}, 1, admin_url},
       {{"publish", "a", "\xff"}, 1, "no UTF-8"},
       {{"drain", "no-such-node"}, 1, admin_url},
