@@ -213,7 +213,9 @@ static const char *take_scheme(struct wwri_redis_url *url, struct part *in,
                  {"redis+cluster", false, false, true, false},
                  {"rediss+cluster", true, false, true, false}};
   const char *end = strstr(in->at, "://");
-  if (!end) return "it must begin with redis://, rediss:// or unix://";
+  if (!end)
+    return "it must begin with redis://, rediss://, unix://, "
+           "redis+sentinel:// or redis+cluster://";
   struct part scheme = {in->at, (size_t)(end - in->at)};
   *in = (struct part){end + 3, in->len - scheme.len - 3};
   for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {

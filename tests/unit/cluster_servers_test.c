@@ -69,7 +69,8 @@ static void expect_wrong(const char *url, const char *text) {
 
 static void mistakes_are_named(void) {
   static const char scheme[] =
-      "it must begin with redis://, rediss:// or unix://";
+      "it must begin with redis://, rediss://, unix://, "
+      "redis+sentinel:// or redis+cluster://";
   expect_wrong(NULL, "url is required");
   expect_wrong("", "url is empty");
   expect_wrong(" \n", "url is empty");
