@@ -206,7 +206,8 @@ struct wwri_bus_ops {
                   uint64_t now_ms);
 
   /** End: what is open completes with WWR_E_CLOSED, then nothing fires any
-   * more; only a call under way on another thread may still wake. Not on the
+   * more; only a call under way on another thread may still wake. What it has
+   * set of presence is over with it, and needs not be taken back. Not on the
    * bus thread of a bus that has one; for the local bus on the thread that
    * runs it. Harmless before open. */
   void (*close)(struct wwr_bus *bus);

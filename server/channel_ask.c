@@ -241,7 +241,7 @@ wwr_err wwr_server_presence(struct wwr_server *server, struct wwr_view channel,
   struct question *question = question_new(server, ABOUT_PRESENCE, user_data);
   if (!question) return WWR_E_NOMEM;
   question->done.presence = done;
-  wwri_presence_flush(server, &channel);
+  wwri_presence_flush(server, channel);
   struct wwr_bus *bus = server->channels.bus;
   return asked(question, bus->ops->presence_list(bus, channel, &question->op));
 }
@@ -254,7 +254,7 @@ wwr_err wwr_server_subscribers(struct wwr_server *server,
   struct question *question = question_new(server, ABOUT_COUNT, user_data);
   if (!question) return WWR_E_NOMEM;
   question->done.count = done;
-  wwri_presence_flush(server, &channel);
+  wwri_presence_flush(server, channel);
   struct wwr_bus *bus = server->channels.bus;
   return asked(question, bus->ops->subscribers(bus, channel, &question->op));
 }

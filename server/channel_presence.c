@@ -108,10 +108,6 @@ static void mark(struct wwri_row *row) {
   wwri_loop_post(row->server->loops[0], &presence->mail);
 }
 
-static bool is_settled(const struct wwri_presence *presence) {
-  return !presence->open && wwri_list_empty(&presence->dirty);
-}
-
 /* --- Telling the bus; under the lock, which the bus never takes ------------
  */
 
@@ -122,7 +118,6 @@ static void on_told(struct wwri_bus_op *op,
   struct wwri_presence *presence = presence_of(server);
   pthread_mutex_lock(&presence->lock);
   row->busy = false;
-  presence->open--;
   if (result->err == WWR_OK) {
     row->told = row->sent;
   } else if (result->err == WWR_E_CLOSED) {
@@ -136,9 +131,7 @@ static void on_told(struct wwri_bus_op *op,
   } else if (result->err != WWR_E_CLOSED) {
     mark(row);
   }
-  bool settled = is_settled(presence);
   pthread_mutex_unlock(&presence->lock);
-  if (settled) wwri_shutdown_nudge(server);
 }
 
 static wwr_err set(struct wwri_row *row, struct wwri_bus_op *op) {
@@ -156,7 +149,6 @@ static void send(struct wwri_row *row) {
   if (err == WWR_OK) {
     row->busy = true;
     row->unsure = false;
-    presence->open++;
   } else if (err != WWR_E_CLOSED) {
     presence->retry = true;
     mark(row);
@@ -187,12 +179,7 @@ static void timer_fired(struct wwri_timer *timer) {
   presence->scheduled = false;
   presence->retry = false;
   send_all(presence);
-  bool settled = is_settled(presence);
   pthread_mutex_unlock(&presence->lock);
-  if (settled) {
-    wwri_shutdown_nudge(
-        WWRI_CONTAINER(presence, struct wwr_server, channels.presence));
-  }
 }
 
 static void scheduled(struct wwri_mail *mail) {
@@ -230,26 +217,12 @@ static bool hurry(struct wwr_view member, void *value, void *arg) {
   return true;
 }
 
-void wwri_presence_flush(struct wwr_server *server,
-                         const struct wwr_view *channel) {
+void wwri_presence_flush(struct wwr_server *server, struct wwr_view channel) {
   struct wwri_presence *presence = presence_of(server);
   pthread_mutex_lock(&presence->lock);
-  if (channel) {
-    const struct place *place = wwri_map_get(&presence->channels, *channel);
-    if (place) wwri_map_each(&place->rows, hurry, NULL);
-  } else {
-    send_all(presence);
-  }
+  const struct place *place = wwri_map_get(&presence->channels, channel);
+  if (place) wwri_map_each(&place->rows, hurry, NULL);
   pthread_mutex_unlock(&presence->lock);
-}
-
-bool wwri_presence_settled(const struct wwr_server *server) {
-  struct wwri_presence *presence =
-      (struct wwri_presence *)(uintptr_t)&server->channels.presence;
-  pthread_mutex_lock(&presence->lock);
-  bool settled = is_settled(presence);
-  pthread_mutex_unlock(&presence->lock);
-  return settled;
 }
 
 /* --- Counting ------------------------------------------------------------- */

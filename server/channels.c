@@ -320,15 +320,6 @@ wwr_err wwri_channels_open(struct wwr_server *server, const char *address) {
   return WWR_OK;
 }
 
-void wwri_channels_settle(struct wwr_server *server) {
-  if (!atomic_load(&server->channels.open)) return;
-  wwri_presence_flush(server, NULL);
-}
-
-bool wwri_channels_settled(const struct wwr_server *server) {
-  return wwri_presence_settled(server);
-}
-
 struct closing {
   struct wwri_mail mail;
   struct wwr_server *server;

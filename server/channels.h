@@ -35,7 +35,6 @@ enum {
   WWRI_OWN_WAIT_MS = 1000, /* a publisher's `done` waits for its own message */
   WWRI_PRESENCE_MS = 20,   /* changes of presence are gathered */
   WWRI_RETRY_MS = 200,     /* ... and repeated when the bus refused them */
-  WWRI_LEAVE_WAIT_MS = 2000, /* the shutdown waits for the last of them */
   /* What waits for one shard before the bus is not run for a while (so that its
    * publishers feel it), and before messages are lost, with a verdict. */
   WWRI_ITEMS_SOFT = 4 << 20,
@@ -175,7 +174,6 @@ struct wwri_presence {
   pthread_mutex_t lock;
   struct wwri_map channels;
   struct wwri_list dirty;
-  size_t open; /* calls of the bus under way */
   bool scheduled;
   bool retry;
   struct wwri_mail mail;
@@ -243,12 +241,6 @@ WWR_MUST_CHECK wwr_err wwri_channels_open(struct wwr_server *server,
 /** Tell the bus now how many connections there are, and whether this node is
  * draining. Any thread. */
 void wwri_channels_tell_load(struct wwr_server *server);
-
-/** Send what is not told yet of presence. Any thread. */
-void wwri_channels_settle(struct wwr_server *server);
-
-/** True when all of it was told. Any thread. */
-bool wwri_channels_settled(const struct wwr_server *server);
 
 /** Close the bus: open calls complete with WWR_E_CLOSED. Blocks; harmless when
  * it is not open. Not on an I/O thread. */
@@ -416,10 +408,8 @@ void wwri_presence_drop(struct wwr_server *server, struct wwri_row *row);
 /** True when the row is this member's. */
 bool wwri_presence_is(const struct wwri_row *row, struct wwr_view member);
 
-/** Tell the bus now: of one channel, or (NULL) of all. Any thread. */
-void wwri_presence_flush(struct wwr_server *server,
-                         const struct wwr_view *channel);
-bool wwri_presence_settled(const struct wwr_server *server);
+/** Tell the bus now, of this channel. Any thread. */
+void wwri_presence_flush(struct wwr_server *server, struct wwr_view channel);
 
 /* --- channel_ask.c ------------------------------------------------------- */
 

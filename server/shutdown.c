@@ -97,15 +97,8 @@ static void close_conn(struct wwr_conn *conn, void *arg) {
   wwri_conn_close_now(conn, WWRI_CLOSE_GOING_AWAY, WWR_OK);
 }
 
-/* The connections are gone, which the bus is told before it is closed. */
-static void leave_bus(struct wwr_server *server) {
-  wwri_channels_settle(server);
-  (void)wait_for(server, wwri_channels_settled, WWRI_LEAVE_WAIT_MS);
-  wwri_channels_close(server);
-}
-
 void wwri_shutdown_end_channels(struct wwr_server *server) {
-  leave_bus(server);
+  wwri_channels_close(server);
   wait_until(server, wwri_channels_quiet);
 }
 
@@ -126,7 +119,7 @@ static void stop_gracefully(struct wwr_server *server) {
     warn(server, "shutdown: open connections are cut off");
   }
   server->transport->ops->stop(server->transport);
-  if (idle(server)) leave_bus(server);
+  if (idle(server)) wwri_channels_close(server);
 }
 
 static void set_stopped(struct wwr_server *server) {

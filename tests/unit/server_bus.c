@@ -280,7 +280,6 @@ static wwr_err enqueue(struct wwr_bus *base, const struct call *call) {
   copy->member.member = copy_view(&at, call->member.member);
   pthread_mutex_lock(&fix.lock);
   bus->calls[call->kind]++;
-  if (call->kind == TEST_PRESENCE_SET) bus->present = call->member.connections;
   wwr_err err = bus->refuse[call->kind];
   if (bus->stopping) err = WWR_E_CLOSED;
   if (err == WWR_OK) wwri_list_append(&bus->queue, &copy->node);

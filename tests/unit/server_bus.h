@@ -51,7 +51,6 @@ struct test_bus {
   int loads;
   int runs;
   uint64_t connections; /* of the last load */
-  uint32_t present;     /* of the last presence_set */
   bool draining;
   int closes;
   enum wwri_bus_health health;
