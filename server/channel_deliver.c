@@ -107,7 +107,6 @@ static void give(struct wwri_feed *feed, size_t count) {
   uint32_t half = wwri_limit(&shard->server->limits.queued_bytes) / 2;
   bool many = feed->count >= WWRI_SPREAD_MIN;
   unsigned sent = 0;
-  unsigned full = 0;
   wwri_frame_ref_n(walk.frame, (unsigned)count);
   for (; slot < end; slot++) {
     struct wwri_pipe *pipe = slot->conn->pipe;
@@ -122,11 +121,12 @@ static void give(struct wwri_feed *feed, size_t count) {
     } else {
       (void)(many ? pipe->ops->spread : pipe->ops->send)(pipe, walk.frame);
       sent++;
-      full += pipe->queued_bytes > half;
+      if (pipe->queued_bytes <= half) continue;
+      wwri_reader_fills(slot->reader);
+      feed->walk.full = true;
     }
   }
   feed->walk.at += count;
-  feed->walk.full += full;
   wwri_count(&shard->counters.signals_out, sent);
 }
 
@@ -138,11 +138,7 @@ static void end_walk(struct wwri_feed *feed) {
       wwri_logid_compare(walk.id, feed->last) > 0) {
     feed->last = walk.id;
   }
-  if (walk.full) {
-    wwri_feed_press(feed);
-    wwri_feed_pace(feed);
-    wwri_feed_crowd(feed, walk.full);
-  }
+  if (walk.full) wwri_feed_crowd(feed);
   if (!wwri_list_empty(&feed->held)) wwri_feed_release(feed, false);
 }
 

@@ -77,6 +77,7 @@ struct wwri_feed *wwri_feed_new(struct wwri_shard *shard,
   feed->opts = *opts;
   wwri_list_init(&feed->backlog);
   wwri_list_init(&feed->pent);
+  wwri_list_init(&feed->full);
   wwri_list_init(&feed->waiting);
   wwri_list_init(&feed->held);
   wwri_timer_init(&feed->linger, linger_over);
@@ -181,6 +182,7 @@ struct wwri_reader *wwri_reader_new(struct wwr_conn *conn,
   if (!reader) return NULL;
   reader->refs = 1;
   wwri_list_init(&reader->later);
+  wwri_list_init(&reader->full);
   reader->feed = feed;
   reader->conn = conn;
   struct wwri_reader **at = conn->channels.readers + place_of(conn, feed);
@@ -310,6 +312,7 @@ wwr_err wwri_reader_begin(struct wwri_reader *reader, struct wwri_logid from) {
 static void end_live(struct wwri_reader *reader) {
   struct wwri_feed *feed = reader->feed;
   reader->live = false;
+  wwri_reader_drains(reader);
   remove_slot(feed, reader->slot);
   if (feed->opts.presence) atomic_fetch_sub(&reader->conn->channels.members, 1);
   wwri_presence_drop(reader->conn->server, reader->row);

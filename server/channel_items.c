@@ -47,6 +47,7 @@ static void take(struct wwri_item *item) {
     return;
   }
   wwri_feed_pend(feed);
+  item->held_ms = feed->shard->channels.pace_ms;
   wwri_list_append(&feed->backlog, &item->node);
   if (feed->crowded) wwri_feed_pace(feed);
 }

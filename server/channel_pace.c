@@ -1,16 +1,25 @@
 /* Many messages at once must not make slow consumers of clients that read.
  *
- * A repair (CLUSTER.md, row 14): while a queue is over half full, or too much
- * waits for the shard, the bus is told and reads no further. A burst of live
- * messages: while at least half of a feed's readers have such queues, and they
- * drain, the feed's messages wait here.
+ * Whose queue is over half full is waited for, as long as the queue moves: so
+ * many bytes of it must have left within a time. Who takes less must not hold
+ * the others; the transport cuts it off when its queue is full.
  *
- * A client that does not read must not hold the others' repair: one whose queue
- * has not become shorter for stuck_ms no longer counts. The transport cuts
- * it off when its queue is full. */
+ * A repair (CLUSTER.md, row 14): while such a queue has moved within stuck_ms,
+ * or too much waits for the shard, the bus is told and reads no further.
+ *
+ * What is here already, of a repair or a burst of live messages, waits in its
+ * feed while such queues have moved within crowd_ms, if at least half of the
+ * feed's readers have them; else, for a few, within few_ms, and not when a
+ * message has waited for held_ms.
+ *
+ * Time counts only as far as the loop turns: when this process was not given
+ * the processor, no queue could move. */
 #include "internal.h"
 
-enum { STEPS = 16 }; /* of half a queue: progress is one of them */
+enum {
+  STEPS = 4,       /* of half a queue: it has moved by one of them */
+  PACE_MAX_MS = 50 /* between two looks at a feed */
+};
 
 static void tell(struct wwri_feed *feed, bool full) {
   struct wwri_channels *channels = &feed->shard->server->channels;
@@ -38,70 +47,109 @@ void wwri_feed_unpressed(struct wwri_feed *feed) {
   pthread_mutex_unlock(&channels->lock);
 }
 
-enum { NOT_FULL = -1 };
-
-/* For how long the connection's queue is over half full without having become
- * shorter, in milliseconds, or NOT_FULL. */
-static int64_t stuck_for(struct wwr_conn *conn, uint32_t half, uint64_t now) {
-  struct wwri_conn_channels *watch = &conn->channels;
-  uint32_t queued = conn->pipe->queued_bytes;
-  uint64_t forget = conn->server->channels.stuck_ms / 2;
-  if (queued <= half) {
-    watch->watch_seen_ms = 0;
-    return NOT_FULL;
-  }
-  bool fresh = !watch->watch_seen_ms || now - watch->watch_seen_ms > forget;
-  watch->watch_seen_ms = now;
-  if (fresh || queued + half / STEPS < watch->watch_bytes) {
-    watch->watch_progress_ms = now;
-    watch->watch_bytes = queued;
-  } else if (queued > watch->watch_bytes) {
-    watch->watch_bytes = queued; /* more was sent: it shrinks from here */
-  }
-  return (int64_t)(now - watch->watch_progress_ms);
+void wwri_reader_fills(struct wwri_reader *reader) {
+  struct wwri_feed *feed = reader->feed;
+  if (!wwri_list_empty(&reader->full)) return;
+  wwri_list_append(&feed->full, &reader->full);
+  feed->full_count++;
+  reader->conn->channels.moved_ms = 0; /* its time begins */
 }
 
+void wwri_reader_drains(struct wwri_reader *reader) {
+  if (wwri_list_empty(&reader->full)) return;
+  wwri_list_remove(&reader->full);
+  reader->feed->full_count--;
+}
+
+/* For how long the connection's full queue has not moved, in milliseconds. */
+static uint64_t stuck_for(struct wwr_conn *conn, uint32_t step, uint64_t now) {
+  struct wwri_conn_channels *watch = &conn->channels;
+  uint64_t written = conn->pipe->written_bytes;
+  if (!watch->moved_ms || written - watch->moved_bytes >= step) {
+    watch->moved_ms = now;
+    watch->moved_bytes = written;
+  }
+  return now - watch->moved_ms;
+}
+
+/* Those that are full and have moved within ... */
 struct queues {
-  size_t slow;   /* full, but not stuck for as long as a repair waits */
-  size_t moving; /* full, but not stuck for as long as a burst waits */
+  size_t slow;   /* ... the time that a repair waits */
+  size_t moving; /* ... that a burst waits for many */
+  size_t prompt; /* ... for a few */
 };
 
-/* All of them are looked at, so that each one's time runs. */
-static struct queues look_at(const struct wwri_feed *feed) {
-  const struct wwr_server *server = feed->shard->server;
+static uint64_t pace_of(const struct wwri_feed *feed) {
+  uint64_t pace = WWRI_PACE_MS + feed->full_count / WWRI_PACE_QUEUES;
+  return pace < PACE_MAX_MS ? pace : PACE_MAX_MS;
+}
+
+/* A look that comes late counts as two. */
+static uint64_t tick(const struct wwri_feed *feed) {
+  struct wwri_shard_channels *channels = &feed->shard->channels;
   uint64_t now = wwri_loop_now_ms(feed->shard->loop);
+  uint64_t since = now - channels->paced_ms;
+  uint64_t most = 2 * pace_of(feed);
+  channels->paced_ms = now;
+  channels->pace_ms += since < most ? since : most;
+  return channels->pace_ms;
+}
+
+static struct queues look_at(struct wwri_feed *feed) {
+  const struct wwr_server *server = feed->shard->server;
+  const struct wwri_channels *channels = &server->channels;
+  uint64_t now = tick(feed);
   uint32_t half = wwri_limit(&server->limits.queued_bytes) / 2;
-  struct queues queues = {0, 0};
-  for (size_t i = 0; i < feed->count; i++) {
-    int64_t stuck = stuck_for(feed->slots[i].conn, half, now);
-    if (stuck == NOT_FULL) continue;
-    queues.slow += stuck < (int64_t)server->channels.stuck_ms;
-    queues.moving += stuck < (int64_t)server->channels.crowd_ms;
+  struct queues queues = {0, 0, 0};
+  struct wwri_list *next = feed->full.next;
+  while (next != &feed->full) {
+    struct wwri_reader *reader = WWRI_CONTAINER(next, struct wwri_reader, full);
+    next = next->next;
+    if (reader->conn->pipe->queued_bytes <= half) {
+      wwri_reader_drains(reader);
+      continue;
+    }
+    uint64_t stuck = stuck_for(reader->conn, half / STEPS, now);
+    queues.slow += stuck < channels->stuck_ms;
+    queues.moving += stuck < channels->crowd_ms;
+    queues.prompt += stuck < channels->few_ms;
   }
   return queues;
 }
 
-/* A few slow ones never hold the others. */
-static bool are_many(const struct wwri_feed *feed, size_t count) {
-  return count > 0 && count * 2 >= feed->count;
+static bool waits_too_long(const struct wwri_feed *feed) {
+  const struct wwri_shard *shard = feed->shard;
+  if (wwri_list_empty(&feed->backlog)) return false;
+  const struct wwri_item *first =
+      WWRI_CONTAINER(feed->backlog.next, struct wwri_item, node);
+  return shard->channels.pace_ms - first->held_ms >=
+         shard->server->channels.held_ms;
 }
 
-void wwri_feed_crowd(struct wwri_feed *feed, size_t full) {
-  if (!are_many(feed, full)) return;
-  feed->crowded = are_many(feed, look_at(feed).moving);
+static bool is_crowded(const struct wwri_feed *feed,
+                       const struct queues *queues) {
+  if (queues->moving > 0 && queues->moving * 2 >= feed->count) return true;
+  return queues->prompt > 0 && !waits_too_long(feed);
+}
+
+void wwri_feed_crowd(struct wwri_feed *feed) {
+  struct queues queues = look_at(feed);
+  feed->crowded = is_crowded(feed, &queues);
+  if (queues.slow) wwri_feed_press(feed);
+  if (queues.slow || feed->crowded) wwri_feed_pace(feed);
 }
 
 void wwri_feed_pace(struct wwri_feed *feed) {
   struct wwri_shard *shard = feed->shard;
   if (feed->pace.armed) return;
-  wwri_loop_timer_set(shard->loop, &feed->pace, WWRI_PACE_MS);
+  wwri_loop_timer_set(shard->loop, &feed->pace, pace_of(feed));
 }
 
 void wwri_feed_repace(struct wwri_feed *feed) {
   const struct wwri_shard *shard = feed->shard;
   uint32_t much = shard->server->channels.press_bytes / 2;
   struct queues queues = look_at(feed);
-  feed->crowded = are_many(feed, queues.moving);
+  feed->crowded = is_crowded(feed, &queues);
   bool full = queues.slow || atomic_load(&shard->channels.waiting) > much;
   if (full || feed->crowded) wwri_feed_pace(feed);
   if (!full && feed->state == WWRI_FEED_UP) wwri_feed_unpress(feed);

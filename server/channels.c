@@ -226,6 +226,8 @@ wwr_err wwri_channels_init(struct wwr_server *server) {
   channels->beat_ms = WWRI_BEAT_MS;
   channels->stuck_ms = WWRI_STUCK_MS;
   channels->crowd_ms = WWRI_CROWD_MS;
+  channels->few_ms = WWRI_FEW_MS;
+  channels->held_ms = WWRI_HELD_MS;
   channels->items_soft = WWRI_ITEMS_SOFT;
   channels->items_max = WWRI_ITEMS_MAX;
   channels->run.mail.fn = run_arrived;

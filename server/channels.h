@@ -28,10 +28,13 @@ struct wwri_shard;
 enum {
   WWRI_LINGER_MS = 5000,   /* a feed without readers, against flapping */
   WWRI_BEAT_MS = 1000,     /* tell the bus our load, let it clean up */
-  WWRI_PACE_MS = 5,        /* look again whether queues have drained */
+  WWRI_PACE_MS = 5,        /* look again whether queues have drained, */
+  WWRI_PACE_QUEUES = 256,  /* ... a ms later for so many queues to look at */
   WWRI_STUCK_MS = 5000,    /* a queue that has not drained for so long no longer
                               holds a repair */
-  WWRI_CROWD_MS = 1000,    /* ... and no longer holds a burst */
+  WWRI_CROWD_MS = 1000,    /* ... and no longer holds a burst, if many are */
+  WWRI_FEW_MS = 500,       /* ... or if few are, */
+  WWRI_HELD_MS = 1000,     /* which no message waits for longer than this */
   WWRI_OWN_WAIT_MS = 1000, /* a publisher's `done` waits for its own message */
   WWRI_PRESENCE_MS = 20,   /* changes of presence are gathered */
   WWRI_RETRY_MS = 200,     /* ... and repeated when the bus refused them */
@@ -54,6 +57,7 @@ struct wwri_item {
   struct wwri_shard *shard;
   struct wwri_feed *feed;               /* whose order it keeps; NULL: none */
   uint32_t bytes;                       /* it costs: of a message; else 0 */
+  uint64_t held_ms;                     /* in its feed since, by pace_ms */
   void (*run)(struct wwri_item *item);  /* on the shard's loop, in order */
   void (*drop)(struct wwri_item *item); /* instead, at the end; may be NULL */
 };
@@ -80,8 +84,8 @@ struct wwri_walk {
   size_t start;
   size_t at;
   bool wrapped;
-  bool compare;  /* some began after this message */
-  unsigned full; /* queues that were over half full */
+  bool compare; /* some began after this message */
+  bool full;    /* queues were over half full */
 };
 
 struct wwri_feed {
@@ -99,7 +103,9 @@ struct wwri_feed {
   uint32_t rotor;           /* where the next walk begins */
   struct wwri_list backlog; /* items behind a walk, or while `crowded` */
   struct wwri_list pent;    /* in the shard's `pent` with a walk or a backlog */
-  bool crowded; /* its readers' queues are full, see channel_pace.c */
+  struct wwri_list full;    /* readers whose queues were over half full */
+  size_t full_count;
+  bool crowded;             /* its messages wait for them, see channel_pace.c */
   struct wwri_list waiting; /* subscriptions, until the feed is up */
   struct wwri_list held;    /* publications, until their message is here */
   struct wwri_timer linger;
@@ -127,6 +133,7 @@ struct wwri_reader {
   struct wwri_logid from;
   struct wwri_row *row;   /* presence; NULL: not counted */
   struct wwri_list later; /* subscriptions again, told after the first */
+  struct wwri_list full;  /* in the feed's `full` */
   bool live;
   bool dead;
   wwr_err err; /* why it is dead */
@@ -143,10 +150,9 @@ struct wwri_conn_channels {
   struct wwri_mail session_mail;
   unsigned holding; /* subscriptions that accept-conf waits for */
   bool awaiting;    /* on_connected has returned, and it does wait */
-  /* The queue as a repair sees it, see channel_pace.c. */
-  uint32_t watch_bytes;
-  uint64_t watch_progress_ms;
-  uint64_t watch_seen_ms;
+  /* When (by pace_ms) the full queue has moved last, and where to. */
+  uint64_t moved_ms;
+  uint64_t moved_bytes;
 };
 
 /** Part of a shard. */
@@ -158,8 +164,10 @@ struct wwri_shard_channels {
   struct wwri_flusher flusher; /* the next turn */
   int64_t credit;              /* bytes that may be sent in this turn */
   size_t steps;                /* readers that may get something in it */
-  struct wwri_mail pulse;      /* asks whether the loop turns */
-  atomic_bool pulsing;         /* ... and has not been answered */
+  uint64_t pace_ms;  /* time, as far as the loop turned, see channel_pace.c */
+  uint64_t paced_ms; /* loop time when that was looked at last */
+  struct wwri_mail pulse; /* asks whether the loop turns */
+  atomic_bool pulsing;    /* ... and has not been answered */
 };
 
 /** Options of channels as the application gave them, until they were not used
@@ -189,6 +197,8 @@ struct wwri_channels {
   uint32_t beat_ms;
   uint32_t stuck_ms;
   uint32_t crowd_ms;
+  uint32_t few_ms;
+  uint32_t held_ms;
   uint64_t items_soft;
   uint64_t items_max;
   size_t turn_steps;
@@ -356,9 +366,15 @@ void wwri_feed_lose(struct wwri_feed *feed, struct wwri_logid id);
 
 /* --- channel_pace.c: what waits for slow queues -------------------------- */
 
-/** So many readers' queues are over half full: hold the feed if most are. Loop
- * thread. */
-void wwri_feed_crowd(struct wwri_feed *feed, size_t full);
+/** The reader's queue is over half full. Loop thread. */
+void wwri_reader_fills(struct wwri_reader *reader);
+
+/** It is not, or the reader ends. Harmless when it was not. Loop thread. */
+void wwri_reader_drains(struct wwri_reader *reader);
+
+/** Such queues have got a message: hold the next ones, and repairs, if they are
+ * worth it. Loop thread. */
+void wwri_feed_crowd(struct wwri_feed *feed);
 
 /** Queues are full: the bus holds repairs. Loop or bus thread; wwri_feed_pace()
  * must follow on the loop. */

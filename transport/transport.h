@@ -90,6 +90,7 @@ struct wwri_pipe {
                                  fragment of one, ping or pong */
   uint32_t max_message_bytes; /* over it: violation; the user may change it */
   uint32_t queued_bytes;      /* sent but not yet handed to the kernel */
+  uint64_t written_bytes;     /* that were */
 };
 
 /** What a transport tells the server; all on the thread of the loop that the

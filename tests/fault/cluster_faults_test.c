@@ -410,7 +410,7 @@ ROW(evicted, .name = "log, meta and generation keys deleted",
  * fast as this program reads. */
 ROW(repair, .name = "a node over its output buffer limit: 10 MB to repair",
     .fault = buffer_overflow, .redis_args = small_buffer, .pad = 20000,
-    .clients = 12, .may_break = true, .limit_ms = RECOVER_MS * 5)
+    .clients = 12, .limit_ms = RECOVER_MS * 5)
 ROW(failover, .name = "Sentinel failover", .fault = failover,
     .redis = RUN_REPLICAS, .may_diverge = true, .limit_ms = FAILOVER_MS)
 ROW(late, .name = "failover to a replica that missed writes",

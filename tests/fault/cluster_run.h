@@ -35,7 +35,6 @@ struct run_plan {
   bool history;      /* connections break: what they missed counts by history */
   bool may_diverge;  /* a failover: another order is allowed with a verdict */
   unsigned may_fail; /* so many publishes may fail with certainty */
-  bool may_break;    /* connections may break, and what they sent be unknown */
   unsigned pad;      /* bytes of a message, 0: as short as they are */
   unsigned rate;     /* 0: the suite's */
   unsigned clients;  /* 0: the suite's */

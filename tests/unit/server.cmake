@@ -11,7 +11,7 @@ target_link_options(server_threads_test PRIVATE LINKER:--wrap=pthread_create)
 set(channel_sources unit/server_channel_common.c unit/server_bus.c
                     unit/server_fixture.c unit/server_fixture_store.c)
 foreach(area IN ITEMS admin command channel channel_bus channel_linger
-                      channel_presence channel_random channel_turns
+                      channel_pace channel_presence channel_random channel_turns
                       channel_alloc)
   wwr_test(server_${area}_test
            SOURCES unit/server_${area}_test.c ${channel_sources}

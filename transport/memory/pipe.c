@@ -126,6 +126,7 @@ static void on_lane_back(struct wwri_mail *mail) {
       WWRI_CONTAINER(mail, struct wwri_mem_pipe, out.mail);
   if (pipe->finished) return;
   pipe->out_away = false;
+  pipe->base.written_bytes += pipe->away_bytes;
   pipe->away_bytes = 0;
   count_queued(pipe);
   pump(pipe);

@@ -369,6 +369,7 @@ static inline bool wwri_ws_attached(const struct wwri_ws_pipe *pipe) {
 static inline void wwri_ws_wrote(struct wwri_ws_pipe *pipe, size_t bytes) {
   wwri_outq_written(&pipe->out, bytes);
   pipe->base.queued_bytes = pipe->out.bytes;
+  pipe->base.written_bytes += bytes;
   pipe->last_tx_ms = pipe->progress_ms = wwri_loop_now_ms(pipe->base.loop);
 }
 
