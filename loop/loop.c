@@ -18,7 +18,12 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { FLUSH_DELAY_MAX_NS = 500 * 1000, HANDLES = 4, THREAD_NAME_MAX = 16 };
+enum {
+  FLUSH_DELAY_MAX_NS = 500 * 1000,
+  HANDLES = 4,
+  THREAD_NAME_MAX = 16,
+  YIELDS_MAX = 100 /* in vain with real-time priorities */
+};
 
 /* Its address tells threads apart. */
 static _Thread_local char thread_mark;
@@ -124,7 +129,9 @@ static void on_wake(uv_poll_t *handle, int status, int events) {
   if (read(loop->wake_fd, &count, sizeof count) != sizeof count) return;
   /* Who woke us has not come back from it: it shares our core. Let it go on,
    * for it may have more for us, which then is done together. */
-  if (atomic_load(&loop->wakers) > 0) sched_yield();
+  for (int i = 0; i < YIELDS_MAX && atomic_load(&loop->wakers) > 0; i++) {
+    sched_yield();
+  }
   struct wwri_mail *mail = take_mail(loop, &stopping);
   if (mail) loop->input = true;
   run_mail(loop, mail);
