@@ -149,6 +149,66 @@ static void damaged_file(void) {
   rawws_free(ws);
 }
 
+/* A session that is left for another one stays in the store, and so does the
+ * one that a restore would have replaced, had it succeeded. */
+static void left_for_another(void) {
+  char own[65], other[65];
+  struct rawws *ws = member(own), *second = member(other);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(ws);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+  CU_ASSERT_TRUE(misses(ws, "unknown"));
+  CU_ASSERT_TRUE(speaks_as(ws, "Frodo"));
+  CU_ASSERT_TRUE(
+      wire_expect_signal(second, "{\"user\":\"Frodo\",\"msg\":\"me\"}"));
+  CU_ASSERT_TRUE(restores(ws, own)); /* the one that it has */
+  CU_ASSERT_TRUE(restores(ws, other));
+  CU_ASSERT_TRUE(closes(second)); /* not the last one */
+  CU_ASSERT_TRUE(restores(second, own));
+  CU_ASSERT_TRUE(closes(ws));
+  CU_ASSERT_TRUE(misses(ws, other));
+  CU_ASSERT_TRUE(closes(second));
+  CU_ASSERT_TRUE(misses(ws, own));
+  CU_ASSERT_EQUAL(session_files(), 0);
+  rawws_free(ws);
+  rawws_free(second);
+}
+
+static bool is_full(struct rawws *ws, const char *key) {
+  return wire_send(ws, wire_with_id(RESTORE_SESSION, key, strlen(key))) &&
+         wire_expect(ws, wire_with_id(REPLY_MAX_SESSION_CONNS, NULL, 0));
+}
+
+/* Whoever has seen its close answered has given its place back. */
+static void limited_connections(void) {
+  const char *const args[] = {"--max-session-connections", "2", NULL};
+  struct wire_server limited, usual = server;
+  char key[65];
+  CU_ASSERT_TRUE_FATAL(wire_start(&limited, "chatroom-server", args));
+  server = limited;
+  struct rawws *first = member(key), *second = wire_open(server.port);
+  struct rawws *third = wire_open(server.port);
+  CU_ASSERT_TRUE_FATAL(first && second && third);
+  CU_ASSERT_TRUE(restores(second, key));
+  for (int i = 0; i < 20; i++) {
+    CU_ASSERT_TRUE(is_full(third, key));
+    CU_ASSERT_TRUE(speaks_as(third, "Anonymous"));
+    CU_ASSERT_TRUE(rawws_send_close(second, 1000));
+    CU_ASSERT_EQUAL(rawws_expect_end(second, WIRE_MS), 1000);
+    CU_ASSERT_TRUE(restores(third, key));
+    rawws_free(second);
+    second = third;
+    third = wire_open(server.port);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(third);
+  }
+  CU_ASSERT_TRUE(closes(second));
+  CU_ASSERT_TRUE(restores(third, key));
+  rawws_free(first);
+  rawws_free(second);
+  rawws_free(third);
+  server = usual;
+  CU_ASSERT_EQUAL(wire_end(&limited), 0);
+}
+
 /* Messages behind a restore wait until it is done. */
 static void restore_holds_back_what_follows(void) {
   char key[65];
@@ -180,6 +240,8 @@ int main(int argc, char **argv) {
       {"last connection destroys", last_connection_destroys},
       {"one private file each", one_private_file_each},
       {"damaged file", damaged_file},
+      {"left for another", left_for_another},
+      {"limited connections", limited_connections},
       {"restore holds back what follows", restore_holds_back_what_follows},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"session", begin, end, NULL, NULL, tests},
