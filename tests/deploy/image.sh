@@ -71,6 +71,8 @@ case $what in
   run)
     podman image exists localhost/webwire/chatroom 2>/dev/null ||
       skip "no image (deploy_image)"
+    ! ischroot 2>/dev/null ||
+      skip "in a chroot: what podman runs in a container is looked for outside it"
     isolate "$@"
     run_image webwire/chatroom 9090
     ! podman image exists localhost/webwire/webwired ||

@@ -21,6 +21,7 @@ static void a_message_reaches_its_subscribers(void) {
   expect_message(b, "1");
   expect_message(b, "2");
   peer_expect_nothing(other);
+  if (is_threaded()) WAIT(fix.bus->done[TEST_PUBLISH] == 2); /* and counted */
   struct wwr_cluster_state state;
   wwr_server_cluster(fix.server, &state);
   CU_ASSERT_EQUAL(state.health, WWR_HEALTH_READY);

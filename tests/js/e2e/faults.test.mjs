@@ -14,6 +14,12 @@ async function settled(person, count) {
   return person.texts();
 }
 
+/* The page has drawn what waits there. */
+async function waiting(person, isIt) {
+  const find = async () => (await person.messages()).find((it) => it.state === "pending" && isIt(it));
+  await until(find, { what: `a message that waits at ${person.name}` });
+}
+
 e2e("a node is killed while its person types and sends", async (stage) => {
   const { cluster } = stage;
   const ann = await stage.join("ann", { as: "Frodo" });
@@ -91,7 +97,7 @@ e2e("Redis is killed amid messages and comes back with its data", async (stage) 
   await redis.kill();
   await both("while it is away");
   const [ann] = people;
-  assert.ok((await ann.messages()).some(({ state }) => state === "pending"));
+  await waiting(ann, () => true);
   await redis.start();
   await both("after");
 
@@ -123,8 +129,7 @@ e2e("a browser goes offline and comes back by itself", async (stage) => {
   await bob.say("missed");
   await bob.sees("missed");
   await ann.say("from the tunnel");
-  const own = (await ann.messages()).find(({ text }) => text === "from the tunnel");
-  assert.equal(own.state, "pending");
+  await waiting(ann, ({ text }) => text === "from the tunnel");
   const words = await ann.page.getByRole("status").first().textContent();
   assert.match(words, /offline/i);
   assert.equal(await ann.page.getByRole("alert").filter({ hasText: /\w/ }).count(), 0);
