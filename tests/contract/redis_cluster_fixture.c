@@ -70,7 +70,7 @@ static bool write_nodes(const struct redis_cluster *cluster, unsigned self) {
   return fclose(file) == 0;
 }
 
-/* Since 7.2 each server replaces its file whenever a slot moves anywhere, and
+/* Redis 8.0 replaces each server's file whenever a slot moves anywhere, and
  * waits for the disk every other time. On a busy one 10,000 slots took half a
  * minute, and a wait could be longer than the servers' patience. */
 static const char *quick_dir(void) {
