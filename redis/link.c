@@ -401,6 +401,9 @@ void wwri_redis_set_log_level(struct wwri_redis *link,
 }
 
 int wwri_redis_script(struct wwri_redis *link, const char *text) {
+  for (int i = 0; i < link->script_count; i++) {
+    if (strcmp(link->scripts[i].text, text) == 0) return i;
+  }
   assert(link->script_count < WWRI_REDIS_MAX_SCRIPTS);
   struct redis_script *script = &link->scripts[link->script_count];
   script->text = text;

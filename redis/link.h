@@ -79,8 +79,9 @@ void wwri_redis_set_log_level(struct wwri_redis *link,
                               enum wwr_log_level level);
 
 /** Register a Lua script (static text, borrowed); its number for
- * wwri_redis_eval(). It is loaded on every connect before the first call. At
- * most WWRI_REDIS_MAX_SCRIPTS - 1; more is our own mistake and asserts. */
+ * wwri_redis_eval(). The same text has the same number, however often it is
+ * registered. It is loaded on every connect before the first call. At most
+ * WWRI_REDIS_MAX_SCRIPTS - 1; more is our own mistake and asserts. */
 int wwri_redis_script(struct wwri_redis *link, const char *text);
 
 /** What beats once a second. The script must be a write script (`#!lua`), so
