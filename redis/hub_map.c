@@ -3,10 +3,10 @@
  *
  * Failure modes: a node that does not answer in time, is none of a cluster, or
  * talks nonsense is passed over: whoever a redirection named comes first, then
- * the nodes that we are connected to, then all that are known, each round
- * beginning with another, then the seeds. After MAP_ROUND_MAX of them the round
- * has failed, and those who wait hear the most telling reason. Rounds keep a
- * distance, so that a map that never settles costs little. */
+ * the nodes that we are connected to, then all that are known, then the seeds,
+ * each round beginning with another of each. After MAP_ROUND_MAX of them the
+ * round has failed, and those who wait hear the most telling reason. Rounds
+ * keep a distance, so that a map that never settles costs little. */
 #include <stdio.h>
 #include <string.h>
 
@@ -48,13 +48,30 @@ static void add(struct hub_map *map, const struct wwri_redis_host *host) {
   if (map->round_count < MAP_ROUND_MAX) map->round[map->round_count++] = *host;
 }
 
-static void add_trunks(struct wwri_redis_hub *hub) {
+/* Of the nodes that we are connected to those with a number from `first` to
+ * `end`; how many there are. */
+static size_t add_trunks(struct wwri_redis_hub *hub, size_t first, size_t end) {
+  size_t count = 0;
   for (struct wwri_list *it = hub->trunks.next; it != &hub->trunks;
        it = it->next) {
     const struct wwri_trunk *trunk =
         WWRI_CONTAINER(it, struct wwri_trunk, in_hub);
-    if (wwri_trunk_is_ready(trunk)) add(&hub->map, &trunk->host);
+    if (!wwri_trunk_is_ready(trunk)) continue;
+    if (count >= first && count < end) add(&hub->map, &trunk->host);
+    count++;
   }
+  return count;
+}
+
+/* Each round begins with another of them, and now and then with none: one that
+ * is cut off from the rest of the cluster says for ever what it heard last, and
+ * as long as it is believed links go back to it and keep it connected. */
+static void plan_trunks(struct wwri_redis_hub *hub) {
+  size_t count = add_trunks(hub, 0, 0);
+  size_t first = hub->map.turn % (count + 1);
+  if (first == count) return;
+  add_trunks(hub, first, count);
+  add_trunks(hub, 0, first);
 }
 
 static void plan_round(struct wwri_redis_hub *hub) {
@@ -63,7 +80,7 @@ static void plan_round(struct wwri_redis_hub *hub) {
   map->round_count = map->round_next = 0;
   if (map->has_hint) add(map, &map->hint);
   map->has_hint = false;
-  add_trunks(hub);
+  plan_trunks(hub);
   /* The seeds keep a few places, however many nodes are known. */
   for (size_t i = 0; i < known; i++) {
     if (map->round_count >= MAP_ROUND_MAX - WWRI_REDIS_MAX_HOSTS) break;

@@ -286,6 +286,33 @@ static void test_moved_for_ever(void) {
   expect_recovery();
 }
 
+/* A master that the others replaced, cut off from them, but not from us: it
+ * goes on saying that it has all slots, and serves nobody. One link stays with
+ * it, and does not keep the other from finding the new master. */
+static void test_cut_off_master(void) {
+  struct liar *promoted = liar_new();
+  char address[32];
+  liar_be_cluster(promoted);
+  be_patient();
+  liar_have_replica(liar, liar_port(promoted));
+  for (int i = 0; i < LINKS; i++) {
+    rigs[i].opts.timing.beat_ms = 50;
+    rigs[i].opts.timing.suspect_ms = 300;
+    rigs[i].opts.timing.lost_ms = 1000;
+    rigs[i].opts.timing.backoff_max_ms = 50;
+  }
+  snprintf(address, sizeof(address), "127.0.0.1:%u", liar_port(promoted));
+  go_live();
+  lie("{0}", "-CLUSTERDOWN The cluster is down\r\n");
+  CU_ASSERT(rig_wait(&rigs[0], &rigs[0].lost, 1));
+  CU_ASSERT(rig_wait(&rigs[0], &rigs[0].live, 2));
+  CU_ASSERT_STRING_EQUAL(rig_stats(&rigs[0]).address, address);
+  CU_ASSERT_EQUAL(rig_count(&rigs[1], &rigs[1].lost), 0);
+  teardown();
+  liar_free(promoted);
+  setup();
+}
+
 /* Redirections and answers for a slot that is not due change nothing. */
 static void test_stale_redirection(void) {
   be_patient();
@@ -344,6 +371,7 @@ int main(int argc, char **argv) {
                          {"an answer to nothing", test_answer_to_nothing},
                          {"unasked sunsubscribe", test_unasked_sunsubscribe},
                          {"moved for ever", test_moved_for_ever},
+                         {"a master that is cut off", test_cut_off_master},
                          {"stale redirection", test_stale_redirection},
                          {"stop at any time", test_stop_at_any_time},
                          {"no memory", test_no_memory},

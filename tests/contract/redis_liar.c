@@ -29,6 +29,7 @@ struct liar {
   int listener;
   int wake;
   uint16_t port;
+  uint16_t replica; /* of another; 0: it has none */
   pthread_t thread;
   pthread_mutex_t lock; /* guards everything below */
   bool stop;
@@ -106,9 +107,9 @@ static void say_info(struct liar *liar, struct peer *peer) {
 static void say_map(struct liar *liar, struct peer *peer) {
   char text[160];
   snprintf(text, sizeof(text),
-           "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%u\r\n"
-           "$1\r\nx\r\n",
-           liar->port);
+           "*1\r\n*4\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%u\r\n"
+           "$1\r\nx\r\n*3\r\n$9\r\n127.0.0.1\r\n:%u\r\n$1\r\ny\r\n",
+           liar->port, liar->replica ? liar->replica : liar->port);
   say_text(liar, peer, text);
 }
 
@@ -126,6 +127,7 @@ static void say_confirmations(struct liar *liar, struct peer *peer, char **argv,
 static bool is_lied_about(const struct liar *liar, char **argv, int argc) {
   for (int i = 0; i < argc && liar->command[0]; i++) {
     if (strcmp(argv[i], liar->command) == 0) return true;
+    if (liar->command[0] == '{' && strstr(argv[i], liar->command)) return true;
   }
   return false;
 }
@@ -287,6 +289,12 @@ void liar_free(struct liar *liar) {
 void liar_be_cluster(struct liar *liar) {
   pthread_mutex_lock(&liar->lock);
   liar->cluster = true;
+  pthread_mutex_unlock(&liar->lock);
+}
+
+void liar_have_replica(struct liar *liar, uint16_t port) {
+  pthread_mutex_lock(&liar->lock);
+  liar->replica = port;
   pthread_mutex_unlock(&liar->lock);
 }
 

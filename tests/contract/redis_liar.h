@@ -18,12 +18,15 @@ struct liar *liar_new(void);
 /** It is a node of a Redis Cluster from now on, with all slots: CLUSTER,
  * SSUBSCRIBE and SUNSUBSCRIBE too. Before anybody connects. */
 void liar_be_cluster(struct liar *liar);
+/** It takes the node with this port for its replica. */
+void liar_have_replica(struct liar *liar, uint16_t port);
 void liar_free(struct liar *liar);
 uint16_t liar_port(const struct liar *liar);
 
 /** Instead of the true answer to a command with the word `command` (its name in
- * capitals, or an argument), send these bytes; NULL `command` ends all lies.
- * `len` 0: say nothing. With `close` the connection ends behind them. Copied.
+ * capitals, or an argument, or what begins with { in an argument), send these
+ * bytes; NULL `command` ends all lies. `len` 0: say nothing. With `close` the
+ * connection ends behind them. Copied.
  */
 void liar_answer(struct liar *liar, const char *command, const void *bytes,
                  size_t len, bool close);
