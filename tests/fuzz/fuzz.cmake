@@ -39,6 +39,11 @@ if(TARGET wwr_cluster_replies)
            LIBS PkgConfig::HIREDIS PkgConfig::LIBUV OpenSSL::SSL
                 OpenSSL::Crypto Threads::Threads)
 endif()
+if(TARGET wwr_redis)
+  wwr_fuzz(slots MODULES wwr_core wwr_loop wwr_redis
+           LIBS PkgConfig::HIREDIS PkgConfig::LIBUV OpenSSL::SSL
+                OpenSSL::Crypto Threads::Threads)
+endif()
 if(TARGET wwr_transport)
   wwr_fuzz(wsparser MODULES wwr_core wwr_loop wwr_transport
            LIBS PkgConfig::LIBUV Threads::Threads)

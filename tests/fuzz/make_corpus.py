@@ -127,6 +127,55 @@ HINTS = {
 }
 
 
+def resp(value):
+    if isinstance(value, int):
+        return b":%d\r\n" % value
+    if value is None:
+        return b"$-1\r\n"
+    if isinstance(value, str):
+        return b"$%d\r\n%s\r\n" % (len(value), value.encode())
+    return b"*%d\r\n" % len(value) + b"".join(resp(each) for each in value)
+
+
+def node(host, port=6379, *more):
+    return [host, port, "0123456789abcdef0123456789abcdef01234567", *more]
+
+
+SLOTS = {
+    "usual": resp([[0, 5460, node("10.0.0.1", 6379, []), node("10.0.0.4")],
+                   [5461, 10922, node("10.0.0.2")],
+                   [10923, 16383, node("10.0.0.3"), node("10.0.0.6")]]),
+    "names": resp([[0, 16383, node("redis.example", 7000,
+                                   ["ip", "10.0.0.1"])]]),
+    "no-name": resp([[0, 100, node("?", 7000, ["ip", "10.0.0.1"])],
+                     [101, 101, node("?", 7000, ["hostname", "h"])],
+                     [102, 102, node("?", 7000)]]),
+    "own": resp([[0, 0, node("", 1)], [16383, 16383, node(None, 65535)]]),
+    "ipv6": resp([[0, 16383, node("2001:db8::1")]]),
+    "twice": resp([[0, 10, node("a")], [10, 11, node("b")]]),
+    "backwards": resp([[10, 0, node("a")]]),
+    "beyond": resp([[0, 16384, node("a")]]),
+    "port-0": resp([[0, 1, node("a", 0)]]),
+    "port-65536": resp([[0, 1, node("a", 65536)]]),
+    "long-name": resp([[0, 1, node("a" * 300)]]),
+    "nul": resp([[0, 1, node("a\0b")]]),
+    "no-master": resp([[0, 1]]),
+    "not-a-row": resp([1, "a", None, []]),
+    "empty": resp([]),
+    "nil": b"*-1\r\n",
+    "error": b"-CLUSTERDOWN The cluster is down\r\n",
+    "moved": b"MOVED 3999 127.0.0.1:6381",
+    "moved-to-ipv6": b"MOVED 16383 2001:db8::1:65535",
+    "moved-to-own": b"MOVED 0 :6381",
+    "moved-slot": b"MOVED 16384 a:1",
+    "moved-port": b"MOVED 1 a:65536",
+    "moved-long": b"MOVED 1 " + b"a" * 300 + b":1",
+    "moved-nowhere": b"MOVED 1 ",
+    "ask": b"ASK 3999 127.0.0.1:6381",
+    "nothing": b"",
+}
+
+
 def frame(first, payload=b"", length_bytes=0, mask=b"\x11\xa2\x73\xf4"):
     size = len(payload)
     if not length_bytes and size > 125:
@@ -205,6 +254,8 @@ for name, content in ENVELOPE.items():
     write("corpus/envelope", name, content)
 for name, content in HINTS.items():
     write("corpus/hint", name, content)
+for name, content in SLOTS.items():
+    write("corpus/slots", name, content)
 for name, content in SESSION.items():
     write("corpus/session", name, content.encode("utf-8", "surrogateescape"))
 for name, content in FRAMES.items():
