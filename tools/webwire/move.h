@@ -37,6 +37,7 @@ struct move {
   uint64_t astray;             /* keys that the source's nodes don't look at */
   uint64_t stale;              /* on the target, but not on the source */
   uint64_t deleted;
+  size_t ahead;  /* so many keys are asked for at a time; 0: not yet known */
   uint64_t seen; /* for the progress */
   bool told;     /* a line of progress */
   long next_at;

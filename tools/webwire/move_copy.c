@@ -1,5 +1,10 @@
-/* Happy path, for a batch: PTTL, DUMP and the length of each are asked of the
- * source in one go, then RESTORE and the length of the target's. */
+/* Happy path, for some keys: PTTL, DUMP and the length of each are asked of the
+ * source in one go; each answer is sent on with RESTORE before the next is
+ * read, so that there is one value in memory, and then the target's answers are
+ * read.
+ *
+ * What is asked for waits in the source's memory: after large values, fewer are
+ * asked for at a time. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,9 +16,11 @@
 struct item {
   struct move_place from, to;
   const struct move_key *key;
-  redisReply *payload; /* NULL: nothing to do */
   long long ttl, len;
+  size_t bytes; /* of its DUMP; 0: it is gone, or was not asked for */
 };
+
+enum { AHEAD_BYTES = 4 << 20 };
 
 static const char *length_command(const struct move_key *key) {
   return key->kind == 'l' ? "XLEN" : "HLEN";
@@ -27,13 +34,11 @@ static bool send_key(const struct move_place *at, const char *command) {
   return redis_send(at->server->conn, 2, argv, lens);
 }
 
-static bool send_restore(const struct item *it) {
+static bool send_restore(const struct item *it, const redisReply *payload) {
   char ttl[24];
   snprintf(ttl, sizeof ttl, "%lld", it->ttl);
-  const char *argv[] = {"RESTORE", it->to.key, ttl, it->payload->str,
-                        "REPLACE"};
-  const size_t lens[] = {7, it->to.len, strlen(ttl), (size_t)it->payload->len,
-                         7};
+  const char *argv[] = {"RESTORE", it->to.key, ttl, payload->str, "REPLACE"};
+  const size_t lens[] = {7, it->to.len, strlen(ttl), (size_t)payload->len, 7};
   return redis_send(it->to.server->conn, 5, argv, lens);
 }
 
@@ -71,57 +76,84 @@ static bool take_number(struct move *move, const struct move_place *at,
 
 /* --- Copying -------------------------------------------------------------- */
 
-static bool ask_source(struct move *move, struct item *items, size_t count) {
+static bool ask_source(struct move *move, const struct item *items,
+                       size_t count) {
   for (size_t i = 0; i < count; i++) {
     const struct move_place *from = &items[i].from;
     if (!send_key(from, "PTTL") || !send_key(from, "DUMP") ||
         !send_key(from, length_command(items[i].key)))
       return move_fail(move, from->server, NULL);
   }
+  return true;
+}
+
+static bool send_on(struct move *move, struct item *it,
+                    const redisReply *payload) {
+  /* It has expired meanwhile, or does now: RESTORE would keep it for ever. */
+  if (payload->type == REDIS_REPLY_NIL || it->ttl == -2) return true;
+  /* To RESTORE 0 is for ever, to PTTL it is the last moment. */
+  if (it->ttl == 0) it->ttl = 1;
+  if (it->ttl == -1) it->ttl = 0;
+  it->bytes = (size_t)payload->len;
+  return (send_restore(it, payload) &&
+          send_key(&it->to, length_command(it->key))) ||
+         move_fail(move, it->to.server, NULL);
+}
+
+static bool pass_on(struct move *move, struct item *it) {
+  if (!take_number(move, &it->from, &it->ttl)) return false;
+  redisReply *payload = take(move, &it->from, REDIS_REPLY_STRING);
+  bool ok = payload && send_on(move, it, payload);
+  if (payload) freeReplyObject(payload);
+  return ok && take_number(move, &it->from, &it->len);
+}
+
+static bool hear_target(struct move *move, const struct item *it) {
+  long long len;
+  if (it->bytes == 0) return true;
+  redisReply *reply = take(move, &it->to, REDIS_REPLY_STATUS);
+  if (!reply) return false;
+  freeReplyObject(reply);
+  if (!take_number(move, &it->to, &len)) return false;
+  return len == it->len || len == 0 || /* 0: its time came meanwhile */
+         move_fail(move, it->to.server,
+                   "a copy differs: is something else writing there?");
+}
+
+static bool copy_some(struct move *move, struct item *items, size_t count) {
+  size_t bytes = 0;
+  if (!ask_source(move, items, count)) return false;
   for (size_t i = 0; i < count; i++) {
-    struct item *it = &items[i];
-    if (!take_number(move, &it->from, &it->ttl)) return false;
-    it->payload = take(move, &it->from, REDIS_REPLY_STRING);
-    if (!it->payload || !take_number(move, &it->from, &it->len)) return false;
-    /* To RESTORE 0 is for ever, to PTTL it is the last moment. */
-    if (it->ttl == 0) it->ttl = 1;
-    if (it->ttl == -1) it->ttl = 0;
+    if (!pass_on(move, &items[i])) return false;
+    bytes += items[i].bytes;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (!hear_target(move, &items[i])) return false;
+  }
+  if (bytes > AHEAD_BYTES) {
+    move->ahead = 1;
+  } else if (move->ahead < MOVE_BATCH) {
+    move->ahead *= 2;
   }
   return true;
 }
 
-/* It has expired meanwhile, or does now: RESTORE would keep it for ever. */
-static bool is_gone(const struct item *it) {
-  return it->payload->type == REDIS_REPLY_NIL || it->ttl == -2;
-}
-
-static bool tell_target(struct move *move, struct item *items, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    if (is_gone(&items[i])) continue;
-    if (!send_restore(&items[i]) ||
-        !send_key(&items[i].to, length_command(items[i].key)))
-      return move_fail(move, items[i].to.server, NULL);
-  }
-  for (size_t i = 0; i < count; i++) {
-    struct item *it = &items[i];
-    long long len;
-    if (is_gone(it)) continue;
-    redisReply *reply = take(move, &it->to, REDIS_REPLY_STATUS);
-    if (!reply) return false;
-    freeReplyObject(reply);
-    if (!take_number(move, &it->to, &len)) return false;
-    if (len != it->len && len != 0) /* 0: its time came meanwhile */
-      return move_fail(move, it->to.server,
-                       "a copy differs: is something else writing there?");
+static bool copy_all(struct move *move, struct item *items, size_t count) {
+  if (move->ahead == 0) move->ahead = 1;
+  while (count > 0) {
+    size_t some = move->ahead < count ? move->ahead : count;
+    if (!copy_some(move, items, some)) return false;
+    items += some;
+    count -= some;
   }
   return true;
 }
 
-static void count_one(struct move *move, const struct item *it, size_t bytes) {
+static void count_one(struct move *move, const struct item *it) {
   struct move_counts *counts = &move->to_each[it->to.server - move->to.servers];
   counts->sessions += it->key->kind == 's';
   counts->logs += it->key->kind == 'l';
-  counts->bytes += bytes;
+  counts->bytes += it->bytes;
 }
 
 /* A line that is written over on a terminal; else one every ten seconds. */
@@ -157,12 +189,9 @@ bool move_copy(struct move *move, const struct move_key *keys, size_t count) {
       used++;
   }
   bool dry = move->cli->dry_run;
-  bool ok =
-      dry || (ask_source(move, items, used) && tell_target(move, items, used));
-  for (size_t i = 0; i < used; i++) {
-    if (ok && (dry || !is_gone(&items[i])))
-      count_one(move, &items[i], dry ? 0 : (size_t)items[i].payload->len);
-    if (items[i].payload) freeReplyObject(items[i].payload);
+  bool ok = dry || copy_all(move, items, used);
+  for (size_t i = 0; i < used && ok; i++) {
+    if (dry || items[i].bytes > 0) count_one(move, &items[i]);
   }
   if (ok) tell_progress(move, count);
   return ok;

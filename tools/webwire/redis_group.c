@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "slots.h"
+
 /* --- The masters of a Redis Cluster --------------------------------------- */
 
 void redis_masters_deinit(struct redis_masters *masters) {
@@ -36,62 +38,34 @@ static size_t find_master(struct redis_masters *out,
   return out->count++;
 }
 
-/* One range of CLUSTER SLOTS: [from, to, [host, port, ...], replicas...]. */
-static bool read_range(const redisReply *row, const struct redis_conn *conn,
-                       long long *from, long long *to,
-                       struct wwri_redis_host *host) {
-  if (row->type != REDIS_REPLY_ARRAY || row->elements < 3) return false;
-  const redisReply *first = row->element[0], *last = row->element[1];
-  const redisReply *master = row->element[2];
-  if (first->type != REDIS_REPLY_INTEGER || last->type != REDIS_REPLY_INTEGER ||
-      master->type != REDIS_REPLY_ARRAY || master->elements < 2)
-    return false;
-  const redisReply *name = master->element[0], *port = master->element[1];
-  if (port->type != REDIS_REPLY_INTEGER || port->integer < 1 ||
-      port->integer > UINT16_MAX)
-    return false;
-  if (name->type == REDIS_REPLY_STRING && name->len > 0)
-    snprintf(host->name, sizeof host->name, "%s", name->str);
-  else
-    own_host(conn, host->name, sizeof host->name);
-  host->port = (uint16_t)port->integer;
-  *from = first->integer;
-  *to = last->integer;
-  return *from >= 0 && *from <= *to && *to < REDIS_SLOTS;
-}
-
-/* Who has each slot, as read from CLUSTER SLOTS. `slots` holds no host yet. */
-static bool read_slots(struct redis_masters *out, const redisReply *reply,
-                       const struct redis_conn *conn, size_t *slots) {
-  long long from, to;
-  struct wwri_redis_host host;
+/* The masters of a map, with the replicas of each. */
+static bool list_masters(struct redis_masters *out, const redisReply *reply,
+                         const struct wwri_slots *map) {
   out->list = calloc(reply->elements, sizeof *out->list);
   if (!out->list) return false;
   for (size_t i = 0; i < reply->elements; i++) {
-    if (!read_range(reply->element[i], conn, &from, &to, &host)) return false;
-    size_t index = find_master(out, &host);
-    out->list[index].replicas = (unsigned)reply->element[i]->elements - 3;
-    for (long long slot = from; slot <= to; slot++) {
-      out->slots += slots[slot] == SIZE_MAX;
-      slots[slot] = index;
-    }
+    const redisReply *row = reply->element[i];
+    const struct wwri_redis_host *owner =
+        wwri_slots_owner(map, (uint16_t)row->element[0]->integer);
+    if (!owner) continue; /* it has no name */
+    out->list[find_master(out, owner)].replicas = (unsigned)row->elements - 3;
   }
+  out->slots = (unsigned)map->covered;
   return true;
 }
 
 static bool place_partitions(struct redis_masters *out, struct redis_conn *conn,
-                             const size_t *slots) {
+                             const struct wwri_slots *map) {
   for (unsigned i = 0; i < WWRI_PARTITIONS; i++) {
     redisReply *reply =
         redis_ask(conn, "CLUSTER KEYSLOT {%s}", wwri_partition_tag(i));
     bool ok = reply && reply->type == REDIS_REPLY_INTEGER &&
               reply->integer >= 0 && reply->integer < REDIS_SLOTS;
-    if (ok) {
-      size_t index = slots[reply->integer];
-      out->of_partition[i] =
-          (unsigned)(index < out->count ? index : out->count);
-      if (index < out->count) out->list[index].partitions++;
-    }
+    const struct wwri_redis_host *owner =
+        ok ? wwri_slots_owner(map, (uint16_t)reply->integer) : NULL;
+    out->of_partition[i] =
+        (unsigned)(owner ? find_master(out, owner) : out->count);
+    if (owner) out->list[out->of_partition[i]].partitions++;
     if (reply) freeReplyObject(reply);
     if (!ok) return false;
   }
@@ -100,17 +74,20 @@ static bool place_partitions(struct redis_masters *out, struct redis_conn *conn,
 
 /* NULL, or what is wrong. */
 static const char *ask_masters(struct redis_masters *out,
-                               struct redis_conn *conn, size_t *slots,
+                               struct redis_conn *conn, struct wwri_slots *map,
                                const redisReply *reply) {
+  struct wwri_redis_host asked = {.port = 0};
+  const char *why = "out of memory";
   if (!reply) return redis_why(conn);
   if (reply->type == REDIS_REPLY_ERROR) return reply->str;
-  if (reply->type != REDIS_REPLY_ARRAY || reply->elements > REDIS_SLOTS)
-    return "CLUSTER SLOTS is answered by nonsense";
-  if (reply->elements == 0) return "no slot of the cluster has a master";
-  for (size_t i = 0; i < REDIS_SLOTS; i++) slots[i] = SIZE_MAX;
-  if (!read_slots(out, reply, conn, slots))
-    return "CLUSTER SLOTS is answered by nonsense";
-  return place_partitions(out, conn, slots)
+  own_host(conn, asked.name, sizeof asked.name);
+  /* The same behind another name: see redis/reply.c. */
+  if (wwri_slots_read(map, (const struct wwri_redis_reply *)(const void *)reply,
+                      &asked, &why))
+    return why;
+  if (map->covered == 0) return "no slot of the cluster has a master";
+  if (!list_masters(out, reply, map)) return why;
+  return place_partitions(out, conn, map)
              ? NULL
              : "CLUSTER KEYSLOT is answered by nonsense";
 }
@@ -118,14 +95,14 @@ static const char *ask_masters(struct redis_masters *out,
 bool redis_masters_ask(struct redis_masters *out, struct redis_conn *conn,
                        char why[REDIS_WHY_SIZE]) {
   *out = (struct redis_masters){0};
-  size_t *slots = malloc(REDIS_SLOTS * sizeof *slots);
-  redisReply *reply = slots ? redis_ask(conn, "CLUSTER SLOTS") : NULL;
-  const char *bad =
-      slots ? ask_masters(out, conn, slots, reply) : "out of memory";
+  struct wwri_slots *map = calloc(1, sizeof *map);
+  redisReply *reply = map ? redis_ask(conn, "CLUSTER SLOTS") : NULL;
+  const char *bad = map ? ask_masters(out, conn, map, reply) : "out of memory";
   if (bad)
     snprintf(why, REDIS_WHY_SIZE, "%.270s: %.200s", redis_address(conn), bad);
   if (reply) freeReplyObject(reply);
-  free(slots);
+  if (map) wwri_slots_deinit(map);
+  free(map);
   if (bad) redis_masters_deinit(out);
   return !bad;
 }
