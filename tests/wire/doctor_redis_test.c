@@ -114,6 +114,19 @@ static void a_redis_cluster(void) {
   CU_ASSERT_PTR_NOT_NULL(strstr(out, "is it a Redis Cluster?"));
 }
 
+/* Told to name themselves by host names, which they don't have: "?", and the
+ * address elsewhere in the answer. */
+static void a_redis_cluster_without_names(void) {
+  for (int i = 0; i < 3; i++) {
+    CU_ASSERT_TRUE(redis_run(
+        &redis_cluster.servers[i],
+        "CONFIG SET cluster-preferred-endpoint-type hostname", NULL, 0));
+  }
+  examine(redis_cluster.url);
+  CU_ASSERT_EQUAL(found("ok", "redis slots", "all have a master, of 3"), 1);
+  CU_ASSERT_EQUAL(found("problem", "redis", ""), 0);
+}
+
 /* Half of it is gone; the others know only after their time-out. */
 static void a_broken_redis_cluster(void) {
   CU_ASSERT_TRUE(redis_run(&redis_cluster.servers[0],
@@ -311,15 +324,17 @@ static void a_sentinel_of_another_group(void) {
 }
 
 int main(int argc, char **argv) {
-  CU_TestInfo tests[] = {{"a list", a_list},
-                         {"a list with mistakes", a_list_with_mistakes},
-                         {"a Redis Cluster", a_redis_cluster},
-                         {"a broken Redis Cluster", a_broken_redis_cluster},
-                         {"TLS", tls_to_one},
-                         {"Sentinel", sentinels},
-                         {"sentinels that are away", sentinels_that_are_away},
-                         {"another group", a_sentinel_of_another_group},
-                         CU_TEST_INFO_NULL};
+  CU_TestInfo tests[] = {
+      {"a list", a_list},
+      {"a list with mistakes", a_list_with_mistakes},
+      {"a Redis Cluster", a_redis_cluster},
+      {"a Redis Cluster without names", a_redis_cluster_without_names},
+      {"a broken Redis Cluster", a_broken_redis_cluster},
+      {"TLS", tls_to_one},
+      {"Sentinel", sentinels},
+      {"sentinels that are away", sentinels_that_are_away},
+      {"another group", a_sentinel_of_another_group},
+      CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"doctor of Redis", begin, end, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};
   if (!redis_available()) return 77;
