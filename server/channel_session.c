@@ -174,7 +174,7 @@ static void look(struct search *search) {
     return;
   }
   long count = wwr_server_session_conn_count(server, key);
-  struct wwr_session_place here = {wwr_server_address(server),
+  struct wwr_session_place here = {wwr_server_node_name(server),
                                    count > 0 ? (uint32_t)count : 0};
   if (count > 0) {
     search_found(&search->op, WWR_OK, &here, 1);

@@ -299,6 +299,9 @@ static wwr_err signal_session(const char *key, const char *text) {
 
 static void on_places(wwr_err err, const struct wwr_session_place *places,
                       size_t count, void *user_data) {
+  if (count) {
+    CU_ASSERT_STRING_EQUAL(places[0].node, wwr_server_node_name(fix.server));
+  }
   on_count(err, count ? places[0].connections : 0, user_data);
 }
 
