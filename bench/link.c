@@ -33,7 +33,8 @@ static void shut(struct link *link) {
   link->fd = -1;
 }
 
-void link_break(struct link *link, const char *why) {
+/* Close a link that broke, and count it. */
+static void break_off(struct link *link, const char *why) {
   struct net *net = link->net;
   if (link->state == LINK_CLOSED) return;
   if (!net->complained)
@@ -122,7 +123,7 @@ static void upgrade(struct link *link) {
                    "Sec-WebSocket-Key: d2Vid2lyZS1iZW5jaC0wMQ==\r\n\r\n",
                    path, to->target->host, to->target->port);
   if (put(link, request, (size_t)n) != n) {
-    link_break(link, "could not send the upgrade");
+    break_off(link, "could not send the upgrade");
     return;
   }
   link->state = LINK_UPGRADING;
@@ -133,7 +134,7 @@ static void secure(struct link *link) {
   bool out;
   int done = tls_handshake(link->tls, &out);
   if (done < 0) {
-    link_break(link, tls_problem(link->tls));
+    break_off(link, tls_problem(link->tls));
   } else if (done > 0) {
     upgrade(link);
   } else {
@@ -147,12 +148,12 @@ static void connected(struct link *link) {
   const struct target *target = link->target->target;
   getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len);
   if (error) {
-    link_break(link, strerror(error));
+    break_off(link, strerror(error));
   } else if (!target->tls) {
     upgrade(link);
   } else if (!(link->tls =
                    tls_link_new(link->net->tls, link->fd, target->host))) {
-    link_break(link, "out of memory");
+    break_off(link, "out of memory");
   } else {
     link->state = LINK_SECURING;
     secure(link);
@@ -219,7 +220,7 @@ void link_send(struct link *link, uint8_t opcode, const void *data,
                size_t len) {
   uint8_t *payload = put_header(link, opcode, len);
   if (!payload) {
-    link_break(link, "out of memory");
+    break_off(link, "out of memory");
     return;
   }
   memcpy(payload, data, len);
@@ -242,7 +243,7 @@ void link_flush(struct link *link) {
     out->pos += (size_t)n;
   }
   if (n < 0 && errno != EAGAIN && errno != EINTR) {
-    link_break(link, strerror(errno));
+    break_off(link, strerror(errno));
     return;
   }
   bool left = out->pos < out->len;
@@ -271,10 +272,10 @@ static void greeted(struct link *link, const uint8_t *data, size_t len) {
     case GREETED_WAIT:
       break;
     case GREETED_WRONG:
-      link_break(link, "this is no server of that protocol");
+      break_off(link, "this is no server of that protocol");
       break;
     case GREETED_OTHER_SUB_PROTOCOL:
-      link_break(link, "the server has another sub-protocol");
+      break_off(link, "the server has another sub-protocol");
       break;
   }
 }
@@ -301,7 +302,7 @@ static void frame(struct link *link, uint8_t head, const uint8_t *data,
   switch (head) {
     case TEXT_FRAME:
       if (webwire)
-        link_break(link, "a text message");
+        break_off(link, "a text message");
       else
         message(link, data, len);
       break;
@@ -316,10 +317,10 @@ static void frame(struct link *link, uint8_t head, const uint8_t *data,
     case 0x88:
       snprintf(why, sizeof why, "the server closed it with %u",
                len < 2 ? 1005U : (unsigned)(data[0] << 8 | data[1]));
-      link_break(link, why);
+      break_off(link, why);
       break;
     default:
-      link_break(link, "an unexpected frame");
+      break_off(link, "an unexpected frame");
   }
 }
 
@@ -343,7 +344,7 @@ static size_t frames(struct link *link, const uint8_t *data, size_t have) {
     size_t head = frame_header(data + done, have - done, &len);
     if (head == 0) break;
     if (len > NET_FRAME_BYTES - 16) {
-      link_break(link, "a frame too large");
+      break_off(link, "a frame too large");
       break;
     }
     if (have - done < head + len) break;
@@ -362,7 +363,7 @@ static size_t answer(struct link *link, const uint8_t *data, size_t have) {
     size_t line = strcspn((const char *)data, "\r"); /* there is one */
     snprintf(why, sizeof why, "the upgrade was answered: %.*s",
              line < 40 ? (int)line : 40, (const char *)data);
-    link_break(link, why);
+    break_off(link, why);
     return 0;
   }
   const struct dialect *dialect = link->net->dialect;
@@ -377,7 +378,7 @@ static void keep(struct link *link, const uint8_t *data, size_t len) {
   link->in.pos = link->in.len = 0;
   if (len == 0) return;
   if (!grow(&link->in, len)) {
-    link_break(link, "out of memory");
+    break_off(link, "out of memory");
     return;
   }
   memcpy(link->in.data, data, len);
@@ -392,7 +393,7 @@ static bool read_some(struct link *link) {
   ssize_t n = get(link, scratch + have, NET_READ_BYTES);
   if (n <= 0) {
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-    link_break(link, n == 0 ? "the server ended it" : strerror(errno));
+    break_off(link, n == 0 ? "the server ended it" : strerror(errno));
     return false;
   }
   have += (size_t)n;

@@ -141,9 +141,6 @@ void link_flush(struct link *link);
 /** Send one frame of any kind. */
 void link_send(struct link *link, uint8_t opcode, const void *data, size_t len);
 
-/** Close a link that broke, and count it. */
-void link_break(struct link *link, const char *why);
-
 #define NET_READ_BYTES  65536
 #define NET_FRAME_BYTES ((size_t)2 << 20)
 

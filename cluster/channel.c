@@ -24,12 +24,6 @@ void wwri_channel_config_default(struct wwri_channel_config *config) {
                                          .retry_ms = 100};
 }
 
-const char *wwri_phase_name(enum wwri_phase phase) {
-  static const char *const names[] = {"idle",  "subbing", "live",
-                                      "stale", "lagging", "linger"};
-  return names[phase];
-}
-
 struct held *wwri_held_new(const struct wwri_entry *entry, uint64_t mark) {
   struct held *held = malloc(sizeof *held + entry->data.len);
   if (!held) return NULL;
@@ -41,7 +35,7 @@ struct held *wwri_held_new(const struct wwri_entry *entry, uint64_t mark) {
   return held;
 }
 
-void wwri_held_clear(struct wwri_list *list) {
+static void clear(struct wwri_list *list) {
   struct wwri_list *node;
   while ((node = wwri_list_pop(list))) {
     free(WWRI_CONTAINER(node, struct held, node));
@@ -49,12 +43,12 @@ void wwri_held_clear(struct wwri_list *list) {
 }
 
 static void clear_buffer(struct wwri_channel *channel) {
-  wwri_held_clear(&channel->buffer);
+  clear(&channel->buffer);
   channel->buffer_count = channel->buffer_bytes = 0;
 }
 
 static void clear_recent(struct wwri_channel *channel) {
-  wwri_held_clear(&channel->recent);
+  clear(&channel->recent);
   channel->recent_count = 0;
   channel->recent_lost = false;
 }
@@ -241,12 +235,6 @@ void wwri_channel_pair_lost(struct wwri_channel *channel) {
   } else if (channel->trail_len) {
     channel->phase = WWRI_STALE;
   }
-}
-
-void wwri_channel_kicked(struct wwri_channel *channel) {
-  bool live = channel->pair_live;
-  wwri_channel_pair_lost(channel);
-  channel->pair_live = live;
 }
 
 void wwri_channel_confirmed(struct wwri_channel *channel) {

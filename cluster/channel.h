@@ -174,9 +174,6 @@ void wwri_channel_pair_lost(struct wwri_channel *channel);
 /** What is wanted from the link was confirmed. */
 void wwri_channel_confirmed(struct wwri_channel *channel);
 
-/** The server ended the subscription by itself (slot moved). */
-void wwri_channel_kicked(struct wwri_channel *channel);
-
 /** A hint arrived; bytes are copied when kept. Epoch 0: a message that is not
  * logged, which goes to whoever has joined and is forgotten. */
 void wwri_channel_hint(struct wwri_channel *channel,
@@ -237,7 +234,5 @@ struct wwri_pos wwri_channel_pos(const struct wwri_channel *channel);
 /** True when this node may publish one more to it (ahead.h). */
 bool wwri_channel_may_publish(struct wwri_channel *channel,
                               uint32_t log_entries);
-
-const char *wwri_phase_name(enum wwri_phase phase);
 
 #endif

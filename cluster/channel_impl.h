@@ -21,7 +21,6 @@ struct held {
 
 /** NULL: no memory. */
 struct held *wwri_held_new(const struct wwri_entry *entry, uint64_t mark);
-void wwri_held_clear(struct wwri_list *list);
 
 /** Where we are; there is a position (phase LIVE, STALE, LAGGING, LINGER). */
 static inline struct wwri_pos *wwri_channel_at(struct wwri_channel *channel) {

@@ -206,8 +206,9 @@ void wwri_node_leave(struct wwri_node *node, struct wwr_view name,
 void wwri_node_pressure(struct wwri_node *node, struct wwr_view name,
                         bool full);
 
-/** wwri_publisher_publish() with the best hint that the node has; at once or
- * when the node has read enough of the channel's log (ahead.h). */
+/** Make a publish with the best hint that the node has, and submit it: at once
+ * or when the node has read enough of the channel's log (ahead.h). Errors: as
+ * wwri_publisher_make(). */
 WWR_MUST_CHECK wwr_err wwri_node_publish(struct wwri_node *node,
                                          struct wwr_view channel,
                                          struct wwr_view data,

@@ -109,15 +109,6 @@ static void end_all(struct wwri_publisher *publisher, struct wwri_list *list) {
   }
 }
 
-void wwri_publisher_close(struct wwri_publisher *publisher) {
-  publisher->closed = true;
-}
-
-bool wwri_publisher_is_idle(const struct wwri_publisher *publisher) {
-  if (publisher->held || !wwri_list_empty(&publisher->waiting)) return false;
-  return !oldest_open(publisher);
-}
-
 void wwri_publisher_deinit(struct wwri_publisher *publisher) {
   end_all(publisher, &publisher->acked);
   end_all(publisher, &publisher->replay);
@@ -136,7 +127,6 @@ wwr_err wwri_publisher_make(struct wwri_publisher *publisher,
                             void *cookie, uint64_t now_ms,
                             struct wwri_publish **out) {
   *out = NULL;
-  if (publisher->closed) return WWR_E_CLOSED;
   size_t size = sizeof(struct wwri_publish) + channel.len + data.len;
   if (publisher->waiting_bytes + size > publisher->config->queue_bytes) {
     return WWR_E_LIMIT;
@@ -155,7 +145,6 @@ wwr_err wwri_publisher_make(struct wwri_publisher *publisher,
   publish->data = copy_into(bytes + channel.len, data);
   wwri_list_init(&publish->node);
   publisher->waiting_bytes += size;
-  publisher->held++;
   *out = publish;
   return WWR_OK;
 }
@@ -173,33 +162,18 @@ static void insert_by_seq(struct wwri_list *list,
 
 void wwri_publisher_submit(struct wwri_publisher *publisher,
                            struct wwri_publish *publish) {
-  publisher->held--;
   insert_by_seq(&publisher->waiting, publish);
 }
 
 void wwri_publisher_expire(struct wwri_publisher *publisher,
                            struct wwri_publish *publish) {
-  publisher->held--;
   rejected(publisher, publish, WWRI_FAILED);
 }
 
 void wwri_publisher_discard(struct wwri_publisher *publisher,
                             struct wwri_publish *publish) {
-  publisher->held--;
   publisher->waiting_bytes -= wwri_publish_size(publish);
   free(publish);
-}
-
-wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
-                               struct wwr_view channel, struct wwr_view data,
-                               struct wwri_log_limit limit,
-                               struct wwri_logid hint, void *cookie,
-                               uint64_t now_ms) {
-  struct wwri_publish *publish;
-  wwr_err err = wwri_publisher_make(publisher, channel, data, limit, hint,
-                                    cookie, now_ms, &publish);
-  if (!err) wwri_publisher_submit(publisher, publish);
-  return err;
 }
 
 static void drop_acked(struct wwri_publisher *publisher,

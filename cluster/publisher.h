@@ -112,7 +112,6 @@ struct wwri_publisher {
   uint64_t last_seq;
   uint64_t generation; /* 0: none known; nothing is sent */
   bool link;
-  bool closed;
   bool draining; /* something was refused: first all answers, then more */
   bool probing;  /* ... one at a time, until one is accepted */
   bool demoted;  /* the server is not the master; until the link is up again */
@@ -121,7 +120,6 @@ struct wwri_publisher {
   struct wwri_list waiting; /* in order of seq: unanswered, then new */
   struct wwri_list sent;    /* in flight, in the order of sending */
   size_t in_flight;
-  size_t held; /* made, not yet submitted */
   size_t acked_bytes;
   size_t waiting_bytes;
   uint64_t retry_at_ms;
@@ -131,12 +129,6 @@ struct wwri_publisher {
 void wwri_publisher_init(struct wwri_publisher *publisher,
                          const struct wwri_publish_config *config,
                          struct wwri_boot boot, void *user);
-
-/** Take no more publishes; those that were taken go on. */
-void wwri_publisher_close(struct wwri_publisher *publisher);
-
-/** True when no publish is open: all were told how they ended. */
-bool wwri_publisher_is_idle(const struct wwri_publisher *publisher);
 
 /** Free everything; open publishes end: FAILED when they certainly were not
  * executed, else UNKNOWN. */
@@ -150,7 +142,7 @@ void wwri_publisher_reboot(struct wwri_publisher *publisher,
  * the node knows, or {0}. It is numbered now, and to be submitted or expired,
  * those of one channel in the order they were made. Its list node is the
  * caller's until then.
- * Errors: WWR_E_LIMIT (queue_bytes), WWR_E_CLOSED, WWR_E_NOMEM. */
+ * Errors: WWR_E_LIMIT (queue_bytes), WWR_E_NOMEM. */
 WWR_MUST_CHECK wwr_err wwri_publisher_make(
     struct wwri_publisher *publisher, struct wwr_view channel,
     struct wwr_view data, struct wwri_log_limit limit, struct wwri_logid hint,
@@ -167,14 +159,6 @@ void wwri_publisher_expire(struct wwri_publisher *publisher,
 /** Forget it: whoever made it hears of the error itself. */
 void wwri_publisher_discard(struct wwri_publisher *publisher,
                             struct wwri_publish *publish);
-
-/** Make and submit. */
-WWR_MUST_CHECK wwr_err wwri_publisher_publish(struct wwri_publisher *publisher,
-                                              struct wwr_view channel,
-                                              struct wwr_view data,
-                                              struct wwri_log_limit limit,
-                                              struct wwri_logid hint,
-                                              void *cookie, uint64_t now_ms);
 
 /** What it counts for in queue_bytes. */
 size_t wwri_publish_size(const struct wwri_publish *publish);

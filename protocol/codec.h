@@ -8,33 +8,32 @@
 #include "frame.h"
 #include "wwr_payload.h"
 
-/* X(NAME, byte, name, sent by the client). The second of the two X-macros. */
-#define WWRI_MSG_MAP(X)                                                  \
-  X(REPLY_ERROR, 0, "reply-error", false)                                \
-  X(REPLY_SHUTDOWN, 1, "reply-shutdown", false)                          \
-  X(REPLY_INTERNAL_ERROR, 2, "reply-internal-error", false)              \
-  X(REPLY_SESSION_NOT_FOUND, 3, "reply-session-not-found", false)        \
-  X(REPLY_MAX_SESSION_CONNS, 4, "reply-max-session-connections-reached", \
-    false)                                                               \
-  X(REPLY_SESSIONS_DISABLED, 5, "reply-sessions-disabled", false)        \
-  X(NOTIFY_SESSION_CREATED, 21, "notify-session-created", false)         \
-  X(NOTIFY_SESSION_CLOSED, 22, "notify-session-closed", false)           \
-  X(ACCEPT_CONF, 23, "accept-conf", false)                               \
-  X(REQUEST_CLOSE_SESSION, 31, "request-close-session", true)            \
-  X(REQUEST_RESTORE_SESSION, 32, "request-restore-session", true)        \
-  X(HEARTBEAT, 33, "heartbeat", true)                                    \
-  X(SIGNAL_BINARY, 63, "signal-binary", true)                            \
-  X(SIGNAL_UTF8, 64, "signal-utf8", true)                                \
-  X(SIGNAL_UTF16, 65, "signal-utf16", true)                              \
-  X(REQUEST_BINARY, 127, "request-binary", true)                         \
-  X(REQUEST_UTF8, 128, "request-utf8", true)                             \
-  X(REQUEST_UTF16, 129, "request-utf16", true)                           \
-  X(REPLY_BINARY, 191, "reply-binary", false)                            \
-  X(REPLY_UTF8, 192, "reply-utf8", false)                                \
-  X(REPLY_UTF16, 193, "reply-utf16", false)
+/* X(NAME, byte). The second of the two X-macros. */
+#define WWRI_MSG_MAP(X)          \
+  X(REPLY_ERROR, 0)              \
+  X(REPLY_SHUTDOWN, 1)           \
+  X(REPLY_INTERNAL_ERROR, 2)     \
+  X(REPLY_SESSION_NOT_FOUND, 3)  \
+  X(REPLY_MAX_SESSION_CONNS, 4)  \
+  X(REPLY_SESSIONS_DISABLED, 5)  \
+  X(NOTIFY_SESSION_CREATED, 21)  \
+  X(NOTIFY_SESSION_CLOSED, 22)   \
+  X(ACCEPT_CONF, 23)             \
+  X(REQUEST_CLOSE_SESSION, 31)   \
+  X(REQUEST_RESTORE_SESSION, 32) \
+  X(HEARTBEAT, 33)               \
+  X(SIGNAL_BINARY, 63)           \
+  X(SIGNAL_UTF8, 64)             \
+  X(SIGNAL_UTF16, 65)            \
+  X(REQUEST_BINARY, 127)         \
+  X(REQUEST_UTF8, 128)           \
+  X(REQUEST_UTF16, 129)          \
+  X(REPLY_BINARY, 191)           \
+  X(REPLY_UTF8, 192)             \
+  X(REPLY_UTF16, 193)
 
 enum wwri_msg_type {
-#define X(NAME, byte, name, client) WWRI_##NAME = byte,
+#define X(NAME, byte) WWRI_##NAME = byte,
   WWRI_MSG_MAP(X)
 #undef X
 };
@@ -91,9 +90,6 @@ WWR_MUST_CHECK wwr_err wwri_encode_frame(const struct wwri_msg *msg,
 
 /** True when every byte is printable 7-bit ASCII (32..126). */
 bool wwri_is_printable(struct wwr_view text);
-
-/** The type's name for logs, "reply-error" ...; "unknown" when it is none. */
-const char *wwri_msg_type_name(unsigned type);
 
 /** The message types that carry a payload, by its encoding. */
 static inline enum wwri_msg_type wwri_signal_type(enum wwr_encoding encoding) {

@@ -165,14 +165,3 @@ wwr_err wwri_decode(struct wwr_view bytes, struct wwri_msg *out) {
   *out = (struct wwri_msg){0};
   return WWR_E_PROTOCOL;
 }
-
-const char *wwri_msg_type_name(unsigned type) {
-  switch (type) {
-#define X(NAME, byte, name, client) \
-  case byte:                        \
-    return name;
-    WWRI_MSG_MAP(X)
-#undef X
-  }
-  return "unknown";
-}

@@ -70,10 +70,6 @@ const struct wwri_redis_host *wwri_hub_resolve(struct wwri_hub_port *port) {
   return NULL;
 }
 
-void wwri_hub_forget(struct wwri_hub_port *port) {
-  wwri_list_remove(&port->waiting);
-}
-
 void wwri_hub_hint(struct wwri_redis_hub *hub, struct wwr_view error) {
   struct wwri_redis_host to;
   uint16_t slot;

@@ -74,8 +74,6 @@ const char *wwri_hub_sha(const struct wwri_redis_hub *hub, int script);
 
 /** Who has the slot? Known: at once. NULL: a hook will say. */
 const struct wwri_redis_host *wwri_hub_resolve(struct wwri_hub_port *port);
-/** Want to know it no more. */
-void wwri_hub_forget(struct wwri_hub_port *port);
 /** A redirection was seen: whom to ask first. Any other text is ignored. */
 void wwri_hub_hint(struct wwri_redis_hub *hub, struct wwr_view error);
 
@@ -209,8 +207,6 @@ void wwri_trunk_end(struct wwri_trunk *trunk, enum wwri_redis_cause cause,
 /* The trunk's clock, to note when something is sent. */
 uint64_t wwri_trunk_time(const struct wwri_trunk *trunk);
 bool wwri_trunk_is_ready(const struct wwri_trunk *trunk);
-wwr_err wwri_trunk_send(struct trunk_side *side, const struct wwr_view *argv,
-                        size_t argc);
 /* The port that has a channel's tag; NULL: none of the hub's. */
 struct wwri_hub_port *wwri_hub_port_of(const struct wwri_redis_hub *hub,
                                        struct wwr_view channel);

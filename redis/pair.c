@@ -21,15 +21,8 @@ static const char *const cause_names[WWRI_CAUSES] = {
     "tls",         "auth",    "role",     "replid",  "demoted", "script",
     "unavailable", "refused", "switched", "resolve", "nomem"};
 
-static const char *const state_names[WWRI_PAIR_STATES] = {
-    "stopped", "resolve", "connect", "prove", "live", "suspect", "wait"};
-
 const char *wwri_redis_cause_name(enum wwri_redis_cause cause) {
   return cause < WWRI_CAUSES ? cause_names[cause] : "unknown";
-}
-
-const char *wwri_pair_state_name(enum wwri_pair_state state) {
-  return state < WWRI_PAIR_STATES ? state_names[state] : "unknown";
 }
 
 void wwri_pair_opts_default(struct wwri_pair_opts *opts) {

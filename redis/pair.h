@@ -73,9 +73,6 @@ enum wwri_redis_cause {
 /** The cause as a program would log it: "io", "timeout", ... Static. */
 const char *wwri_redis_cause_name(enum wwri_redis_cause cause);
 
-/** The state's name in lower case. Static. */
-const char *wwri_pair_state_name(enum wwri_pair_state state);
-
 enum wwri_pair_event {
   WWRI_PAIR_START,
   WWRI_PAIR_STOP,

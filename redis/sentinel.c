@@ -278,14 +278,10 @@ void wwri_redis_sentinel_ask(struct wwri_redis_sentinel *sentinel,
   try_one(sentinel);
 }
 
-void wwri_redis_sentinel_stop(struct wwri_redis_sentinel *sentinel) {
-  sentinel->asked = false;
-  hang_up(sentinel);
-}
-
 void wwri_redis_sentinel_free(struct wwri_redis_sentinel *sentinel) {
   if (!sentinel) return;
-  wwri_redis_sentinel_stop(sentinel);
+  sentinel->asked = false;
+  hang_up(sentinel);
   sentinel->freed = true;
   if (sentinel->conns == 0) set_timer(sentinel, 0);
 }

@@ -37,9 +37,6 @@ WWR_MUST_CHECK wwr_err wwri_redis_sentinel_new(
 void wwri_redis_sentinel_ask(struct wwri_redis_sentinel *sentinel,
                              uint32_t each_ms);
 
-/** Hear nothing more until the next ask. */
-void wwri_redis_sentinel_stop(struct wwri_redis_sentinel *sentinel);
-
 /** Stop, and free as soon as possible; then on_gone. NULL does nothing, and
  * then on_gone does not fire. */
 void wwri_redis_sentinel_free(struct wwri_redis_sentinel *sentinel);

@@ -17,8 +17,8 @@ static void end(struct trunk_side *side, enum wwri_redis_cause cause,
   wwri_trunk_end(side->trunk, cause, wwr_view_str(why));
 }
 
-wwr_err wwri_trunk_send(struct trunk_side *side, const struct wwr_view *argv,
-                        size_t argc) {
+static wwr_err command(struct trunk_side *side, const struct wwr_view *argv,
+                       size_t argc) {
   wwr_err err = wwri_resp_command(wwri_rconn_out(side->conn), argv, argc);
   if (err == WWR_OK) wwri_rconn_commit(side->conn);
   return err;
@@ -27,7 +27,7 @@ wwr_err wwri_trunk_send(struct trunk_side *side, const struct wwr_view *argv,
 static void send_step(struct trunk_side *side, enum trunk_step step,
                       const struct wwr_view *argv, size_t argc) {
   side->step = step;
-  wwr_err err = wwri_trunk_send(side, argv, argc);
+  wwr_err err = command(side, argv, argc);
   if (err != WWR_OK) end(side, WWRI_CAUSE_NOMEM, wwr_err_text(err));
 }
 
@@ -141,7 +141,7 @@ static wwr_err send_load(struct trunk_side *side, int script) {
   const struct wwr_view argv[] = {wwr_view_str("SCRIPT"), wwr_view_str("LOAD"),
                                   wwr_view_str(hub->scripts[script].sharded)};
   wwr_err err = wwri_mux_reserve(&side->mux);
-  if (err == WWR_OK) err = wwri_trunk_send(side, argv, 3);
+  if (err == WWR_OK) err = command(side, argv, 3);
   if (err == WWR_OK) {
     wwri_mux_sent(&side->mux, side->trunk, WWRI_MUX_CALL, 0, 1,
                   wwri_trunk_time(side->trunk));

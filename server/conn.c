@@ -211,9 +211,18 @@ static void talk_soon(struct wwr_conn *conn) {
   }
 }
 
+/* The disconnected hook has returned: drop the last of it. */
+static void finished(struct wwr_conn *conn) {
+  struct wwr_server *server = conn->server;
+  wwr_conn_unref(conn);
+  if (atomic_fetch_sub(&server->live_conns, 1) == 1) {
+    wwri_shutdown_nudge(server);
+  }
+}
+
 void wwri_conn_hook_returned(struct wwr_conn *conn, enum wwri_work work) {
   if (work == WWRI_WORK_DISCONNECTED) {
-    wwri_conn_finished(conn);
+    finished(conn);
     return;
   }
   wwr_conn_ref(conn);
@@ -362,14 +371,6 @@ void wwri_conn_end_if_over(struct wwr_conn *conn) {
   wwri_handle_life(conn, WWRI_WORK_DISCONNECTED);
 }
 
-void wwri_conn_finished(struct wwr_conn *conn) {
-  struct wwr_server *server = conn->server;
-  wwr_conn_unref(conn);
-  if (atomic_fetch_sub(&server->live_conns, 1) == 1) {
-    wwri_shutdown_nudge(server);
-  }
-}
-
 void wwri_conn_work_begin(struct wwr_conn *conn) {
   atomic_fetch_add(&conn->open, 1);
   wwri_server_work_begin(conn->server);
@@ -434,7 +435,7 @@ wwr_err wwri_conn_send(struct wwr_conn *conn, struct wwri_frame *frame) {
   return WWR_OK;
 }
 
-wwr_err wwri_conn_send_msg(struct wwr_conn *conn, const struct wwri_msg *msg) {
+static wwr_err send_msg(struct wwr_conn *conn, const struct wwri_msg *msg) {
   struct wwri_frame *frame;
   wwr_err err =
       wwri_encode_frame(msg, conn->server->opts.message_buffer_bytes, &frame);
@@ -445,7 +446,7 @@ void wwri_conn_reply_plain(struct wwr_conn *conn, enum wwri_msg_type type,
                            const struct wwri_id *id) {
   struct wwri_msg msg = {.type = type, .id = *id};
   /* A request without an answer would wait for ever. */
-  if (wwri_conn_send_msg(conn, &msg) == WWR_E_NOMEM) {
+  if (send_msg(conn, &msg) == WWR_E_NOMEM) {
     wwri_conn_close_now(conn, WWRI_CLOSE_INTERNAL, WWR_E_NOMEM);
   }
 }
@@ -453,7 +454,7 @@ void wwri_conn_reply_plain(struct wwr_conn *conn, enum wwri_msg_type type,
 wwr_err wwr_conn_signal(struct wwr_conn *conn, struct wwr_view name,
                         const struct wwr_payload *payload) {
   struct wwri_msg msg = wwri_signal_msg(name, payload);
-  return wwri_conn_send_msg(conn, &msg);
+  return send_msg(conn, &msg);
 }
 
 /* --- Queries -------------------------------------------------------------- */

@@ -280,9 +280,6 @@ extern const struct wwri_accept_events wwri_accept_events;
  * over one reference. */
 wwr_err wwri_conn_send(struct wwr_conn *conn, struct wwri_frame *frame);
 
-/** Encode and send; the same. */
-wwr_err wwri_conn_send_msg(struct wwr_conn *conn, const struct wwri_msg *msg);
-
 /** Send a reply without content (types 1 to 5). Loop thread. */
 void wwri_conn_reply_plain(struct wwr_conn *conn, enum wwri_msg_type type,
                            const struct wwri_id *id);
@@ -319,9 +316,6 @@ void wwri_conn_work_end(struct wwr_conn *conn);
 
 /** The pipe's last event. Loop thread. */
 void wwri_conn_closed(struct wwri_pipe *pipe, wwr_err reason);
-
-/** The disconnected hook has returned, drop the last of it. Loop thread. */
-void wwri_conn_finished(struct wwr_conn *conn);
 
 /* --- inbox.c: messages in their order, within the concurrency limit ------ */
 

@@ -71,6 +71,7 @@ static size_t text_size(const struct objects *objects) {
 /* Remove the first that are too many for `max` bytes. */
 static void shrink(struct objects *objects, size_t max) {
   size_t size = text_size(objects), gone = 0;
+  if (size <= max) return;
   while (size > max && gone < objects->count) {
     size -= strlen(objects->texts[gone]) + 1;
     free(objects->texts[gone++]);

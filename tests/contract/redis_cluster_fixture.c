@@ -278,19 +278,6 @@ unsigned redis_cluster_replica(const struct redis_cluster *cluster,
   return REDIS_CLUSTER_MAX;
 }
 
-bool redis_cluster_await_replica(const struct redis_cluster *cluster,
-                                 unsigned master) {
-  for (int waited = 0; waited < AWAIT_MS; waited += LOOK_MS) {
-    unsigned replica = redis_cluster_replica(cluster, master);
-    if (replica < REDIS_CLUSTER_MAX) {
-      return redis_until(&cluster->servers[replica], "INFO replication",
-                         "master_link_status:up");
-    }
-    poll(NULL, 0, LOOK_MS);
-  }
-  return false;
-}
-
 /* --- changes --- */
 
 bool redis_cluster_fail_over(struct redis_cluster *cluster, unsigned slot) {

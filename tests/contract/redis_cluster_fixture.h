@@ -51,10 +51,6 @@ bool redis_cluster_await(const struct redis_cluster *cluster, unsigned slot,
 unsigned redis_cluster_replica(const struct redis_cluster *cluster,
                                unsigned master);
 
-/** Wait until there is one that has all of its data. */
-bool redis_cluster_await_replica(const struct redis_cluster *cluster,
-                                 unsigned master);
-
 /** Kill the master of a slot and wait until a replica has it. */
 bool redis_cluster_fail_over(struct redis_cluster *cluster, unsigned slot);
 

@@ -204,8 +204,7 @@ static void add_redis_url(const struct cluster *cluster,
                           const struct cluster_member *member,
                           struct args *args) {
   const char *login = cluster->opts.login ? cluster->opts.login : "";
-  unsigned port = member->redis_port;
-  if (port == 0) port = cluster->members[CLUSTER_REDIS].port;
+  unsigned port = cluster->members[CLUSTER_REDIS].port;
   if (cluster->opts.redis_url) {
     add_option(args, "--redis", "%s", cluster->opts.redis_url);
   } else {
@@ -308,10 +307,6 @@ struct cluster *cluster_open(const struct cluster_opts *opts) {
 void cluster_set_args(struct cluster *cluster, int node,
                       const char *const *args) {
   cluster->members[node].args = args;
-}
-
-void cluster_set_redis_port(struct cluster *cluster, int node, uint16_t port) {
-  cluster->members[node].redis_port = port;
 }
 
 /* --- Ending --------------------------------------------------------------- */

@@ -90,7 +90,6 @@ void cluster_pause(struct cluster *cluster, int who);
 void cluster_resume(struct cluster *cluster, int who);
 
 bool cluster_runs(const struct cluster *cluster, int who);
-pid_t cluster_pid(const struct cluster *cluster, int who);
 uint16_t cluster_port(const struct cluster *cluster, int who);
 size_t cluster_nodes(const struct cluster *cluster);
 
@@ -110,11 +109,9 @@ void cluster_dump(const struct cluster *cluster);
 
 /* --- Nodes ---------------------------------------------------------------- */
 
-/** Options of one node instead of opts.args, and the port by which it reaches
- * Redis instead of Redis' own (0), from its next start on. */
+/** Options of one node instead of opts.args, from its next start on. */
 void cluster_set_args(struct cluster *cluster, int node,
                       const char *const *args);
-void cluster_set_redis_port(struct cluster *cluster, int node, uint16_t port);
 
 /** The node's answer to OPTIONS, by which HAProxy asks for its health: 200 is
  * ready, 503 not; -1 none. */

@@ -122,11 +122,6 @@ bool cluster_runs(const struct cluster *cluster, int who) {
   return proc && proc_wait_exit(proc, 0) < 0;
 }
 
-pid_t cluster_pid(const struct cluster *cluster, int who) {
-  const struct proc *proc = cluster->members[who].proc;
-  return proc ? proc_pid(proc) : -1;
-}
-
 uint16_t cluster_port(const struct cluster *cluster, int who) {
   return cluster->members[who].port;
 }

@@ -17,9 +17,7 @@ struct cluster_member {
   struct proc *proc; /* NULL: does not run */
   int reserved;      /* holds the port */
   uint16_t port;
-  /* Of nodes: */
-  const char *const *args;
-  uint16_t redis_port; /* 0: Redis' own */
+  const char *const *args; /* of a node */
 };
 
 struct cluster {

@@ -8,7 +8,7 @@
 #include "sessions.h"
 #include "subs.h"
 
-enum { NODES = 4, NAMES_LEN = 8 };
+enum { NODES = 4 };
 
 /* What one run may contain; drawn from the seed. */
 enum fault {

@@ -257,13 +257,12 @@ static void what_waits_too_long_fails_for_certain(void) {
   for (int i = 0; i < 3; i++) publish(&f, "c", 8, NOW);
   acked(&f, 11);
   said_expect(&f.said, "publish1 acked ");
-  CU_ASSERT_FALSE(wwri_publisher_is_idle(&f.node.publisher));
+  CU_ASSERT_NOT_EQUAL(f.node.publisher.waiting_bytes, 0);
   wwri_node_run(&f.node, NOW + HOLD_MS - 1);
   said_expect(&f.said, "");
   CU_ASSERT_TRUE(wwri_node_deadline(&f.node) <= NOW + HOLD_MS);
   wwri_node_run(&f.node, NOW + HOLD_MS);
   said_expect(&f.said, "failed failed ");
-  CU_ASSERT_TRUE(wwri_publisher_is_idle(&f.node.publisher));
   CU_ASSERT_EQUAL(f.node.publisher.waiting_bytes, 0);
   wwri_node_deinit(&f.node);
   said_expect(&f.said, "");

@@ -30,7 +30,7 @@ static void goldens_decode(void) {
 
 static void every_type_has_a_golden(void) {
   static const unsigned types[] = {
-#define X(NAME, byte, name, client) byte,
+#define X(NAME, byte) byte,
       WWRI_MSG_MAP(X)
 #undef X
   };

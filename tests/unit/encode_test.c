@@ -122,6 +122,17 @@ static void names_and_codes_have_255_bytes_at_most(void) {
   CU_ASSERT_EQUAL(wwri_check(&no_code, SIZE_MAX), WWR_E_PROTOCOL);
 }
 
+static bool is_known(unsigned type) {
+  switch (type) {
+#define X(NAME, byte) case byte:
+    WWRI_MSG_MAP(X)
+#undef X
+    return true;
+    default:
+      return false;
+  }
+}
+
 static void what_peers_cant_parse_is_not_sent(void) {
   struct wwri_msg created = {.type = WWRI_NOTIFY_SESSION_CREATED};
   struct wwri_msg restore = {.type = WWRI_REQUEST_RESTORE_SESSION};
@@ -131,9 +142,8 @@ static void what_peers_cant_parse_is_not_sent(void) {
     struct wwri_msg msg = {.type = (enum wwri_msg_type)type,
                            .name = {filler, 2},
                            .payload = {WWR_UTF8, {filler, 2}}};
-    bool known = strcmp(wwri_msg_type_name(type), "unknown") != 0;
     CU_ASSERT_EQUAL(wwri_check(&msg, SIZE_MAX),
-                    known ? WWR_OK : WWR_E_PROTOCOL);
+                    is_known(type) ? WWR_OK : WWR_E_PROTOCOL);
   }
 }
 
@@ -168,15 +178,6 @@ static void frames_need_memory(void) {
   CU_ASSERT_PTR_NULL(frame);
 }
 
-static void types_have_names(void) {
-  CU_ASSERT_STRING_EQUAL(wwri_msg_type_name(0), "reply-error");
-  CU_ASSERT_STRING_EQUAL(wwri_msg_type_name(4),
-                         "reply-max-session-connections-reached");
-  CU_ASSERT_STRING_EQUAL(wwri_msg_type_name(193), "reply-utf16");
-  CU_ASSERT_STRING_EQUAL(wwri_msg_type_name(6), "unknown");
-  CU_ASSERT_STRING_EQUAL(wwri_msg_type_name(~0u), "unknown");
-}
-
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {
       {"goldens encode", goldens_encode},
@@ -189,7 +190,6 @@ int main(int argc, char **argv) {
        keys_and_sub_protocols_are_any_bytes},
       {"conf numbers are little-endian", conf_numbers_are_little_endian},
       {"frames need memory", frames_need_memory},
-      {"types have names", types_have_names},
       CU_TEST_INFO_NULL};
   CU_SuiteInfo suites[] = {{"encode", NULL, NULL, NULL, NULL, tests},
                            CU_SUITE_INFO_NULL};

@@ -212,8 +212,8 @@ static void test_every_state_with_every_event(void) {
     CU_ASSERT_EQUAL(acts, row->acts);
     CU_ASSERT_EQUAL(pair.state, row->to);
     if (acts != row->acts || pair.state != row->to) {
-      printf("\n%s, event %d: %s, %#x\n", wwri_pair_state_name(row->from),
-             row->event, wwri_pair_state_name(pair.state), acts);
+      printf("\nstate %d, event %d: state %d, %#x\n", row->from, row->event,
+             pair.state, acts);
     }
     /* No state but STOPPED lasts without a deadline. */
     CU_ASSERT_EQUAL(pair.state == WWRI_PAIR_STOPPED,

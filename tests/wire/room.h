@@ -5,7 +5,7 @@
 
 #include "wire.h"
 
-enum { ROOM_MAX_TEXT = 8193, ROOM_BIG_TEXT = 65537, ROOM_MAX_ENTRIES = 256 };
+enum { ROOM_MAX_TEXT = 8193, ROOM_MAX_ENTRIES = 256 };
 
 /** Cut a reply to "history" into "NAME: TEXT" (cut off at 63 characters), at
  * most `max`. Their number; -1 when it is not exactly what it should be. */
