@@ -1,9 +1,9 @@
 /* wwr_client.h - the webwire client (docs/protocol.md, "Client").
  *
  * A client owns one I/O thread. Every function may be called from any thread;
- * the blocking ones (…_wait, connect, close) not from a hook or callback: they
- * return WWR_E_WRONG_THREAD there. Hooks and callbacks run on the client's
- * thread, one at a time, and must not block. */
+ * those that wait (connect, request_wait, restore_session, close_session) not
+ * from a hook or callback: they return WWR_E_WRONG_THREAD there. Hooks and
+ * callbacks run on the client's thread, one at a time, and must not block. */
 #ifndef WWR_CLIENT_H
 #define WWR_CLIENT_H
 
@@ -50,23 +50,28 @@ enum wwr_autoconnect {
                            wwr_client_connect() connects. */
 };
 
+/** Fill with wwr_client_opts_default(), then change what you need. No number
+ * may be 0. */
 struct wwr_client_opts {
   struct wwr_client_hooks hooks;
   void *user_data;           /**< Given to hooks; borrowed. */
   struct wwr_dialer *dialer; /**< Required, taken over: of wwr_websocket.h or
                                   wwr_memory.h. */
   struct wwr_log log;        /**< Default: silence. Copied. */
-  const char *subprotocol;   /**< Expected sub-protocol name; default none.
+  const char *subprotocol;   /**< Expected sub-protocol name, at most 255
+                                  printable ASCII characters; default none.
                                   Copied. */
   enum wwr_autoconnect autoconnect;
   uint32_t request_timeout_ms;    /**< Default 60000: of calls without their own
                                        deadline. */
   uint32_t reconnect_interval_ms; /**< Default 2000: the first wait. */
-  uint32_t reconnect_max_ms;     /**< Default 30000: ceiling of the back-off. */
+  uint32_t reconnect_max_ms;     /**< Default 30000: ceiling of the back-off; at
+                                      least reconnect_interval_ms. */
   uint32_t dial_timeout_ms;      /**< Default 5000: TCP, TLS, upgrade,
                                       accept-conf. */
   uint32_t message_buffer_bytes; /**< Largest message buffer size accepted from
-                                      a server. Default 1048576. */
+                                      a server. Default 1048576, at least
+                                      32. */
   uint32_t max_pending;          /**< Requests open or waiting at once; over it
                                       WWR_E_LIMIT. Default 65536. */
   uint32_t max_queued_bytes;     /**< Default 16777216. Bytes of calls that
@@ -90,6 +95,7 @@ wwr_client_new(struct wwr_client **out, const struct wwr_client_opts *opts,
  * may be. NULL does nothing. Not in a hook. */
 WWR_API void wwr_client_free(struct wwr_client *client);
 
+/** Its status at this moment. */
 WWR_API enum wwr_client_status wwr_client_status(
     const struct wwr_client *client);
 
@@ -129,15 +135,14 @@ typedef void (*wwr_reply_fn)(const struct wwr_reply *reply, void *user_data);
 /** An open request, to cancel it; 0 is none. */
 typedef uint64_t wwr_call;
 
-/** Send a request; `done` is called exactly once, never from inside this call,
- * unless this returns an error. `name` and `payload` (one may be empty or
- * NULL) are copied. `timeout_ms`: the caller's deadline, or 0 for the default
- * timeout. `call` (may be NULL) receives the handle for wwr_client_cancel().
- * While disconnected the request waits for the connection until its deadline
- * (autoconnect).
- * Errors in the reply: WWR_E_REQUEST, WWR_E_TIMEOUT, WWR_E_DEADLINE,
- * WWR_E_CANCELED, WWR_E_DISCONNECTED (sent, then the connection broke; or
- * autoconnect is off), WWR_E_INTERNAL, WWR_E_SHUTDOWN,
+/** Send a request; `done` (may be NULL) is called exactly once, never from
+ * inside this call, unless this returns an error. `name` and `payload` (one may
+ * be empty or NULL) are copied. `timeout_ms`: the caller's deadline, or 0 for
+ * the default timeout. `call` (may be NULL) receives the handle for
+ * wwr_client_cancel(). While disconnected the request waits for the connection
+ * until its deadline (autoconnect). Errors in the reply: WWR_E_REQUEST,
+ * WWR_E_TIMEOUT, WWR_E_DEADLINE, WWR_E_CANCELED, WWR_E_DISCONNECTED (sent, then
+ * the connection broke; or autoconnect is off), WWR_E_INTERNAL, WWR_E_SHUTDOWN,
  * WWR_E_BUFFER_OVERFLOW (larger than this server takes), WWR_E_TRANSMISSION
  * (max_queued_bytes), WWR_E_NOMEM, and while it waits what ends the retrying
  * (wwr_client_connect()). Returned: WWR_E_PROTOCOL (bad name, nothing to send,

@@ -64,7 +64,8 @@ WWR_API struct wwr_log wwr_log_writer_sink(struct wwr_log_writer *writer,
 WWR_API void wwr_log_writer_free(struct wwr_log_writer *writer);
 
 /** Format a record into `buf` as one line with its newline; at most `cap`
- * bytes including the NUL, truncated if need be, always ending in a newline.
+ * bytes including the NUL, truncated if need be, ending in a newline all the
+ * same (from a `cap` of 2 on; 0 writes nothing).
  * Control characters and quotes in values are escaped, so that a value can't
  * forge a line. Returns the length written. Pure. */
 WWR_API size_t wwr_log_format_record(const struct wwr_log_record *record,

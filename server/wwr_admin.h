@@ -185,7 +185,7 @@ struct wwr_shard_row {
 };
 
 /** Copy up to `max` rows, always in the same order, and return how many there
- * are: at most WWR_SHARDS_MAX, 0 without a cluster. */
+ * are: at most WWR_SHARDS_MAX; 0 without a cluster, and without memory. */
 WWR_API size_t wwr_server_shards(const struct wwr_server *server,
                                  struct wwr_shard_row *rows, size_t max);
 

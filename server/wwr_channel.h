@@ -28,7 +28,8 @@ extern "C" {
 struct wwr_server;
 
 /** How a channel behaves: the same on all nodes, or they disagree. Filled with
- * the defaults before the on_channel hook may change it. */
+ * the defaults before the on_channel hook may change it; a number outside its
+ * range is brought into it. */
 struct wwr_channel_opts {
   bool logged;          /**< Default true. False: at most once, no history. */
   uint32_t log_entries; /**< Messages kept. Default 1000, 1..1000000. */

@@ -76,7 +76,8 @@ typedef void (*wwr_conn_done)(struct wwr_conn *conn, wwr_err err,
  * Errors, returned, `done` is then never called: WWR_E_SESSIONS_DISABLED,
  * WWR_E_DISCONNECTED, WWR_E_SESSION_ACTIVE, WWR_E_BUFFER_OVERFLOW (the session
  * object exceeds the message buffer; nothing changed), WWR_E_INVALID (info),
- * WWR_E_INTERNAL (the key generator failed), WWR_E_NOMEM. */
+ * WWR_E_INTERNAL (the key generator failed), WWR_E_MAX_SESSION_CONNS (it gave a
+ * key that is in use), WWR_E_NOMEM. */
 WWR_API WWR_MUST_CHECK wwr_err wwr_conn_create_session(struct wwr_conn *conn,
                                                        const char *info_json,
                                                        wwr_conn_done done,

@@ -48,7 +48,7 @@ struct wwr_server_hooks {
    * WWR_E_TIMEOUT (nothing was heard for the read timeout), WWR_E_PROTOCOL,
    * WWR_E_SLOW_CONSUMER, WWR_E_DISCONNECTED (broken), WWR_E_UNAVAILABLE (its
    * session could not be restored, or lost its place, because the cluster was
-   * out of reach), WWR_E_NOMEM. */
+   * out of reach), WWR_E_NOMEM, WWR_E_IO (the system failed us). */
   void (*on_disconnected)(struct wwr_conn *conn, wwr_err reason,
                           void *user_data);
 
@@ -141,7 +141,8 @@ struct wwr_server_opts {
                                   least message_buffer_bytes + 1024. */
   uint32_t max_pending_bytes;   /**< Incoming bytes that wait per connection for
                                      its concurrency limit before its socket is
-                                     no longer read. Default 65536. */
+                                     no longer read. Default 65536, at
+                                     least 1. */
   uint32_t max_connections;     /**< Default 0: as many as descriptors allow. */
   uint32_t max_conn_channels;   /**< Channels per connection. Default 1000,
                                      1..65536. */
@@ -166,7 +167,9 @@ wwr_server_new(struct wwr_server **out, const struct wwr_server_opts *opts,
 
 /** Start to accept clients, on the server's own threads, and return. Once.
  * Errors: WWR_E_IO (can't listen; logged with the reason), WWR_E_TLS,
- * WWR_E_NOMEM, WWR_E_CLOSED (it was started or shut down before). */
+ * WWR_E_NOMEM, WWR_E_CLOSED (it was started or shut down before), WWR_E_EXISTS
+ * (another server is on the memory hub), WWR_E_INVALID (the bus is, or was,
+ * another server's). */
 WWR_API WWR_MUST_CHECK wwr_err wwr_server_start(struct wwr_server *server);
 
 /** Wait until the server was shut down. Not in a hook. */
@@ -212,7 +215,7 @@ WWR_API wwr_err wwr_server_broadcast(struct wwr_server *server,
                                      struct wwr_view name,
                                      const struct wwr_payload *payload);
 
-/** The same to all but one connection. */
+/** The same to all but one connection; NULL: to all. */
 WWR_API wwr_err wwr_server_broadcast_except(struct wwr_server *server,
                                             const struct wwr_conn *except,
                                             struct wwr_view name,

@@ -19,8 +19,9 @@ wwr_memorystore_new(struct wwr_sessionstore **out, size_t max_sessions);
  * written to a temporary file, synced and renamed, mode 0600. The directory is
  * created with mode 0700 if it is missing (its parents must exist).
  * `directory` NULL: "wwrsess" beside the executable. A key other than 1..128
- * characters of the URL-safe base64 alphabet is never looked for: not found.
- * A damaged file is an error logged with its name.
+ * characters of the URL-safe base64 alphabet is never looked for: not found; to
+ * create a session with one fails with WWR_E_INVALID, and one over 1 MiB with
+ * WWR_E_LIMIT. A damaged file is an error logged with its name.
  * `log` is copied; NULL for silence.
  * Errors: WWR_E_IO (can't create or write the directory; logged with the
  * reason), WWR_E_NOMEM. The server that takes the store frees it. */

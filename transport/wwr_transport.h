@@ -41,15 +41,16 @@ WWR_API const char *wwr_http_header(const struct wwr_http *http,
                                     const char *name);
 
 /** Choose the answer of a refused upgrade or of a plain request; the last call
- * counts. `status` 200..599; `content_type` and `body` may be NULL; both are
- * copied. Errors: WWR_E_INVALID, WWR_E_NOMEM. */
+ * counts. `status` 200..599; `content_type` may be NULL, `body` empty; both are
+ * copied. Errors: WWR_E_INVALID (the status; a control character in the type),
+ * WWR_E_NOMEM. */
 WWR_API wwr_err wwr_http_respond(struct wwr_http *http, int status,
                                  const char *content_type,
                                  struct wwr_view body);
 
 /** Add a header to that answer; copied. At most 16.
- * Errors: WWR_E_INVALID (a control character in it), WWR_E_LIMIT,
- * WWR_E_NOMEM. */
+ * Errors: WWR_E_INVALID (no name of a header, a control character in the value,
+ * NULL), WWR_E_LIMIT, WWR_E_NOMEM. */
 WWR_API wwr_err wwr_http_add_header(struct wwr_http *http, const char *name,
                                     const char *value);
 
@@ -60,7 +61,8 @@ WWR_API void wwr_http_set_concurrency(struct wwr_http *http, int limit);
 
 /** Attach arbitrary info to the new connection, read by wwr_conn_info(). The
  * connection owns `value` from here on, whatever this returns or happens to
- * the upgrade, and passes it to `release` (may be NULL) when it is freed.
+ * the upgrade, and passes it to `release` (may be NULL) when it is freed, or
+ * when the same key is set again.
  * Key 0 is the User-Agent header as `char *` unless it is set here. At most
  * 16 keys. Errors: WWR_E_LIMIT, WWR_E_NOMEM. */
 WWR_API wwr_err wwr_http_set_info(struct wwr_http *http, int key, void *value,
