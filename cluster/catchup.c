@@ -156,12 +156,12 @@ static enum found at_message(struct wwri_channel *channel,
 }
 
 /* The log ends before the entry that we look for. */
-static void at_end(struct wwri_channel *channel, uint64_t now_ms) {
+static void at_end(struct wwri_channel *channel) {
   if (!channel->opened) {
     channel->need_open = true; /* the generation may be new, the log gone */
   } else if (!step_back(channel)) {
     reset_at(channel, &channel->suspect_top);
-    wwri_channel_lag(channel, now_ms);
+    wwri_channel_lag(channel);
   }
 }
 
@@ -184,7 +184,7 @@ void wwri_channel_find(struct wwri_channel *channel,
     return;
   }
   if (count == 0) {
-    at_end(channel, now_ms);
+    at_end(channel);
     return;
   }
   if (matches(&channel->trail[channel->probe].last, entries)) {

@@ -153,8 +153,7 @@ static void hold(struct wwri_channel *channel, const struct wwri_entry *entry) {
   channel->buffer_bytes += entry->data.len;
 }
 
-void wwri_channel_lag(struct wwri_channel *channel, uint64_t now_ms) {
-  if (channel->phase != WWRI_LAGGING) channel->lagging_since_ms = now_ms;
+void wwri_channel_lag(struct wwri_channel *channel) {
   channel->phase = WWRI_LAGGING;
   channel->probe = channel->trail_len - 1;
   channel->opened = channel->need_open = false;
@@ -180,7 +179,7 @@ void wwri_channel_caught_up(struct wwri_channel *channel, uint64_t now_ms) {
   }
   clear_buffer(channel);
   if (channel->again) {
-    wwri_channel_lag(channel, now_ms);
+    wwri_channel_lag(channel);
     return;
   }
   bool wanted = !wwri_list_empty(&channel->subs);
@@ -189,7 +188,7 @@ void wwri_channel_caught_up(struct wwri_channel *channel, uint64_t now_ms) {
 }
 
 void wwri_channel_hint(struct wwri_channel *channel,
-                       const struct wwri_entry *entry, uint64_t now_ms) {
+                       const struct wwri_entry *entry) {
   if (channel->phase == WWRI_IDLE) return;
   if (entry->pos.id.epoch == 0) { /* not logged: at most once, here and now */
     deliver(channel, entry);
@@ -203,7 +202,7 @@ void wwri_channel_hint(struct wwri_channel *channel,
   if (follows(at, entry)) {
     wwri_channel_accept(channel, entry, false);
   } else if (!is_behind(at, entry)) {
-    wwri_channel_lag(channel, now_ms);
+    wwri_channel_lag(channel);
     hold(channel, entry);
   }
 }
@@ -389,7 +388,7 @@ void wwri_channel_topped(struct wwri_channel *channel,
     if (same) {
       wwri_channel_caught_up(channel, now_ms);
     } else {
-      wwri_channel_lag(channel, now_ms);
+      wwri_channel_lag(channel);
     }
   } else if (channel->phase != WWRI_LAGGING && same) {
     wwri_ahead_reached(&channel->ahead);
@@ -444,7 +443,7 @@ static void check_suspicion(struct wwri_channel *channel, uint64_t now_ms) {
   bool reached = at->id.epoch == top->id.epoch &&
                  (at->id.offset > top->id.offset || wwri_pos_equal(at, top));
   channel->suspect_until_ms = 0;
-  if (!reached) wwri_channel_lag(channel, now_ms);
+  if (!reached) wwri_channel_lag(channel);
 }
 
 void wwri_channel_run(struct wwri_channel *channel, uint64_t now_ms) {

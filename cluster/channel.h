@@ -136,7 +136,6 @@ struct wwri_channel {
   uint64_t linger_until_ms;
   uint64_t suspect_until_ms; /* 0: not suspect */
   struct wwri_pos suspect_top;
-  uint64_t lagging_since_ms;
   struct wwri_channel_stats stats;
 };
 
@@ -177,7 +176,7 @@ void wwri_channel_confirmed(struct wwri_channel *channel);
 /** A hint arrived; bytes are copied when kept. Epoch 0: a message that is not
  * logged, which goes to whoever has joined and is forgotten. */
 void wwri_channel_hint(struct wwri_channel *channel,
-                       const struct wwri_entry *entry, uint64_t now_ms);
+                       const struct wwri_entry *entry);
 
 /** Answer to OPEN: the log's last entry and its last entries, oldest first. */
 void wwri_channel_opened(struct wwri_channel *channel,

@@ -37,7 +37,7 @@ void wwri_channel_place(struct wwri_channel *channel,
                         const struct wwri_pos *pos);
 
 /** Begin to catch up from the present position. */
-void wwri_channel_lag(struct wwri_channel *channel, uint64_t now_ms);
+void wwri_channel_lag(struct wwri_channel *channel);
 
 /** The end of the log was read up to the present position: what hints are left
  * follow, and the channel is live; or it must read again. */

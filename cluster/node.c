@@ -119,7 +119,6 @@ void wwri_node_beat(struct wwri_node *node, struct wwri_beat *out,
 
 static void reboot(struct wwri_node *node, const char *why, uint64_t now_ms) {
   drop(node, why, now_ms);
-  node->stats.fenced++;
   node->boot = node->config.out->new_boot(node);
   node->beat_n = node->beat_done = 0;
   wwri_publisher_reboot(&node->publisher, node->boot);

@@ -133,9 +133,7 @@ struct wwri_node_stats {
   uint64_t beats;       /* that came back */
   uint64_t drops;       /* of the link, by us */
   uint64_t generations; /* changes */
-  uint64_t fenced;
   uint64_t audits;
-  uint64_t differences; /* channels that an audit sent to the log */
 };
 
 struct wwri_call_slot {
@@ -266,7 +264,7 @@ void wwri_node_subscribed(struct wwri_node *node,
 
 /** A hint on a channel. */
 void wwri_node_hint(struct wwri_node *node, struct wwr_view name,
-                    const struct wwri_entry *entry, uint64_t now_ms);
+                    const struct wwri_entry *entry);
 
 /** Do and send what is due. Call it before reading any socket after a sleep:
  * it notices when the node slept past its lease. */

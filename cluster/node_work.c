@@ -206,11 +206,11 @@ wwr_err wwri_node_publish(struct wwri_node *node, struct wwr_view name,
 }
 
 void wwri_node_hint(struct wwri_node *node, struct wwr_view name,
-                    const struct wwri_entry *entry, uint64_t now_ms) {
+                    const struct wwri_entry *entry) {
   struct wwri_node_channel *channel = wwri_node_channel(node, name, false);
   if (!channel) return;
   enum wwri_phase before = channel->base.phase;
-  wwri_channel_hint(&channel->base, entry, now_ms);
+  wwri_channel_hint(&channel->base, entry);
   if (channel->base.phase != before || !wwri_list_empty(&channel->held)) {
     wwri_node_touch(node, channel);
   }

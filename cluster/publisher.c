@@ -216,7 +216,6 @@ static void supersede(struct wwri_publisher *publisher,
     if (!is_logged(publish)) continue;
     if (!wwr_view_equal(publish->channel, later->channel)) continue;
     wwri_list_remove(&publish->node);
-    publisher->stats.superseded++;
     rejected(publisher, publish, WWRI_FAILED);
   }
 }
@@ -410,17 +409,11 @@ void wwri_publisher_answer(struct wwri_publisher *publisher,
   bool again = publish->acked_ms != 0;
   switch (answer) {
     case WWRI_ANSWER_OK:
-      publisher->probing = false;
-      if (again) publisher->stats.resubmitted++;
-      accepted(publisher, publish, id, now_ms);
-      break;
     case WWRI_ANSWER_DUP:
       publisher->probing = false;
-      if (again) publisher->stats.confirmed++;
       accepted(publisher, publish, id, now_ms);
       break;
     case WWRI_ANSWER_SUPERSEDED:
-      publisher->stats.superseded++;
       rejected(publisher, publish, WWRI_FAILED);
       break;
     case WWRI_ANSWER_WRAPPED:

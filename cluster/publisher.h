@@ -98,9 +98,6 @@ struct wwri_publisher_stats {
   uint64_t acked;
   uint64_t failed;
   uint64_t unknown;
-  uint64_t resubmitted; /* of the acknowledged, answered ok */
-  uint64_t confirmed;   /* ... answered dup */
-  uint64_t superseded;
   uint64_t overflows; /* dropped from the acknowledged for want of room */
   uint64_t lost;
 };

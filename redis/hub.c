@@ -196,7 +196,4 @@ void wwri_redis_hub_stats(const struct wwri_redis_hub *hub,
                                        .trunks = hub->trunk_count,
                                        .refreshes = map->refreshes,
                                        .refused = map->refused};
-  if (map->stamp) {
-    out->map_age_ms = wwri_loop_now_ms(hub->loop) - map->asked_ms;
-  }
 }

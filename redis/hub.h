@@ -59,13 +59,12 @@ void wwri_redis_hub_free(struct wwri_redis_hub *hub);
 /* --- For operators ------------------------------------------------------ */
 
 struct wwri_redis_hub_stats {
-  size_t nodes;        /* known, replicas too; 0: the map was never read */
-  size_t masters;      /* of them: have slots */
-  size_t slots;        /* that a master has, of 16384 */
-  size_t trunks;       /* connected, or on their way */
-  uint64_t map_age_ms; /* since the map was asked for; 0 without one */
-  uint64_t refreshes;  /* of the map, successful */
-  uint64_t refused;    /* attempts to read it that failed */
+  size_t nodes;       /* known, replicas too; 0: the map was never read */
+  size_t masters;     /* of them: have slots */
+  size_t slots;       /* that a master has, of 16384 */
+  size_t trunks;      /* connected, or on their way */
+  uint64_t refreshes; /* of the map, successful */
+  uint64_t refused;   /* attempts to read it that failed */
 };
 void wwri_redis_hub_stats(const struct wwri_redis_hub *hub,
                           struct wwri_redis_hub_stats *out);

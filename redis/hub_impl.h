@@ -123,8 +123,7 @@ enum { MAP_ROUND_MAX = 64 };
 /* Reading the map from one node after the other. */
 struct hub_map {
   struct wwri_slots slots;
-  uint64_t stamp;    /* hub->clock when it was asked for; 0: there is none */
-  uint64_t asked_ms; /* the same as time */
+  uint64_t stamp; /* hub->clock when it was asked for; 0: there is none */
   enum map_step step;
   struct wwri_timer timer;
   struct wwri_rconn *conn; /* NULL: none */

@@ -188,7 +188,6 @@ static void round_done(struct wwri_redis_hub *hub, struct wwri_slots *slots) {
   wwri_slots_deinit(&map->slots);
   map->slots = *slots;
   map->stamp = map->round_stamp;
-  map->asked_ms = map->round_ms;
   map->refreshes++;
   map->logged = WWRI_CAUSE_NONE;
   map->why[0] = '\0';

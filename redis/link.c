@@ -443,11 +443,9 @@ void wwri_redis_stats(const struct wwri_redis *link,
   const struct wwri_pair *pair = &link->pair;
   uint64_t now = wwri_redis_time(link);
   *out = (struct wwri_redis_stats){.state = pair->state,
-                                   .in_state_ms = now - pair->since_ms,
                                    .rtt_ms = pair->rtt_ms,
                                    .beat_age_ms = now - pair->back_ms,
                                    .times_live = link->times_live,
-                                   .subs_wanted = link->subs.wanted,
                                    .subs_on = link->subs.on};
   out->calls = (size_t)(link->slot_next - link->slot_first);
   memcpy(out->failures, pair->failures, sizeof(out->failures));

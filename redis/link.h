@@ -198,16 +198,14 @@ void wwri_redis_unsubscribe(struct wwri_redis *link,
 
 struct wwri_redis_stats {
   enum wwri_pair_state state;
-  uint64_t in_state_ms;
   char replid[WWRI_REPLID_MAX]; /* of the last live pair; empty before */
   char address[300];            /* HOST:PORT or the socket's path */
   uint64_t rtt_ms;              /* of the last beat */
   uint64_t beat_age_ms;         /* since the newest that came back was sent */
   uint64_t times_live;
   uint64_t failures[WWRI_CAUSES];
-  char why[256]; /* of the last failure; empty: none */
-  size_t calls;  /* unanswered */
-  size_t subs_wanted;
+  char why[256];  /* of the last failure; empty: none */
+  size_t calls;   /* unanswered */
   size_t subs_on; /* confirmed */
 };
 void wwri_redis_stats(const struct wwri_redis *link,

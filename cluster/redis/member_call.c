@@ -273,7 +273,6 @@ void wwri_member_complain(struct wwri_member *member, const char *message,
                           struct wwr_view text) {
   char copy[200];
   uint64_t now = wwri_member_now();
-  member->complaints++;
   if (now < member->complained_ms + LOG_PAUSE_MS) return;
   member->complained_ms = now;
   snprintf(copy, sizeof copy, "%.*s",

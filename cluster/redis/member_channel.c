@@ -57,9 +57,9 @@ static void on_refused(struct wwr_view why, void *user) {
 static void on_message(struct wwr_view payload, void *user) {
   struct link_channel *it = user;
   struct wwri_entry entry;
-  uint64_t now = wwri_member_enter(it->member);
+  (void)wwri_member_enter(it->member);
   if (wwri_read_hint(payload, &entry)) {
-    wwri_node_hint(&it->member->node, name_of(it->channel), &entry, now);
+    wwri_node_hint(&it->member->node, name_of(it->channel), &entry);
   } else {
     wwri_member_complain(it->member, "a message of an unknown shape",
                          name_of(it->channel));

@@ -156,7 +156,6 @@ struct wwri_member {
   struct wwr_view top_argv[2 * WWRI_TOPS_MAX + 1];
   char *top_names;              /* of MEMBER_TOP_NAMES bytes */
   struct member_touch *touches; /* MEMBER_TOUCHES of them */
-  uint64_t complaints;
   uint64_t complained_ms;
 
   /* Channels by name, while the link is to have them. */

@@ -285,8 +285,6 @@ struct wwri_keeper_stats {
   uint64_t closed;    /* events */
   uint64_t evicted;   /* events */
   uint64_t repeated;  /* changes told again to another generation */
-  uint64_t forgotten; /* ... that could not be, for want of room */
-  uint64_t recreated; /* sessions put back after data loss */
 };
 void wwri_keeper_stats(const struct wwri_keeper *keeper,
                        struct wwri_keeper_stats *out);

@@ -92,7 +92,6 @@ static void judge_create(struct wwri_keep *keep, const struct slot *slot,
                          const struct wwri_keeper_answer *answer,
                          uint64_t now_ms) {
   if (answer->word == WWRI_WORD_OK && !was_closed(keep, slot->v)) {
-    if (wwri_list_empty(&keep->ops)) keep->keeper->stats.recreated++;
     keep->owed &= ~(unsigned)OWED_CREATE;
     keep->created = true;
     agreed(keep, slot, slot->count, now_ms);

@@ -75,7 +75,6 @@ static bool make_room(struct wwri_keeper *keeper) {
     } else if (!wwri_list_empty(&keeper->recent)) {
       keep = of_recent(keeper->recent.next);
       wwri_list_remove(&keep->recent);
-      keeper->stats.forgotten++;
     }
     if (!keep) return false;
     if (!keep->busy) wwri_keep_settle(keep);

@@ -76,8 +76,7 @@ static void on_message(struct wwr_view payload, void *user) {
   struct wwri_entry entry;
   assert(payload.len == sizeof entry);
   memcpy(&entry, payload.data, sizeof entry);
-  wwri_node_hint(channel->owner, name_of(channel), &entry,
-                 world_node_of(channel->owner)->world->now_ms);
+  wwri_node_hint(channel->owner, name_of(channel), &entry);
 }
 
 static bool out_subscribe(struct wwri_node *core,

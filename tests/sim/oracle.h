@@ -90,7 +90,7 @@ struct oracle {
   FILE *trace; /* NULL: none */
   unsigned violations;
   char first[256]; /* the first violation */
-  uint64_t acked, deliveries, repaired;
+  uint64_t acked, deliveries;
 };
 
 /** A violation; the first one is kept, all are traced. */

@@ -560,7 +560,6 @@ static void finish(struct world *world, struct result *result) {
   for (unsigned i = 0; i < world->node_count; i++) {
     struct node *node = &world->nodes[i];
     if (!node->alive) continue;
-    oracle->repaired += node->core.stats.differences;
     sessions_node_down(node);
     link_end(node);
     wwri_node_deinit(&node->core);

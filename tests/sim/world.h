@@ -181,7 +181,7 @@ struct world {
 struct result {
   unsigned violations;
   char first[256];
-  uint64_t steps, calls, acked, deliveries, repaired, late, sessions;
+  uint64_t steps, calls, acked, deliveries, late, sessions;
   unsigned verdicts[4];
   unsigned faults[FAULTS];
 };

@@ -193,7 +193,7 @@ static void acked(struct fixture *f, uint64_t offset) {
 
 static void hint(struct fixture *f, uint64_t offset, uint64_t seq) {
   struct wwri_entry entry = {.pos = {{7, offset}, {1, 1}, seq}};
-  wwri_node_hint(&f->node, wwr_view_str("c"), &entry, NOW);
+  wwri_node_hint(&f->node, wwr_view_str("c"), &entry);
   wwri_node_run(&f->node, NOW);
 }
 

@@ -71,7 +71,7 @@ static struct wwri_entry fork_of(uint64_t epoch, uint64_t parent_epoch,
 
 static void hint(struct fixture *f, uint64_t epoch, uint64_t offset) {
   struct wwri_entry made = entry(epoch, offset);
-  wwri_channel_hint(&f->channel, &made, 0);
+  wwri_channel_hint(&f->channel, &made);
 }
 
 static struct wwri_logid asks(struct fixture *f,
@@ -368,7 +368,7 @@ static void a_duplicate_moves_the_position_only(void) {
   hint(&f, 1, 6);
   struct wwri_entry again = entry(1, 7);
   again.pos.seq = 106;
-  wwri_channel_hint(&f.channel, &again, 0);
+  wwri_channel_hint(&f.channel, &again);
   hint(&f, 1, 8);
   said_expect(&f.said, "+1.6 +1.8 ");
   CU_ASSERT_EQUAL(f.channel.stats.duplicates, 1);
@@ -499,7 +499,7 @@ static void short_memory_only_delays(void) {
     hint(&f, 1, 7);
     struct wwri_entry foreign = entry(1, 8);
     foreign.pos.boot.lo = 8;
-    wwri_channel_hint(&f.channel, &foreign, 0);
+    wwri_channel_hint(&f.channel, &foreign);
     asks(&f, WWRI_CMD_RANGE);
     hint(&f, 1, 9);
     bool failed = test_alloc_failed();

@@ -342,8 +342,8 @@ static void reads_are_few_and_audits_are_batched(void) {
   wwri_node_link_lost(&f.node, 2200);
   CU_ASSERT_EQUAL(f.node.tops_sent_count, 0);
   struct wwri_entry plain = {.pos = {.seq = 1}};
-  wwri_node_hint(&f.node, wwr_view_str("c0"), &plain, 2300);
-  wwri_node_hint(&f.node, wwr_view_str("c1"), &plain, 2300);
+  wwri_node_hint(&f.node, wwr_view_str("c0"), &plain);
+  wwri_node_hint(&f.node, wwr_view_str("c1"), &plain);
   CU_ASSERT_EQUAL(f.node.channel_stats.delivered, 2); /* of all channels */
   end(&f);
 }

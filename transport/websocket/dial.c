@@ -221,7 +221,6 @@ static int established(struct wwri_ws_client_conn *conn, struct lws *wsi) {
   end_dial(dialer);
   conn->wsi = NULL;
   pipe->wsi = wsi;
-  pipe->is_client = true;
   note_remote(pipe);
   wwri_ws_socket_tune(lws_get_socket_fd(wsi));
   wwri_ws_pipe_opened(pipe);

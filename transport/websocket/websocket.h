@@ -121,7 +121,6 @@ struct wwri_ws_pipe {
 
   uint16_t close_code;
   uint16_t violation_code;
-  bool is_client;
   bool direct; /* TLS, and frames past lws' WRITEABLE callback */
   bool bulk;   /* dirty_link is in the shard's `bulk` */
   bool opened;
