@@ -54,47 +54,19 @@ targets=$all_targets columns=$all_columns rounds=3 seconds=3 details=''
 bin=$root/build/bin server_cpu=0 bench_cpu=1 quick=0 yes=0 npm=''
 nchan_module=/usr/lib/nginx/modules/ngx_nchan_module.so
 
-usage_error() {
-  echo "bench/compare.sh: $1 (try --help)" >&2
-  exit 2
-}
-
-while [ $# -gt 0 ]; do
-  case $1 in
-    --targets | --columns | --rounds | --seconds | --bin | --server-cpu | \
-      --bench-cpu | --details | --npm)
-      [ $# -ge 2 ] || usage_error "$1 needs a value"
-      case $1 in
-        --targets) targets=$2 ;;
-        --columns) columns=$2 ;;
-        --rounds) rounds=$2 ;;
-        --seconds) seconds=$2 ;;
-        --bin) bin=$2 ;;
-        --server-cpu) server_cpu=$2 ;;
-        --bench-cpu) bench_cpu=$2 ;;
-        --details) details=$2 ;;
-        --npm) npm=$2 ;;
-      esac
-      shift
-      ;;
-    --quick) quick=1 ;;
-    --yes) yes=1 ;;
-    --help) usage; exit 0 ;;
-    *) usage_error "unknown option $1" ;;
-  esac
-  shift
-done
+take_options "targets columns rounds seconds bin server-cpu bench-cpu details npm" \
+  "quick yes" "$@"
 # listed ITEM LIST
 listed() { case ",$2," in *",$1,"*) ;; *) return 1 ;; esac; }
 for item in ${targets//,/ }; do
-  listed "$item" $all_targets || usage_error "--targets: no such server: $item"
+  listed "$item" $all_targets || mistake "--targets: no such server: $item"
 done
 for item in ${columns//,/ }; do
-  listed "$item" $all_columns || usage_error "--columns: no such column: $item"
+  listed "$item" $all_columns || mistake "--columns: no such column: $item"
 done
-[[ $rounds =~ ^[1-9][0-9]?$ ]] || usage_error "--rounds: 1 to 99"
-[[ $seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage_error "--seconds: a number"
-[ -x "$bin/webwire-bench" ] || usage_error "--bin: no webwire-bench in $bin"
+[[ $rounds =~ ^[1-9][0-9]?$ ]] || mistake "--rounds: 1 to 99"
+[[ $seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || mistake "--seconds: a number"
+[ -x "$bin/webwire-bench" ] || mistake "--bin: no webwire-bench in $bin"
 warmup=1
 [ $quick -eq 0 ] || rounds=1 warmup=0.2
 
@@ -405,7 +377,7 @@ for target in ${targets//,/ }; do
     echo "left out: $target: $reason"
   fi
 done
-[ ${#measured[@]} -gt 0 ] || usage_error "none of these servers can be had"
+[ ${#measured[@]} -gt 0 ] || mistake "none of these servers can be had"
 
 for round in $(seq "$rounds"); do
   for column in ${columns//,/ }; do

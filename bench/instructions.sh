@@ -33,19 +33,7 @@ self=bench/instructions.sh
 # shellcheck disable=SC2034 # nothing is timed, so nothing is pinned
 cores=1 server_cpu=0 bench_cpu=0 slow=60
 bin=$root/build/bin update=0 file=$root/bench/instructions.txt
-while [ $# -gt 0 ]; do
-  case $1 in
-    --bin)
-      [ $# -ge 2 ] || { echo "$self: --bin needs a value" >&2; exit 2; }
-      bin=$2
-      shift
-      ;;
-    --update) update=1 ;;
-    --help) usage; exit 0 ;;
-    *) echo "$self: unknown option $1 (try --help)" >&2; exit 2 ;;
-  esac
-  shift
-done
+take_options "bin" "update" "$@"
 
 skip() {
   echo "skipped: $1"

@@ -26,24 +26,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck disable=SC2034 # used there
 self=bench/nodes.sh
 bin=$root/build/bin seconds=3 window=16 server_cpu=0 bench_cpu=1
-while [ $# -gt 0 ]; do
-  case $1 in
-    --bin | --seconds | --window | --server-cpu | --bench-cpu)
-      [ $# -ge 2 ] || { echo "bench/nodes.sh: $1 needs a value" >&2; exit 2; }
-      case $1 in
-        --bin) bin=$2 ;;
-        --seconds) seconds=$2 ;;
-        --window) window=$2 ;;
-        --server-cpu) server_cpu=$2 ;;
-        --bench-cpu) bench_cpu=$2 ;;
-      esac
-      shift
-      ;;
-    --help) usage; exit 0 ;;
-    *) echo "bench/nodes.sh: unknown option $1 (try --help)" >&2; exit 2 ;;
-  esac
-  shift
-done
+take_options "bin seconds window server-cpu bench-cpu" "" "$@"
 if ! command -v redis-server >/dev/null 2>&1; then
   echo "bench/nodes.sh: no redis-server" >&2
   exit 1

@@ -25,24 +25,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck disable=SC2034 # used there
 self=bench/run.sh
 bin=$root/build/bin seconds=3 server_cpu=0 bench_cpu=1 quick=0
-while [ $# -gt 0 ]; do
-  case $1 in
-    --bin | --seconds | --server-cpu | --bench-cpu)
-      [ $# -ge 2 ] || { echo "bench/run.sh: $1 needs a value" >&2; exit 2; }
-      case $1 in
-        --bin) bin=$2 ;;
-        --seconds) seconds=$2 ;;
-        --server-cpu) server_cpu=$2 ;;
-        --bench-cpu) bench_cpu=$2 ;;
-      esac
-      shift
-      ;;
-    --quick) quick=1 ;;
-    --help) usage; exit 0 ;;
-    *) echo "bench/run.sh: unknown option $1 (try --help)" >&2; exit 2 ;;
-  esac
-  shift
-done
+take_options "bin seconds server-cpu bench-cpu" "quick" "$@"
 
 ulimit -n "$(ulimit -Hn)"
 # shellcheck disable=SC2034

@@ -11,6 +11,28 @@ mistake() {
   exit 2
 }
 
+# take_options VALUES FLAGS ARGUMENT...: --server-cpu 1 sets server_cpu when it is
+# among VALUES, --quick sets quick to 1 when it is among FLAGS.
+take_options() {
+  local values=" $1 " flags=" $2 " option
+  shift 2
+  while [ $# -gt 0 ]; do
+    option=${1#--}
+    [ "$1" != --help ] || { usage; exit 0; }
+    [[ $1 =~ ^--[a-z-]+$ ]] || mistake "unexpected argument $1"
+    if [[ $values == *" $option "* ]]; then
+      [ $# -ge 2 ] || mistake "$1 needs a value"
+      printf -v "${option//-/_}" %s "$2"
+      shift
+    elif [[ $flags == *" $option "* ]]; then
+      printf -v "$option" 1
+    else
+      mistake "unknown option $1"
+    fi
+    shift
+  done
+}
+
 # check_options PROGRAM...: bin has these, and the other options make sense.
 check_options() {
   local name

@@ -31,26 +31,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 self=bench/shards.sh
 bin=$root/build/bin seconds=3 channels=256 window=16 kinds="list cluster"
 server_cpu=0 bench_cpu=1
-while [ $# -gt 0 ]; do
-  case $1 in
-    --bin | --seconds | --channels | --window | --kinds | --server-cpu | --bench-cpu)
-      [ $# -ge 2 ] || { echo "bench/shards.sh: $1 needs a value" >&2; exit 2; }
-      case $1 in
-        --bin) bin=$2 ;;
-        --seconds) seconds=$2 ;;
-        --channels) channels=$2 ;;
-        --window) window=$2 ;;
-        --kinds) kinds=$2 ;;
-        --server-cpu) server_cpu=$2 ;;
-        --bench-cpu) bench_cpu=$2 ;;
-      esac
-      shift
-      ;;
-    --help) usage; exit 0 ;;
-    *) echo "bench/shards.sh: unknown option $1 (try --help)" >&2; exit 2 ;;
-  esac
-  shift
-done
+take_options "bin seconds channels window kinds server-cpu bench-cpu" "" "$@"
 if ! command -v redis-server >/dev/null 2>&1; then
   echo "bench/shards.sh: no redis-server" >&2
   exit 1
