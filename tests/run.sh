@@ -139,11 +139,29 @@ results() {
 }
 passed=$(results | grep -c '^pass ' || true)
 failed=$(results | grep -c '^fail ' || true)
-skipped=$(results | sed -n 's/^skip //p' | paste -sd' ' -)
-if [ -n "$skipped" ]; then
-  wanted="${WWR_OPTIONAL_PACKAGES[*]} ${WWR_DEPLOY_PACKAGES[*]}"
-  wanted+=" ${WWR_JS_PACKAGES[*]}"
-  echo "skipped: $skipped (install $wanted for all)"
+
+# "NAME (REASON)" of each that chose to be skipped.
+skipped() {
+  [ -s "$junit" ] || return 0
+  awk '
+    /<testcase / {
+      name = $0; sub(/.*<testcase name="/, "", name); sub(/".*/, "", name)
+      skip = $0 ~ /status="disabled"/; reason = ""
+    }
+    /<skipped message="SKIP_/ { skip = 1 }
+    /skipped: / && reason == "" {
+      reason = $0; sub(/.*skipped: /, "", reason); sub(/<.*/, "", reason)
+      reason = " (" reason ")"
+    }
+    /<\/testcase>/ { if (skip) print name reason }' "$junit" |
+    sed "s/&apos;/'/g; s/&quot;/\"/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\&/g"
+}
+skipped | sed 's/^/skipped: /'
+# Some need more than Debian has packages of.
+if [ -n "$(skipped)" ] && wwr_is_debian; then
+  mapfile -t wanted < <(wwr_missing_packages "${WWR_OPTIONAL_PACKAGES[@]}" \
+    "${WWR_DEPLOY_PACKAGES[@]}"; wwr_missing_js_packages)
+  [ ${#wanted[@]} -eq 0 ] || echo "to skip fewer, install ${wanted[*]}"
 fi
 if [ "$ctest_status" -ne 0 ] && [ "$failed" -eq 0 ]; then
   failed=1
