@@ -1,6 +1,6 @@
 # The Lua scripts against the real redis-server; without one they are skipped.
 if(TARGET wwr_cluster_redis)
-  foreach(name IN ITEMS log node presence faults)
+  foreach(name IN ITEMS log read node presence faults)
     wwr_test(scripts_${name}_test
              SOURCES contract/scripts_${name}_test.c contract/scripts_rig.c
                      contract/scripts_calls.c ${redis_fixture}

@@ -81,6 +81,35 @@ const struct sr_answer *sr_open(struct sr *sr, const char *channel,
       LIST(BOOT_A, "1", "120000", number(&t, 2, count), "1000000"));
 }
 
+void sr_fill(struct sr *sr, const char *author, unsigned first, unsigned last,
+             unsigned limit) {
+  for (unsigned i = first; i <= last; i++) {
+    sr_publish_as(
+        sr, &(struct sr_publish){
+                .channel = "ch", .author = author, .seq = i, .limit = limit});
+  }
+}
+
+bool sr_answered(const struct sr_answer *answer, const char *kind,
+                 const char *offset) {
+  const char *dash = strchr(sr_text(answer, 1), '-');
+  bool good = answer->count == 2 && strcmp(sr_text(answer, 0), kind) == 0 &&
+              dash && strcmp(dash + 1, offset) == 0;
+  if (!good) sr_is(answer, kind);
+  return good;
+}
+
+int64_t sr_ttl(struct sr *sr, const char *key) {
+  return strtoll(sr_ask(sr, "PTTL %s", key), NULL, 10);
+}
+
+bool sr_lives(struct sr *sr, const char *key, int64_t ms) {
+  int64_t ttl = sr_ttl(sr, key);
+  bool good = ttl > ms - 30000 && ttl <= ms;
+  if (!good) printf("\n%s: %lld\n", key, (long long)ttl);
+  return good;
+}
+
 /* Flat entries have nine values. */
 const char *sr_log(struct sr *sr, const char *channel) {
   static char out[8192];

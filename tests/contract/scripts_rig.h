@@ -127,6 +127,19 @@ const struct sr_answer *sr_publish(struct sr *sr, const char *channel,
 const struct sr_answer *sr_open(struct sr *sr, const char *channel,
                                 unsigned count);
 
+/** Publish that author's first to last to "ch"; `limit` as above. */
+void sr_fill(struct sr *sr, const char *author, unsigned first, unsigned last,
+             unsigned limit);
+
+/** "ok" or "dup" and an id with this offset. */
+bool sr_answered(const struct sr_answer *answer, const char *kind,
+                 const char *offset);
+
+/** How long a key has to live; and whether that is `ms`, or up to half a minute
+ * less on a slow machine. */
+int64_t sr_ttl(struct sr *sr, const char *key);
+bool sr_lives(struct sr *sr, const char *key, int64_t ms);
+
 /** The log as "OFFSET:DATA" or "!WHY" of fork records, with spaces. */
 const char *sr_log(struct sr *sr, const char *channel);
 

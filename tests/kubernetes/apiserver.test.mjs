@@ -10,7 +10,7 @@ import { renderAll } from "./lib/rendered.mjs";
 
 for (const program of ["kube-apiserver", "etcd"]) {
   if (asset(program)) continue;
-  console.log(`skipped: no ${program}`);
+  console.log(`skipped: no ${program} in KUBEBUILDER_ASSETS or PATH; Debian has none`);
   process.exit(77);
 }
 
