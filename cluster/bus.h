@@ -1,5 +1,5 @@
 /* bus.h - the ops table between the server and what carries its channels: the
- * local bus (one process) and the Redis bus (many nodes). DESIGN.md, section 5.
+ * local bus (one process) and the Redis bus (many nodes). docs/rules.md.
  *
  * Threads: every op may be called from any thread, except where it says
  * otherwise; calls of one thread keep their order. Completions and events fire
@@ -113,7 +113,7 @@ struct wwri_bus_sub {
   /** A message, in the channel's order, each once. Bus thread. */
   void (*deliver)(struct wwri_bus_sub *sub,
                   const struct wwri_bus_message *message);
-  /** What could not be repaired (CLUSTER.md, R9). Bus thread. */
+  /** What could not be repaired (docs/rules.md, R9). Bus thread. */
   void (*verdict)(struct wwri_bus_sub *sub, const struct wwri_verdict *verdict);
   void *user;
   struct wwri_list node;
@@ -172,7 +172,7 @@ struct wwri_bus_events {
    * thread. */
   void (*control)(void *owner, struct wwr_view topic, struct wwr_view bytes);
   /** Control messages may have been missed: verify every attached session
-   * (CLUSTER.md, row 52). Bus thread. */
+   * (docs/rules.md, row 52). Bus thread. */
   void (*control_lost)(void *owner, const struct wwri_verdict *verdict);
   /** Health changed. Bus thread. */
   void (*health)(void *owner, enum wwri_bus_health health);
@@ -278,7 +278,8 @@ struct wwri_bus_ops {
   /** What other nodes are told about this one, with the next beat. Also the
    * word that this node's threads turn: once it was said, a bus with a lease
    * expects it about once a second, and after a silence of a third of the lease
-   * (at least 5 s) gives the lease up until the next (CLUSTER.md, row 49). */
+   * (at least 5 s) gives the lease up until the next (docs/rules.md, row 49).
+   */
   void (*load)(struct wwr_bus *bus, uint64_t connections, bool draining);
 
   /** Bytes for one node, by its boot id; at most once. Errors: WWR_E_INVALID

@@ -10,7 +10,7 @@
  * - a fork that continues something we delivered: we went further on a branch
  *   that was forgotten; go on after the fork (diverged);
  * - the fork continues an epoch that we don't know, or nothing is there at
- *   all: look again from the epoch before. CLUSTER.md's R3 goes on after the
+ *   all: look again from the epoch before. docs/rules.md's R3 goes on after the
  *   fork at once, and would skip an epoch that began and ended elsewhere while
  *   we were on the forgotten branch;
  * - what we look for is older than the log, which goes on in that epoch: lost;

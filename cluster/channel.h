@@ -1,5 +1,5 @@
 /* channel.h - what a node knows about one logged channel, and what it must do
- * next: CLUSTER.md, "Node state per channel". Pure: no I/O, no clock.
+ * next: docs/rules.md, "Node state per channel". Pure: no I/O, no clock.
  *
  * The log is the truth, what comes by pub/sub is a hint: any hint may be
  * dropped, doubled or late. Events go in by the functions below; commands come
@@ -87,7 +87,7 @@ struct wwri_channel_config {
   struct wwri_channel_stats *total; /* of all channels; may be NULL */
 };
 
-/** The values of CLUSTER.md; the sink is left NULL. */
+/** The values of docs/rules.md; the sink is left NULL. */
 void wwri_channel_config_default(struct wwri_channel_config *config);
 
 enum { WWRI_TRAIL = 8, WWRI_HISTORY_MAX = 256 };

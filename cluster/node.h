@@ -1,6 +1,6 @@
 /* node.h - one node's side of one Redis partition: its lease, its channels, its
- * publishes. CLUSTER.md, R1, R5, R13. Pure: no I/O, no clock; the owner feeds
- * events and carries out what the table asks for.
+ * publishes. docs/rules.md, R1, R5, R13. Pure: no I/O, no clock; the owner
+ * feeds events and carries out what the table asks for.
  *
  * Below it is a link (redis/link.h) that proves itself: live means that what
  * was written through its one connection came back on the other (R4). The node
@@ -21,7 +21,7 @@
 
 enum { WWRI_TOPS_MAX = 256, WWRI_CALLS_MAX = 512, WWRI_BEATS_MAX = 8 };
 
-/** X of section 3 of CLUSTER.md, one script each. */
+/** One script each (docs/rules.md). */
 enum wwri_call_kind {
   WWRI_CALL_PUBLISH,
   WWRI_CALL_OPEN,

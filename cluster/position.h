@@ -1,6 +1,6 @@
 /* position.h - the words of the cluster: ids in a channel's log, the boot that
- * published an entry, a node's position, and verdicts (CLUSTER.md, R2, R3, R9).
- * Values only; nothing here owns memory. */
+ * published an entry, a node's position, and verdicts (docs/rules.md, R2, R3,
+ * R9). Values only; nothing here owns memory. */
 #ifndef WWRI_POSITION_H
 #define WWRI_POSITION_H
 

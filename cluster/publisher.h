@@ -1,5 +1,5 @@
-/* publisher.h - what a node published and must not forget: CLUSTER.md, R7 and
- * R8. Pure: no I/O, no clock.
+/* publisher.h - what a node published and must not forget: docs/rules.md, R7
+ * and R8. Pure: no I/O, no clock.
  *
  * Publishes leave in one order: after a change of generation first what was
  * acknowledged lately, then what got no answer, then what is new. A publish

@@ -1,4 +1,4 @@
-/* rules.h - switches that break a rule of CLUSTER.md on purpose, so that the
+/* rules.h - switches that break a rule of docs/rules.md on purpose, so that the
  * simulation can show that it would notice. All false outside of tests. */
 #ifndef WWRI_RULES_H
 #define WWRI_RULES_H

@@ -3,7 +3,7 @@
  *
  * The WebSocket header of an unmasked binary server frame stands directly
  * before the message, so that a broadcast to any number of connections is
- * framed once and written straight from here (DESIGN.md section 4). Transports
+ * framed once and written straight from here (docs/architecture.md). Transports
  * that frame otherwise use only the message. */
 #ifndef WWRI_FRAME_H
 #define WWRI_FRAME_H

@@ -2,8 +2,8 @@
  * cancelling allocate nothing and can't fail; time is a parameter, so a test
  * or the simulation owns the clock.
  *
- * DESIGN.md names a coarse wheel; the heap costs as little per connection,
- * sleeps exactly until the next deadline, and needs no tick
+ * The first design named a coarse wheel; the heap costs as little per
+ * connection, sleeps exactly until the next deadline, and needs no tick
  * (docs/architecture.md). */
 #ifndef WWRI_TIMERS_H
 #define WWRI_TIMERS_H

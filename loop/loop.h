@@ -78,7 +78,7 @@ void wwri_loop_timer_cancel(struct wwri_loop *loop, struct wwri_timer *timer);
 
 /** Tell the loop that this pass handled input (a message, mail counts by
  * itself): as long as input keeps coming, flushing waits, at most 500 us after
- * the first flusher was queued (LWS.md section 3). */
+ * the first flusher was queued (docs/libwebsockets.md). */
 void wwri_loop_note_input(struct wwri_loop *loop);
 
 /** Call flusher->flush once at the next quiescence. Harmless when queued. A

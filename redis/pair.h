@@ -6,7 +6,7 @@
  *                 ^          |         |        |         |
  *                 +-- WAIT <-+---------+--------+---------+
  *
- * Rules that it keeps (CLUSTER.md R4, R5):
+ * Rules that it keeps (docs/rules.md R4, R5):
  * - Both connections say that their server is a master, and the same one,
  * before either is used.
  * - Live only when a beat that was written through the one came back on the

@@ -1,8 +1,8 @@
 /* member.h - one node's membership in a cluster: the link to Redis, the lease
  * that its beats renew, and the identity (boot id) that bus and session store
  * share. A sharded cluster has several, on one thread: one for each Redis, or
- * for each partition of a Redis Cluster. Each is whole: no rule of CLUSTER.md
- * spans two of them.
+ * for each partition of a Redis Cluster. Each is whole: no rule of
+ * docs/rules.md spans two of them.
  *
  * Threads: "member thread" is the loop's. _new, _user_add, _script, _start,
  * _stop and _free are for the owner's thread; the rest for the member thread,

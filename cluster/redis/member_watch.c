@@ -1,5 +1,6 @@
 /* member_watch.c - a node whose I/O threads hang must not hold its lease
- * (CLUSTER.md, row 49): nobody is served there, and nobody else may take over.
+ * (docs/rules.md, row 49): nobody is served there, and nobody else may take
+ * over.
  *
  * Happy path: the server says about once a second that all of its threads turn
  * (wwri_member_load()), and the watch sees that it did.

@@ -1,5 +1,5 @@
 /* scripts.h - the Lua scripts of the cluster: texts for wwri_redis_script(),
- * and the contract of each. CLUSTER.md, R1, R2, R5 to R8, R12, R13.
+ * and the contract of each. docs/rules.md, R1, R2, R5 to R8, R12, R13.
  *
  * Notation: P is "PREFIX:{TAG}". Numbers in arguments are decimal text; BOOT is
  * 32 hex digits; ID is "EPOCH-OFFSET", of which {0, 0} is "0-0". Every reply

@@ -1,7 +1,7 @@
 /* keeper.h - one node's side of the sessions in Redis: which of them have
  * connections here, what Redis knows of that, and what has to be told it.
- * CLUSTER.md, R11 to R16 and rows 45 to 62. Pure: no I/O, no clock; the owner
- * feeds events and carries out what the table asks for.
+ * docs/rules.md, R11 to R16 and rows 45 to 62. Pure: no I/O, no clock; the
+ * owner feeds events and carries out what the table asks for.
  *
  * Per session at most one call is under way, and what a call writes is absolute
  * (this node has n connections now), so any call may be repeated.

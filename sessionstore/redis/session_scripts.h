@@ -1,5 +1,5 @@
 /* session_scripts.h - the Lua scripts of sessions: texts for
- * wwri_redis_script(), and the contract of each. CLUSTER.md, R6, R11 to R15.
+ * wwri_redis_script(), and the contract of each. docs/rules.md, R6, R11 to R15.
  *
  * Notation as in cluster/redis/scripts.h; P is "PREFIX:{TAG}", ID the SHA-256
  * of the session's key in hex, V an incarnation (16 hex digits; as an argument

@@ -1,4 +1,5 @@
-/* Sessions while Redis, or a node, is in trouble. CLUSTER.md, rows 45 to 61. */
+/* Sessions while Redis, or a node, is in trouble. docs/rules.md, rows 45 to 61.
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* The scripts of sessions by themselves: what they refuse, and who counts.
- * CLUSTER.md, R6, R11 to R13, rows 45 to 47, 51, 55, 56, 58. Time passes by
+ * docs/rules.md, R6, R11 to R13, rows 45 to 47, 51, 55, 56, 58. Time passes by
  * moving what is stored. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* What the scripts and the nodes believe of Redis (CLUSTER.md, marked [ran]),
- * and what happens when its clock is wrong (row 12). */
+/* What the scripts and the nodes believe of Redis (docs/rules.md, marked
+ * [ran]), and what happens when its clock is wrong (row 12). */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

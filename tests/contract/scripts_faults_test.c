@@ -1,5 +1,5 @@
 /* The scripts on servers that fail over, lose their tail, or refuse to write.
- * CLUSTER.md, the rows named at the tests. */
+ * docs/rules.md, the rows named at the tests. */
 #include <dirent.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>

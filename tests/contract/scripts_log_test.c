@@ -1,5 +1,6 @@
 /* publish: the log and its epochs, in calm. What is read of it is in
- * scripts_read_test.c. CLUSTER.md, R2, R7 and the rows named at the tests. */
+ * scripts_read_test.c. docs/rules.md, R2, R7 and the rows named at the tests.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

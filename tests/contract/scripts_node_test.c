@@ -1,4 +1,4 @@
-/* beat, bye, nodes, direct: generations, leases, grace. CLUSTER.md, R1, R5,
+/* beat, bye, nodes, direct: generations, leases, grace. docs/rules.md, R1, R5,
  * R12, R13 and the rows named at the tests. Time passes by moving what is
  * stored: no test waits for a lease. */
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* presence_set, presence_renew, presence_list: who is on a channel. CLUSTER.md,
- * R11, R12, row 62. */
+/* presence_set, presence_renew, presence_list: who is on a channel.
+ * docs/rules.md, R11, R12, row 62. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

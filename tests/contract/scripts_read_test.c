@@ -1,5 +1,5 @@
-/* open, history, range, tops: what is read of a log, in calm. CLUSTER.md, the
- * rows named at the tests. */
+/* open, history, range, tops: what is read of a log, in calm. docs/rules.md,
+ * the rows named at the tests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

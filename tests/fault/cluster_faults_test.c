@@ -402,7 +402,7 @@ ROW(firewall, .name = "Redis behind a firewall that drops, 5 s",
 ROW(oom, .name = "Redis out of memory for 2 s", .fault = out_of_memory,
     .limit_ms = RECOVER_MS)
 /* Refused while there is no generation, and overtaken by one behind the beat
- * that makes it: a few may fail with certainty (CLUSTER.md, row 30). */
+ * that makes it: a few may fail with certainty (docs/rules.md, row 30). */
 ROW(evicted, .name = "log, meta and generation keys deleted",
     .fault = keys_evicted, .limit_ms = RECOVER_MS, .may_diverge = true,
     .may_fail = 10)

@@ -162,8 +162,8 @@ static void promote(struct world *world, unsigned index) {
   detach_replicas(world, shard_of(index));
 }
 
-/* Demoted and promoted again between two beats is CLUSTER.md's row 5, which no
- * rule covers: nobody asks for the generation in that time. */
+/* Demoted and promoted again between two beats is docs/rules.md's row 5, which
+ * no rule covers: nobody asks for the generation in that time. */
 static bool may_be_promoted(const struct world *world,
                             const struct server *server) {
   return server->up && !server->master && server->attached &&

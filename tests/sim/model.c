@@ -1,5 +1,5 @@
 /* model.c - the data set of a server, and the scripts that read and write it.
- * See CLUSTER.md section 3 for what each script does. */
+ * See cluster/redis/scripts.h for what each script does. */
 #include "model_impl.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
 /* model.h - a model of Redis as far as the cluster uses it: the scripts of
- * CLUSTER.md section 3 over a data set that is nothing but the fold of a list
+ * docs/rules.md over a data set that is nothing but the fold of a list
  * of writes. A replica is a server with a shorter list; losing the tail of an
  * append-only file, or of what was not yet replicated, is cutting the list. */
 #ifndef WWR_SIM_MODEL_H

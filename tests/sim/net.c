@@ -188,7 +188,7 @@ static struct closed *closed_of(struct world *world,
 }
 
 /* A server that was demoted and promoted since, and that nobody beat on yet,
- * still has the old generation: CLUSTER.md's row 5, which no rule covers. So
+ * still has the old generation: docs/rules.md's row 5, which no rule covers. So
  * this ends its connections (Sentinel does: it kills the clients of whom it
  * demotes); those of replicas stay open. */
 static bool is_killed(const struct server *server, unsigned demotions) {

@@ -1,5 +1,5 @@
 /* oracle.h - what must never happen, checked at every step, and what must have
- * happened once all is calm again (CLUSTER.md, section 4):
+ * happened once all is calm again (docs/cluster.md):
  * - an id names one message; ids rise within an epoch at each receiver;
  * - no receiver gets one publish call twice, in deliveries or history;
  * - acknowledged means appended, certainly failed means never appended; every

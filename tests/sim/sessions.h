@@ -1,6 +1,6 @@
 /* sessions.h - applications with sessions: connections that create, restore,
  * give up and close them, on a keeper per node (sessionstore/redis/keeper.h),
- * and what must never happen with them (CLUSTER.md, section 4):
+ * and what must never happen with them (docs/cluster.md):
  * - the connections of a session never exceed its limit, nor is it destroyed
  *   while one has it (but by its key), as far as nodes with a valid lease have
  *   them and no failover forgot their counts;

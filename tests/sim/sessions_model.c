@@ -1,4 +1,4 @@
-/* sessions_model.c - the scripts about sessions: CLUSTER.md section 3, R11 to
+/* sessions_model.c - the scripts about sessions: docs/rules.md, R11 to
  * R13, with what sessionstore/redis/keeper.h says of each call. */
 #include <assert.h>
 #include <string.h>

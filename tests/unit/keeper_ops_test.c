@@ -1,5 +1,5 @@
 /* Operations of a keeper whose link is live: what each sends, and what answers
- * mean. CLUSTER.md, R11, R15, rows 50, 51, 54, 55, 58. */
+ * mean. docs/rules.md, R11, R15, rows 50, 51, 54, 55, 58. */
 #include <string.h>
 
 #include "keeper_fixture.h"

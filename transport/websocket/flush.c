@@ -1,5 +1,5 @@
-/* The way out (LWS.md section 3). A send queues a frame and puts the pipe on
- * the shard's dirty list; when the loop has no more input, one flush writes
+/* The way out (docs/libwebsockets.md). A send queues a frame and puts the pipe
+ * on the shard's dirty list; when the loop has no more input, one flush writes
  * everything: a sendmsg() on a plain connection (native.c), an lws_write() of
  * up to one TLS record otherwise. POLLOUT is asked for only after a short
  * write.

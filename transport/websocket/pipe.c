@@ -142,7 +142,7 @@ void wwri_ws_pipe_finish(struct wwri_ws_pipe *pipe) {
 
 /* Reading stops only when something arrived that may not be delivered: a pause
  * that ends before that costs nothing. Called between lws' callbacks, so that
- * lws never has an unparsed rest to keep (LWS.md section 1). */
+ * lws never has an unparsed rest to keep (docs/libwebsockets.md). */
 static void apply_rx_flow(struct wwri_ws_pipe *pipe) {
   bool off = pipe->inbox != NULL;
   if (!wwri_ws_attached(pipe) || off == pipe->rx_off) return;

@@ -25,7 +25,7 @@ enum { STOP_POLL_MS = 1, STOP_POLLS_MAX = 50, SECOND_MS = 1000 };
 
 /* lws' process-wide state: the TLS set-up must happen once, because 4.1 gives
  * out new OpenSSL ex_data indexes each time, under the connections of contexts
- * that are there already (LWS.md section 1). */
+ * that are there already (docs/libwebsockets.md). */
 static pthread_mutex_t creation = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t global_options(bool tls) {

@@ -10,7 +10,7 @@
 
 #include "server.h"
 
-/* Above it lws falls back to 2560 descriptors (LWS.md section 1). */
+/* Above it lws falls back to 2560 descriptors (docs/libwebsockets.md). */
 static const rlim_t nofile_max = 10000000;
 static const rlim_t nofile_sane = 1048576;
 

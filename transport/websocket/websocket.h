@@ -5,7 +5,7 @@
  * its connections; a *pipe* is one connection. Both belong to their loop's
  * thread. A server's plain connections are our own (native.c); of all others
  * lws owns the socket, TLS, the HTTP parser and the receive side of WebSocket.
- * Frames leave through our own queue (flush.c, LWS.md section 3).
+ * Frames leave through our own queue (flush.c, docs/libwebsockets.md).
  *
  * Life of a pipe: attached to a descriptor or a wsi, opened once the upgrade
  * stands, detached when that ended or we gave it up (lws' further callbacks
