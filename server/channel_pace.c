@@ -4,8 +4,9 @@
  * many bytes of it must have left within a time. Who takes less must not hold
  * the others; the transport cuts it off when its queue is full.
  *
- * A repair (CLUSTER.md, row 14): while such a queue has moved within stuck_ms,
- * or too much waits for the shard, the bus is told and reads no further.
+ * A repair (docs/rules.md, row 14): while such a queue has moved within
+ * stuck_ms, or too much waits for the shard, the bus is told and reads no
+ * further.
  *
  * What is here already, of a repair or a burst of live messages, waits in its
  * feed while such queues have moved within crowd_ms, if at least half of the
