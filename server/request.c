@@ -156,9 +156,12 @@ static wwr_err give(struct wwr_request *request, struct wwri_frame *frame) {
 
 static void log_cause(struct wwr_request *request, const char *message,
                       const char *cause) {
-  struct wwr_conn *conn = request->conn;
-  wwri_log(&conn->server->opts.log, WWR_LOG_ERROR, conn->id, message, "cause",
-           cause, NULL);
+  const struct wwr_conn *conn = request->conn;
+  /* Of who has left nobody waits for the answer, and anybody can leave. */
+  enum wwr_log_level level =
+      atomic_load(&conn->gone) ? WWR_LOG_DEBUG : WWR_LOG_ERROR;
+  wwri_log(&conn->server->opts.log, level, conn->id, message, "cause", cause,
+           NULL);
 }
 
 /* Encode an answer; what can't be encoded becomes reply-internal-error. */

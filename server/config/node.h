@@ -84,8 +84,8 @@ void wwr_node_say(const struct wwr_node *node, enum wwr_log_level level,
 int wwr_node_open(struct wwr_node *node, struct wwr_server **server);
 
 /** Make the server unless that has happened, start it, print "listening on
- * ADDRESS" (before that "admin on ADDRESS" if there is an admin listener), wait
- * for a signal, stop. Returns the exit status. */
+ * ADDRESS" (before that, on stderr, "admin on ADDRESS" if there is an admin
+ * listener), wait for a signal, stop. Returns the exit status. */
 int wwr_node_run(struct wwr_node *node);
 
 /** Print "NAME: option: message" and return the exit status, as

@@ -102,15 +102,6 @@ static void on_counters(struct wwri_admin_counters *out, void *user_data) {
   if (program->counters) program->counters(out, program->user_data);
 }
 
-static bool say_address(const struct wwr_node *node) {
-  if (printf("admin on %s\n", wwri_admin_address(node->admin)) >= 0 &&
-      fflush(stdout) == 0) {
-    return true;
-  }
-  fprintf(stderr, "%s: stdout: %s\n", node->program->name, strerror(errno));
-  return false;
-}
-
 int wwri_node_admin_start(struct wwr_node *node) {
   char reason[WWRI_ADMIN_REASON_MAX];
   const struct wwri_admin_opts opts = {.listen = node->admin_listen,
@@ -123,11 +114,13 @@ int wwri_node_admin_start(struct wwr_node *node) {
                                        .counters = on_counters,
                                        .user_data = node};
   if (!node->admin_listen) return WWR_GO_ON;
-  if (wwri_admin_new(&node->admin, &opts, reason) == WWR_OK) {
-    return say_address(node) ? WWR_GO_ON : WWR_EXIT_FAILED;
+  if (wwri_admin_new(&node->admin, &opts, reason) != WWR_OK) {
+    fprintf(stderr, "%s: admin: %s\n", node->program->name, reason);
+    return WWR_EXIT_FAILED;
   }
-  fprintf(stderr, "%s: admin: %s\n", node->program->name, reason);
-  return WWR_EXIT_FAILED;
+  /* Not to stdout, of which the first line says that the node is ready. */
+  fprintf(stderr, "admin on %s\n", wwri_admin_address(node->admin));
+  return WWR_GO_ON;
 }
 
 void wwri_node_admin_reread(struct wwr_node *node, const struct wwr_node *now) {

@@ -9,7 +9,7 @@ static const char said[] = "admin on http://";
 
 uint16_t admin_port(struct proc *proc) {
   char line[128];
-  if (!proc_wait_line(proc, PROC_STDOUT, said, WIRE_MS, line, sizeof line)) {
+  if (!proc_wait_line(proc, PROC_STDERR, said, WIRE_MS, line, sizeof line)) {
     return 0;
   }
   return (uint16_t)strtoul(strrchr(line, ':') + 1, NULL, 10);
