@@ -120,7 +120,7 @@ async function startNode(t, { objects, program, password }) {
     text.endsWith(".conf") ? file : text.replace("$(NODE_NAME)", "node").replace("$(THREADS)", "1"),
   );
   const node = launch(t, program, own, { env });
-  const address = () => /admin\b.*?((?:\d+\.){3}\d+:\d+)/.exec(node.stdout)?.[1];
+  const address = () => /^admin on \w+:\/\/(\S+)$/m.exec(node.stderr)?.[1];
   await node.ready(() => node.url !== null && address());
   return { node, admin: address() };
 }
