@@ -15,6 +15,8 @@
 
 #include "internal.h"
 
+enum { KEY_TRIES = 16 }; /* with a third of the store away: 1 in 40 million */
+
 static const struct wwr_log *log_of(const struct wwr_conn *conn) {
   return &conn->server->opts.log;
 }
@@ -56,11 +58,25 @@ static void created(struct wwri_store_op *op) {
   free(creation);
 }
 
+/* With one of several Redis away: whose session is new need not wait for it. */
+static bool make_key(struct wwr_server *server, char *key, size_t cap) {
+  const struct wwr_server_opts *opts = &server->opts;
+  struct wwr_sessionstore *store = server->store;
+  for (int i = 0; i < KEY_TRIES; i++) {
+    key[0] = '\0';
+    if (!opts->keygen(key, cap, opts->keygen_user_data) || !key[0]) {
+      return false;
+    }
+    if (!store->ops->takes) break;
+    if (store->ops->takes(store, wwr_view_str(key))) break;
+  }
+  return true;
+}
+
 static wwr_err new_session(struct wwr_conn *conn, const char *info_json,
                            struct wwr_session **out) {
-  const struct wwr_server_opts *opts = &conn->server->opts;
-  char key[WWRI_KEY_MAX] = "";
-  if (!opts->keygen(key, sizeof key, opts->keygen_user_data) || !key[0]) {
+  char key[WWRI_KEY_MAX];
+  if (!make_key(conn->server, key, sizeof key)) {
     wwri_log(log_of(conn), WWR_LOG_ERROR, conn->id,
              "the session key generator failed", NULL);
     return WWR_E_INTERNAL;

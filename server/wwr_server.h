@@ -101,7 +101,8 @@ enum wwr_handlers {
 
 /** Makes session keys. Writes a NUL-terminated key of at most cap - 1
  * characters to `out`; false when it failed. Any thread, several at once. An
- * empty key counts as a failure. */
+ * empty key counts as a failure. Called up to 16 times for one session, while
+ * the store can't keep what has such a key (`takes` of wwr_sessionstore.h). */
 typedef bool (*wwr_keygen)(char *out, size_t cap, void *user_data);
 
 /** Fill with wwr_server_opts_default(), then change what you need. */

@@ -123,7 +123,7 @@ struct wwr_sessionauthority_ops {
                 const struct wwr_sessionstore_events *events, void *owner);
 };
 
-/** The hooks. All required but the last. */
+/** The hooks. All required but the last two. */
 struct wwr_sessionstore_ops {
   /** A session was created on `conn`: keep it. `session` is borrowed until the
    * operation is done. An error is logged and the session stays active but
@@ -158,6 +158,12 @@ struct wwr_sessionstore_ops {
    * connections it has itself. With it `lookup` and `closed` are not called,
    * and it must not block. */
   const struct wwr_sessionauthority_ops *authority;
+
+  /** Would a session with this key be kept at once? False: the part of the
+   * store that has it is away, others are not; the server makes another key, up
+   * to 16, and takes the last. What it answers may be past already. Never
+   * blocks; any thread. NULL: always. */
+  bool (*takes)(struct wwr_sessionstore *store, struct wwr_view key);
 };
 
 /** Base of every store: put it first in your own struct. */

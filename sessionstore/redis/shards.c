@@ -95,6 +95,11 @@ static void watch(struct wwr_sessionstore *base,
   }
 }
 
+/* New sessions go where they can be kept now. */
+static bool takes(struct wwr_sessionstore *base, struct wwr_view key) {
+  return wwri_store_is_live(store_for(base, key));
+}
+
 /* --- Life --------------------------------------------------------------- */
 
 static void free_shards(struct wwr_sessionstore *base) {
@@ -120,6 +125,7 @@ static const struct wwr_sessionstore_ops shards_ops = {
     .free = free_shards,
     .blocking = false,
     .authority = &authority_ops,
+    .takes = takes,
 };
 
 wwr_err wwr_redisstore_new(struct wwr_sessionstore **out,

@@ -167,6 +167,27 @@ static void stopped_for_less_than_the_hold(void) {
   CU_ASSERT_EQUAL(rs_count(&a->evicted) + rs_count(&b->evicted), 0);
 }
 
+static bool takes(const struct rs_node *node, const char *key) {
+  return node->store->ops->takes(node->store, wwr_view_str(key));
+}
+
+/* A new session need not be at the one that is away. */
+static void new_ones_go_to_the_others(void) {
+  struct rs_node *a = rs_patient(0);
+  for (unsigned i = 0; i < RS_SHARDS; i++) {
+    CU_ASSERT_TRUE(takes(a, key_of(i, 0)));
+  }
+  stop_shard(1);
+  uint64_t end = rs_now_ms() + RS_WAIT_MS;
+  while (takes(a, key_of(1, 0)) && rs_now_ms() < end) rs_wait_ms(10);
+  CU_ASSERT_FALSE(takes(a, key_of(1, 1)));
+  CU_ASSERT_TRUE(takes(a, key_of(0, 0)));
+  CU_ASSERT_TRUE(takes(a, key_of(2, 0)));
+  resume_shard(1);
+  rs_wait_ready(a, true);
+  CU_ASSERT_TRUE(takes(a, key_of(1, 0)));
+}
+
 /* A node that waits for a second. */
 static struct rs_node *hasty(unsigned index) {
   struct rs_node *node = rs_node(index);
@@ -387,6 +408,7 @@ static CU_TestInfo tests[] = {
     {"events_come_from_all_one_at_a_time", events_come_from_all_one_at_a_time},
     {"unwatched_while_all_tell", unwatched_while_all_tell},
     {"stopped_for_less_than_the_hold", stopped_for_less_than_the_hold},
+    {"new_ones_go_to_the_others", new_ones_go_to_the_others},
     {"stopped_for_longer_than_the_hold", stopped_for_longer_than_the_hold},
     {"one_restarted_without_its_data", one_restarted_without_its_data},
     {"what_waits_for_one_leaves_room", what_waits_for_one_leaves_room},

@@ -56,6 +56,7 @@ struct test_store {
     struct wwr_session *session;
   } held[KEEP_MAX];
   size_t held_count;
+  int takes_not; /* of the next keys */
   bool freed;
 };
 

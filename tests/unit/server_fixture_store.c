@@ -83,9 +83,15 @@ static void free_store(struct wwr_sessionstore *base) {
   store->freed = true;
 }
 
+static bool takes(struct wwr_sessionstore *base, struct wwr_view key) {
+  struct test_store *store = from_base(base);
+  CU_ASSERT(key.len > 0);
+  return LOCKED(store->takes_not-- <= 0);
+}
+
 const struct wwr_sessionstore_ops test_store_ops[2] = {
-    {created, lookup, closed, free_store, .blocking = false},
-    {created, lookup, closed, free_store, .blocking = true}};
+    {created, lookup, closed, free_store, .blocking = false, .takes = takes},
+    {created, lookup, closed, free_store, .blocking = true, .takes = takes}};
 
 static void *release_thread(void *arg) {
   struct test_store *store = arg;

@@ -93,6 +93,24 @@ static void keygen_is_used(void) {
   CU_ASSERT_STRING_EQUAL(peer_create(peer), "my key");
 }
 
+static bool counting_keygen(char *out, size_t cap, void *user_data) {
+  int *count = user_data;
+  snprintf(out, cap, "key %d", ++*count);
+  return true;
+}
+
+static void what_is_not_taken_gets_another_key(void) {
+  int count = 0;
+  fix.opts.keygen = counting_keygen;
+  fix.opts.keygen_user_data = &count;
+  fixture_start();
+  fix.store.takes_not = 3;
+  CU_ASSERT_STRING_EQUAL(peer_create(peer_connect()), "key 4");
+  fix.store.takes_not = 100;
+  CU_ASSERT_STRING_EQUAL(peer_create(peer_connect()), "key 20");
+  CU_ASSERT_EQUAL(fix.store.created, 2);
+}
+
 static void create_with_bad_info(void) {
   fixture_start();
   struct wwr_conn *conn;
@@ -653,6 +671,7 @@ static CU_TestInfo tests[] = {
     {"create fails without a key", create_fails_without_a_key},
     {"an empty key is a failure", an_empty_key_is_a_failure},
     {"the key generator is used", keygen_is_used},
+    {"what is not taken gets another key", what_is_not_taken_gets_another_key},
     {"create with bad info", create_with_bad_info},
     {"create: too large changes nothing", create_too_large_changes_nothing},
     {"create twice fails", create_twice_fails},
