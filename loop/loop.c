@@ -121,10 +121,17 @@ static void run_mail(struct wwri_loop *loop, struct wwri_mail *mail) {
   }
 }
 
+static void deliver(struct wwri_loop *loop) {
+  bool stopping;
+  struct wwri_mail *mail = take_mail(loop, &stopping);
+  if (mail) loop->input = true;
+  run_mail(loop, mail);
+  if (stopping) uv_stop(&loop->uv);
+}
+
 static void on_wake(uv_poll_t *handle, int status, int events) {
   struct wwri_loop *loop = handle->data;
   uint64_t count;
-  bool stopping;
   (void)status, (void)events;
   if (read(loop->wake_fd, &count, sizeof count) != sizeof count) return;
   /* Who woke us has not come back from it: it shares our core. Let it go on,
@@ -132,10 +139,16 @@ static void on_wake(uv_poll_t *handle, int status, int events) {
   for (int i = 0; i < YIELDS_MAX && atomic_load(&loop->wakers) > 0; i++) {
     sched_yield();
   }
-  struct wwri_mail *mail = take_mail(loop, &stopping);
-  if (mail) loop->input = true;
-  run_mail(loop, mail);
-  if (stopping) uv_stop(&loop->uv);
+  deliver(loop);
+}
+
+/* Who sends the wake-up was interrupted before he did, and all mail behind his
+ * waits for it, our own too. While we turn anyway we need none. */
+static void deliver_unwoken(struct wwri_loop *loop) {
+  if (loop->flushing && atomic_load(&loop->wakers) > 0 &&
+      wwri_loop_has_mail(loop)) {
+    deliver(loop);
+  }
 }
 
 /* Timers */
@@ -228,6 +241,7 @@ static void run_flushers(struct wwri_loop *loop) {
 
 static void on_check(uv_check_t *handle) {
   struct wwri_loop *loop = handle->data;
+  deliver_unwoken(loop);
   bool input = loop->input;
   loop->input = false;
   if (!loop->flushing) return;
