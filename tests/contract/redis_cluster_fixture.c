@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cert.h"
 #include "proc.h"
 
 enum {
@@ -43,12 +44,19 @@ static bool has_shard_ids(void) {
   return major > 7 || (major == 7 && minor >= 2);
 }
 
+/* The port by which the servers know each other. */
+static const char *port_of(const struct redis_cluster *cluster,
+                           unsigned index) {
+  return cluster->authority ? cluster->tls_ports[index]
+                            : cluster->servers[index].port_text;
+}
+
 static void write_node(const struct redis_cluster *cluster, FILE *file,
                        unsigned index, bool self) {
   unsigned first, last, master = index % cluster->masters;
   bool replica = index >= cluster->masters;
   fprintf(file, "%s 127.0.0.1:%s@%s", cluster->ids[index],
-          cluster->servers[index].port_text, cluster->bus_ports[index]);
+          port_of(cluster, index), cluster->bus_ports[index]);
   if (cluster->shard_ids) fprintf(file, ",,shard-id=%s", cluster->ids[master]);
   fprintf(file, " %s%s %s 0 0 %u connected", self ? "myself," : "",
           replica ? "slave" : "master", replica ? cluster->ids[master] : "-",
@@ -77,6 +85,21 @@ static const char *quick_dir(void) {
   return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
+static size_t add_tls(struct redis_cluster *cluster, unsigned index,
+                      const char **args) {
+  const struct test_authority *authority = cluster->authority;
+  const char *const more[] = {"--tls-port",         cluster->tls_ports[index],
+                              "--tls-cert-file",    authority->cert_file,
+                              "--tls-key-file",     authority->key_file,
+                              "--tls-ca-cert-file", authority->ca_file,
+                              "--tls-auth-clients", "no",
+                              "--tls-cluster",      "yes"};
+  snprintf(cluster->tls_ports[index], sizeof cluster->tls_ports[index], "%u",
+           redis_reserve_port(&cluster->tls_reserved[index]));
+  memcpy(args, more, sizeof more);
+  return sizeof more / sizeof *more;
+}
+
 static void init_server(struct redis_cluster *cluster, unsigned index,
                         const char *const *args) {
   const char *all[REDIS_MAX_ARGS] = {"--cluster-enabled",
@@ -90,6 +113,7 @@ static void init_server(struct redis_cluster *cluster, unsigned index,
                                      "--repl-diskless-sync-delay",
                                      "0"};
   size_t n = 10;
+  if (cluster->authority) n += add_tls(cluster, index, all + n);
   while (args && *args && n < REDIS_MAX_ARGS - 1) all[n++] = *args++;
   snprintf(cluster->bus_ports[index], sizeof cluster->bus_ports[index], "%u",
            redis_reserve_port(&cluster->reserved[index]));
@@ -117,9 +141,11 @@ static bool start_all(struct redis_cluster *cluster) {
   return started;
 }
 
-bool redis_cluster_start(struct redis_cluster *cluster, unsigned masters,
-                         unsigned replicas, const char *const *args) {
+static bool start(struct redis_cluster *cluster, unsigned masters,
+                  unsigned replicas, const struct test_authority *authority,
+                  const char *const *args) {
   memset(cluster, 0, sizeof *cluster);
+  cluster->authority = authority;
   cluster->masters = masters;
   cluster->count = masters * (1 + replicas);
   cluster->shard_ids = has_shard_ids();
@@ -138,10 +164,22 @@ bool redis_cluster_start(struct redis_cluster *cluster, unsigned masters,
   return false;
 }
 
+bool redis_cluster_start(struct redis_cluster *cluster, unsigned masters,
+                         unsigned replicas, const char *const *args) {
+  return start(cluster, masters, replicas, NULL, args);
+}
+
+bool redis_cluster_start_tls(struct redis_cluster *cluster, unsigned masters,
+                             const struct test_authority *authority,
+                             const char *const *args) {
+  return start(cluster, masters, 0, authority, args);
+}
+
 void redis_cluster_remove(struct redis_cluster *cluster) {
   for (unsigned i = 0; i < cluster->count; i++) {
     redis_remove(&cluster->servers[i]);
     close(cluster->reserved[i]);
+    if (cluster->authority) close(cluster->tls_reserved[i]);
   }
   cluster->count = 0;
 }
@@ -155,7 +193,7 @@ unsigned redis_cluster_add(struct redis_cluster *cluster,
   init_server(cluster, index, args);
   cluster->count++;
   snprintf(line, sizeof line, "CLUSTER MEET 127.0.0.1 %s %s",
-           cluster->servers[0].port_text, cluster->bus_ports[0]);
+           port_of(cluster, 0), cluster->bus_ports[0]);
   if (!redis_start(server) || !redis_until(server, "PING", "PONG") ||
       !redis_run(server, "CLUSTER MYID", id, sizeof id) ||
       !redis_run(server, line, NULL, 0)) {
@@ -353,7 +391,7 @@ static bool move_key(const struct redis_cluster *cluster, unsigned from,
                      unsigned to, const char *key) {
   char line[512];
   snprintf(line, sizeof line, "MIGRATE 127.0.0.1 %s %s 0 5000",
-           cluster->servers[to].port_text, key);
+           port_of(cluster, to), key);
   return redis_run(&cluster->servers[from], line, NULL, 0);
 }
 

@@ -1,10 +1,13 @@
 /* redis_cluster_fixture.h - a Redis Cluster of the test's own: masters with
  * even ranges of slots, replicas of each, on free ports of loopback; it fails
- * over within some two seconds. */
+ * over within some two seconds. With TLS its servers speak it among themselves
+ * and name those ports; the test itself talks to the plain ones. */
 #ifndef REDIS_CLUSTER_FIXTURE_H
 #define REDIS_CLUSTER_FIXTURE_H
 
 #include "redis_fixture.h"
+
+struct test_authority;
 
 enum { REDIS_CLUSTER_MAX = 8, REDIS_CLUSTER_SLOTS = 16384 };
 
@@ -12,7 +15,10 @@ struct redis_cluster {
   struct redis_server servers[REDIS_CLUSTER_MAX]; /* the masters first */
   char ids[REDIS_CLUSTER_MAX][41];
   char bus_ports[REDIS_CLUSTER_MAX][8];
-  int reserved[REDIS_CLUSTER_MAX]; /* keep them */
+  int reserved[REDIS_CLUSTER_MAX];        /* keep them */
+  const struct test_authority *authority; /* NULL: it speaks no TLS */
+  char tls_ports[REDIS_CLUSTER_MAX][8];
+  int tls_reserved[REDIS_CLUSTER_MAX];
   unsigned masters;
   unsigned count;
   bool shard_ids; /* the servers write them into their files */
@@ -25,6 +31,13 @@ struct redis_cluster {
  * stderr, when that takes too long; then it is removed already. */
 bool redis_cluster_start(struct redis_cluster *cluster, unsigned masters,
                          unsigned replicas, const char *const *args);
+
+/** The same without replicas, and with TLS by the authority's certificate
+ * (borrowed). `url` is then that of the plain ports: for clients it is wrong.
+ */
+bool redis_cluster_start_tls(struct redis_cluster *cluster, unsigned masters,
+                             const struct test_authority *authority,
+                             const char *const *args);
 
 /** Kill all and remove their directories. */
 void redis_cluster_remove(struct redis_cluster *cluster);

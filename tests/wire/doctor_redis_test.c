@@ -112,6 +112,12 @@ static void a_redis_cluster(void) {
   examine(text);
   CU_ASSERT_EQUAL(found("problem", "redis kind", "127.0.0.1:"), 1);
   CU_ASSERT_PTR_NOT_NULL(strstr(out, "is it a Redis Cluster?"));
+  /* Nodes pass over such a one, and over one that is not there. */
+  snprintf(text, sizeof text,
+           "redis+cluster://127.0.0.1:1,127.0.0.1:%u,127.0.0.1:%u",
+           servers[0].port, redis_cluster.servers[0].port);
+  examine(text);
+  CU_ASSERT_EQUAL(found("ok", "redis slots", "all have a master, of 3"), 1);
 }
 
 /* Told to name themselves by host names, which they don't have: "?", and the

@@ -108,23 +108,25 @@ void doctor_redis_cluster(const struct cli *cli, struct report *report,
                           const struct wwri_redis_url *url) {
   struct redis_masters masters;
   char why[REDIS_WHY_SIZE];
-  struct redis_conn *seed = redis_connect(url, cli->timeout_ms, why);
-  if (!seed) {
-    report_say(report, FINDING_PROBLEM, "redis",
-               "is it up, and reachable from here, with this user and "
-               "password?",
-               "%s", why);
-  } else if (!redis_masters_ask(&masters, seed, why)) {
-    report_say(report, FINDING_PROBLEM, "redis kind",
-               "is it a Redis Cluster? One Redis is redis://HOST:PORT", "%s",
-               why);
-  } else {
+  bool reached;
+  if (redis_masters_find(&masters, url, cli->timeout_ms, &reached, why)) {
     check_slots(report, &masters);
     check_replicas(report, &masters);
     check_balance(report, &masters);
     for (size_t i = 0; i < masters.count; i++)
       examine_master(cli, report, url, &masters.list[i].host);
     redis_masters_deinit(&masters);
+  } else if (reached) {
+    report_say(
+        report, FINDING_PROBLEM, "redis kind",
+        "is it a Redis Cluster? One Redis is redis://HOST:PORT, a cluster "
+        "with TLS rediss+cluster://",
+        "%s", why);
+  } else {
+    report_say(report, FINDING_PROBLEM, "redis",
+               "is it up, and reachable from here, with this user and "
+               "password, and with TLS (rediss+cluster://) if that is what it "
+               "speaks?",
+               "%s", why);
   }
-  redis_close(seed);
 }

@@ -1,4 +1,4 @@
-/* A Redis Cluster is asked which slot a tag has and who has the slot. */
+/* A Redis Cluster is asked who has which slot. */
 #include "redis_group.h"
 
 #include <stdio.h>
@@ -54,22 +54,15 @@ static bool list_masters(struct redis_masters *out, const redisReply *reply,
   return true;
 }
 
-static bool place_partitions(struct redis_masters *out, struct redis_conn *conn,
+static void place_partitions(struct redis_masters *out,
                              const struct wwri_slots *map) {
   for (unsigned i = 0; i < WWRI_PARTITIONS; i++) {
-    redisReply *reply =
-        redis_ask(conn, "CLUSTER KEYSLOT {%s}", wwri_partition_tag(i));
-    bool ok = reply && reply->type == REDIS_REPLY_INTEGER &&
-              reply->integer >= 0 && reply->integer < REDIS_SLOTS;
-    const struct wwri_redis_host *owner =
-        ok ? wwri_slots_owner(map, (uint16_t)reply->integer) : NULL;
+    uint16_t slot = wwri_slot_of(wwr_view_str(wwri_partition_tag(i)));
+    const struct wwri_redis_host *owner = wwri_slots_owner(map, slot);
     out->of_partition[i] =
         (unsigned)(owner ? find_master(out, owner) : out->count);
     if (owner) out->list[out->of_partition[i]].partitions++;
-    if (reply) freeReplyObject(reply);
-    if (!ok) return false;
   }
-  return true;
 }
 
 /* NULL, or what is wrong. */
@@ -87,13 +80,13 @@ static const char *ask_masters(struct redis_masters *out,
     return why;
   if (map->covered == 0) return "no slot of the cluster has a master";
   if (!list_masters(out, reply, map)) return why;
-  return place_partitions(out, conn, map)
-             ? NULL
-             : "CLUSTER KEYSLOT is answered by nonsense";
+  place_partitions(out, map);
+  return NULL;
 }
 
-bool redis_masters_ask(struct redis_masters *out, struct redis_conn *conn,
-                       char why[REDIS_WHY_SIZE]) {
+/* False: the reason is in `why`, and *out is empty. */
+static bool ask(struct redis_masters *out, struct redis_conn *conn,
+                char why[REDIS_WHY_SIZE]) {
   *out = (struct redis_masters){0};
   struct wwri_slots *map = calloc(1, sizeof *map);
   redisReply *reply = map ? redis_ask(conn, "CLUSTER SLOTS") : NULL;
@@ -105,6 +98,23 @@ bool redis_masters_ask(struct redis_masters *out, struct redis_conn *conn,
   free(map);
   if (bad) redis_masters_deinit(out);
   return !bad;
+}
+
+bool redis_masters_find(struct redis_masters *out,
+                        const struct wwri_redis_url *url, uint32_t timeout_ms,
+                        bool *reached, char why[REDIS_WHY_SIZE]) {
+  char unreachable[REDIS_WHY_SIZE];
+  *reached = false;
+  for (size_t i = 0; i < url->host_count; i++) {
+    struct redis_conn *seed = redis_connect_host(
+        url, &url->hosts[i], timeout_ms, *reached ? unreachable : why);
+    if (!seed) continue;
+    *reached = true;
+    bool ok = ask(out, seed, why);
+    redis_close(seed);
+    if (ok) return true;
+  }
+  return false;
 }
 
 /* --- Groups --------------------------------------------------------------- */
@@ -175,11 +185,10 @@ static bool open_cluster(struct redis_group *group,
                          const struct wwri_redis_url *url, uint32_t timeout_ms,
                          char *why) {
   struct redis_masters masters;
-  struct redis_conn *seed = redis_connect(url, timeout_ms, why);
-  bool ok = seed && redis_masters_ask(&masters, seed, why);
-  redis_close(seed);
-  if (!ok) return false;
-  ok = open_masters(group, url, &masters, timeout_ms, why);
+  bool reached;
+  if (!redis_masters_find(&masters, url, timeout_ms, &reached, why))
+    return false;
+  bool ok = open_masters(group, url, &masters, timeout_ms, why);
   redis_masters_deinit(&masters);
   return ok;
 }

@@ -52,9 +52,11 @@ struct redis_masters {
   unsigned of_partition[WWRI_PARTITIONS]; /* an index; count: none */
 };
 
-/** Ask one of its nodes. False and a line in `why`; `out` is freed then. */
-bool redis_masters_ask(struct redis_masters *out, struct redis_conn *conn,
-                       char why[REDIS_WHY_SIZE]);
+/** Ask the nodes of the URL, one after the other, until one knows. False and a
+ * line in `why`: none does, or (*reached is false) none could be asked. */
+bool redis_masters_find(struct redis_masters *out,
+                        const struct wwri_redis_url *url, uint32_t timeout_ms,
+                        bool *reached, char why[REDIS_WHY_SIZE]);
 void redis_masters_deinit(struct redis_masters *masters);
 
 #endif
