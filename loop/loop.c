@@ -142,9 +142,9 @@ static void on_wake(uv_poll_t *handle, int status, int events) {
   deliver(loop);
 }
 
-/* A thread that posts may be interrupted between its lock and its write, and all
- * mail behind its own waits for that write, even what this loop posts to itself.
- * A loop that turns anyway needs no wake-up. */
+/* A thread that posts may be interrupted between its lock and its write, and
+ * all mail behind its own waits for that write, even what this loop posts to
+ * itself. A loop that turns anyway needs no wake-up. */
 static void deliver_unwoken(struct wwri_loop *loop) {
   if (loop->flushing && atomic_load(&loop->wakers) > 0 &&
       wwri_loop_has_mail(loop)) {

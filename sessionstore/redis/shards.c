@@ -20,13 +20,16 @@ static struct shards *from_base(struct wwr_sessionstore *base) {
 }
 
 /* What is no key is looked for nowhere: any store says so. */
+static size_t place_of(const struct shards *shards, struct wwr_view key) {
+  char id[WWRI_SESSION_ID_LEN + 1];
+  if (!wwri_session_id(key, id)) return 0;
+  return wwri_cluster_member_for(shards->cluster, wwr_view_str(id));
+}
+
 static struct wwr_sessionstore *store_for(struct wwr_sessionstore *base,
                                           struct wwr_view key) {
   const struct shards *shards = from_base(base);
-  char id[WWRI_SESSION_ID_LEN + 1];
-  if (!wwri_session_id(key, id)) return shards->stores[0];
-  return shards
-      ->stores[wwri_cluster_member_for(shards->cluster, wwr_view_str(id))];
+  return shards->stores[place_of(shards, key)];
 }
 
 /* --- Hooks -------------------------------------------------------------- */
@@ -97,7 +100,10 @@ static void watch(struct wwr_sessionstore *base,
 
 /* New sessions go where they can be kept now. */
 static bool takes(struct wwr_sessionstore *base, struct wwr_view key) {
-  return wwri_store_is_live(store_for(base, key));
+  const struct shards *shards = from_base(base);
+  struct wwri_member *member =
+      wwri_cluster_member(shards->cluster, place_of(shards, key));
+  return wwri_member_health(member, NULL, 0) == WWRI_BUS_READY;
 }
 
 /* --- Life --------------------------------------------------------------- */

@@ -256,11 +256,6 @@ void wwri_store_tell(struct store *store,
   pthread_mutex_unlock(&store->lock);
 }
 
-bool wwri_store_is_live(const struct wwr_sessionstore *base) {
-  const struct store *store = (const struct store *)(const void *)base;
-  return atomic_load_explicit(&store->live, memory_order_relaxed);
-}
-
 /* --- Life --------------------------------------------------------------- */
 
 static void dispose(struct store *store) {

@@ -8,7 +8,6 @@
 #define WWRI_STORE_IMPL_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "keeper.h"
 #include "loop.h"
@@ -53,7 +52,6 @@ struct store {
   struct wwr_sessionstore base;
   struct wwri_member *member;
   int scripts[WWRI_KEEP_SEND + 1]; /* by kind */
-  atomic_bool live;                /* the membership is; any thread */
 
   /* Any thread, under the lock: */
   pthread_mutex_t lock;
@@ -112,8 +110,6 @@ wwr_err wwri_store_new(struct wwr_sessionstore **out,
                        struct wwri_keeper_room *room, unsigned sharers);
 /* Free them all, in the time of one; at most WWRI_SHARDS_MAX. */
 void wwri_store_free_all(struct wwr_sessionstore *const *stores, size_t count);
-/* Its Redis is there, as far as is known. Any thread. */
-bool wwri_store_is_live(const struct wwr_sessionstore *base);
 void wwri_store_tell(struct store *store,
                      void (*tell)(const struct wwr_sessionstore_events *events,
                                   void *owner, void *arg),

@@ -71,14 +71,12 @@ void wwri_store_run_soon(struct store *store) {
 static void on_live(struct wwri_member_user *user, bool fresh) {
   struct store *store = of_user(user);
   (void)fresh;
-  atomic_store_explicit(&store->live, true, memory_order_relaxed);
   wwri_keeper_live(store->keeper, wwri_member_now());
   wwri_store_run(store);
 }
 
 static void on_lost(struct wwri_member_user *user) {
   struct store *store = of_user(user);
-  atomic_store_explicit(&store->live, false, memory_order_relaxed);
   wwri_keeper_lost(store->keeper, wwri_member_now());
   wwri_store_run(store);
 }
