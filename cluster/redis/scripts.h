@@ -81,11 +81,11 @@ extern const char wwri_script_bye[];
  *          can't be before, or from the log's end if that entry is not there
  *       d  with r: it was acknowledged, and the hint is its own id
  *       a  with r: ... and it was appended only once: if it is there at all,
- *          then at the hint
+ *          then at the hint; a later one of its author is behind it
  * Reply "ok", ID; "dup", ID: it was there; "superseded": it is not there, but a
- *       later one of its author is; "wrapped": can't tell, the log holds more
- *       than was looked through (10,000 entries, or back to before it was first
- *       sent); "nogen". */
+ *       later one of its author is (with a: "dup", for then it was); "wrapped":
+ *       can't tell, the log holds more than was looked through (10,000 entries,
+ *       or back to before it was first sent); "nogen". */
 extern const char wwri_script_publish[];
 
 /** Tell the subscribers, keep nothing; at most once (row 34).

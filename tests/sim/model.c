@@ -484,7 +484,10 @@ static enum wwri_answer look_for(struct script *script,
   }
   if (request->sure && reaches_hint(stream, request)) return WWRI_ANSWER_OK;
   if (at < stream->count) return look_forward(stream, request, at, id);
-  return look_back(script, stream, id);
+  enum wwri_answer answer = look_back(script, stream, id);
+  if (!request->sure || answer != WWRI_ANSWER_SUPERSEDED) return answer;
+  *id = request->from; /* it stood before the later one, and was trimmed */
+  return WWRI_ANSWER_DUP;
 }
 
 static void publish(struct script *script) {

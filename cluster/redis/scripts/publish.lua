@@ -83,6 +83,9 @@ local function look_for(hint, deep, sure, tried_ms)
   local _, now = clock()
   local oldest = now - tried_ms - CLOCK_MARGIN
   local found, _, last = scan('XREVRANGE', '+', '-', oldest)
+  -- It was appended once, before the later one, and what a new master forgets
+  -- is always the end of a log: so it was there, too, and has been trimmed.
+  if sure and found and found[1] == 'superseded' then return {'dup', hint} end
   if found or is_before(last, oldest) then return found end
   -- The beginning of a log that continues none?
   local fields = last[2]
