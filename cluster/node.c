@@ -155,6 +155,8 @@ static void beat_done(struct wwri_node *node,
     drop(node, "the generation changed", now_ms);
     return;
   }
+  node->server_ms = answer->time_ms;
+  node->server_at_ms = now_ms;
   verify(node);
   check_live(node, now_ms);
 }

@@ -53,10 +53,11 @@ struct wwri_call {
   struct wwri_boot boot; /* ours now; a publish may be of an earlier one */
   uint64_t connection;
   const struct wwri_publish *publish; /* PUBLISH */
-  uint64_t age_ms;                    /* PUBLISH: since it was first sent */
-  struct wwr_view channel;            /* OPEN, RANGE */
-  struct wwri_logid from;             /* RANGE */
-  uint32_t count;                     /* RANGE: entries, OPEN: history */
+  uint64_t since_ms;       /* PUBLISH: sent first then or later, by the server's
+                              clock; 0: not known */
+  struct wwr_view channel; /* OPEN, RANGE */
+  struct wwri_logid from;  /* RANGE */
+  uint32_t count;          /* RANGE: entries, OPEN: history */
   struct wwri_node_channel *const *channels; /* TOPS */
   size_t channel_count;
   bool touch; /* TOPS: renew the keys' expiry too */
@@ -158,6 +159,8 @@ struct wwri_node {
   uint64_t beat_n;     /* of the last beat sent, by this boot */
   uint64_t beat_done;  /* of the last one answered */
   uint64_t beat_sent_ms[WWRI_BEATS_MAX]; /* by number modulo */
+  uint64_t server_ms;    /* what the server's clock showed, 0: not known, ... */
+  uint64_t server_at_ms; /* ... when that was heard */
   uint64_t run_ms;
   uint64_t audit_at_ms;
   uint64_t touch_at_ms;
@@ -231,7 +234,8 @@ void wwri_node_beat(struct wwri_node *node, struct wwri_beat *out,
 struct wwri_beat_answer {
   enum wwri_status status;
   uint64_t generation;
-  uint64_t born; /* of the data */
+  uint64_t born;    /* of the data */
+  uint64_t time_ms; /* the server's clock; 0: not known */
 };
 void wwri_node_beat_answered(struct wwri_node *node,
                              const struct wwri_beat_answer *answer,

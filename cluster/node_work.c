@@ -408,15 +408,24 @@ static void audit(struct wwri_node *node, uint64_t now_ms) {
   }
 }
 
+/* What the server's clock showed at that time of ours, or less. Told as an age
+ * it would be wrong for a command that is executed late. */
+static uint64_t server_time(const struct wwri_node *node, uint64_t at_ms) {
+  uint64_t time_ms = node->server_ms + at_ms;
+  if (!node->server_ms || time_ms <= node->server_at_ms) return 0;
+  return time_ms - node->server_at_ms;
+}
+
 static void publish(struct wwri_node *node, uint64_t now_ms) {
   if (!node->live) return;
   while (node->call_count < WWRI_CALLS_MAX / 2 + 64) {
     const struct wwri_publish *publish =
         wwri_publisher_next(&node->publisher, now_ms);
     if (!publish) break;
-    struct wwri_call call = {.kind = WWRI_CALL_PUBLISH,
-                             .publish = publish,
-                             .age_ms = now_ms - publish->first_sent_ms};
+    struct wwri_call call = {
+        .kind = WWRI_CALL_PUBLISH,
+        .publish = publish,
+        .since_ms = server_time(node, publish->first_sent_ms)};
     send_call(node, call, NULL);
   }
 }

@@ -139,7 +139,9 @@ static bool read_status(struct wwri_member *member,
   struct wwr_view generation =
       wwri_redis_reply_text(wwri_redis_reply_at(reply, 1));
   int64_t born = wwri_redis_reply_int(wwri_redis_reply_at(reply, 2));
+  int64_t time_ms = wwri_redis_reply_int(wwri_redis_reply_at(reply, 3));
   out->born = (uint64_t)born;
+  out->time_ms = time_ms > 0 ? (uint64_t)time_ms : 0;
   return wwri_read_number(generation, &out->generation) && out->generation > 0;
 }
 

@@ -195,7 +195,7 @@ static void send_publish(struct wwri_member *member,
   add(&it, write_flags(is_touch(member, publish), publish, flags));
   if (publish->retry) {
     add_id(&it, publish->hint);
-    add_number(&it, call->age_ms);
+    add_number(&it, call->since_ms);
   }
   send(member, call, member->scripts.publish, it.argv, it.argc, 3);
 }

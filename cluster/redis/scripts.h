@@ -72,9 +72,9 @@ extern const char wwri_script_bye[];
  * KEYS  P:m:CH, P:l:CH, P:gen
  * ARGV  channel P:c:CH, BOOT, CONNECTION, author (the BOOT that published it
  *       first), SEQ (below 2^53), envelope, entries to keep (1 or more), age to
- *       keep (ms), expiry of the keys (ms, longer), flags, hint ID, ms since
- *       first sent. The last two count only with flag r and may be left out
- *       else. Flags, together as one text, perhaps empty:
+ *       keep (ms), expiry of the keys (ms, longer), flags, hint ID, when it was
+ *       first sent or earlier (ms, the server's clock). The last two count only
+ *       with flag r and may be left out else. Flags, one text, perhaps empty:
  *       t  renew the keys' expiry. New keys get one anyway: send it with a
  *          node's first publish on a channel, then every quarter of the expiry
  *       r  it may be there already: look first, forward from the hint, which it

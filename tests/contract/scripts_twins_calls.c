@@ -192,7 +192,8 @@ static struct wwr_view data_of(struct wwri_boot boot, uint64_t seq) {
   return wwr_view_str(text);
 }
 
-static void publish_both(struct request *request, struct wwri_logid hint) {
+static void publish_both(struct request *request, struct wwri_logid hint,
+                         unsigned tried_ms) {
   struct texts t;
   char boot[33], name[33], flags[5];
   request->data = data_of(request->author, request->seq);
@@ -211,7 +212,7 @@ static void publish_both(struct request *request, struct wwri_logid hint) {
                            .data = (const char *)request->data.data,
                            .flags = flags,
                            .hint = id_text(&t, 0, hint),
-                           .tried_ms = (unsigned)request->age_ms,
+                           .tried_ms = tried_ms,
                            .limit = TWINS_LIMIT,
                            .age = 1000000000,
                            .expiry = TWINS_TTL_MS});
@@ -231,8 +232,9 @@ void twins_publish(void) {
       .author = twins.nodes[author].boot,
       .channel = (unsigned)rng_below(&twins.rng, CHANNELS),
       .seq = twins.nodes[author].seq + 1,
-      .retry = twins_chance(40),
-      .age_ms = rng_below(&twins.rng, 60) * 1000};
+      .retry = twins_chance(40)};
+  unsigned tried_ms = (unsigned)rng_below(&twins.rng, 60) * 1000;
+  request.since_ms = twins.now_ms + TWINS_CLOCK_MS - tried_ms;
   struct twins_known known = {0}, before = {0};
   struct wwri_logid hint = {0};
   if (twins_chance(5)) { /* late, or never made; 0 is none to the model */
@@ -259,7 +261,7 @@ void twins_publish(void) {
   } else {
     twins.nodes[author].seq++;
   }
-  publish_both(&request, hint);
+  publish_both(&request, hint, tried_ms);
 }
 
 /* Logs longer than what a retry looks through. */
@@ -274,7 +276,7 @@ void twins_burst(void) {
                               .author = node->boot,
                               .channel = channel,
                               .seq = ++node->seq};
-    publish_both(&request, (struct wwri_logid){0});
+    publish_both(&request, (struct wwri_logid){0}, 0);
     twins_compare_hints();
   }
 }

@@ -46,7 +46,7 @@ static void out_call(struct wwri_node *core, const struct wwri_call *call) {
                               .from = call->from,
                               .count = call->count,
                               .touch = call->touch,
-                              .age_ms = call->age_ms};
+                              .since_ms = call->since_ms};
   if (call->channel.len) request->channel = channel_of(call->channel);
   for (size_t i = 0; i < call->channel_count; i++) {
     request->channels[request->channel_count++] =

@@ -304,6 +304,7 @@ static void beat(struct script *script) {
   ensure_generation(script);
   answer->generation = server->generation.n;
   answer->born = server->generation.born;
+  answer->time_ms = time_ms;
   if (time_ms > server_newest_beat(server) + lease / 2 ||
       before != server->generation.n) {
     script_write(script, (struct op){.kind = OP_GRACE, .a = time_ms + lease});
@@ -429,7 +430,7 @@ static enum wwri_answer look_forward(const struct stream *stream,
 static enum wwri_answer look_back(const struct script *script,
                                   const struct stream *stream,
                                   struct wwri_logid *id) {
-  uint64_t back = script->request->age_ms + CLOCK_MARGIN_MS;
+  uint64_t since_ms = script->request->since_ms;
   enum wwri_answer found = WWRI_ANSWER_OK;
   const struct wwri_entry *entry = NULL;
   size_t at = stream->count, end = at > MOST ? at - MOST : 0;
@@ -437,7 +438,7 @@ static enum wwri_answer look_back(const struct script *script,
   while (at > end && !(old && stream->count - at >= LEAST)) {
     entry = &stream->entries[stream->first + --at];
     if (look_at(script->request, &entry->pos, &found, id)) return found;
-    old = entry->time_ms + back < script->time_us / 1000;
+    old = entry->time_ms + CLOCK_MARGIN_MS < since_ms;
   }
   bool whole = at == 0 && entry->fork && wwri_logid_none(entry->parent);
   return whole || old || found != WWRI_ANSWER_OK ? found : WWRI_ANSWER_WRAPPED;

@@ -190,7 +190,7 @@ struct request {
   uint32_t count;
   uint64_t seq;
   bool retry, deep, sure, touch;
-  uint64_t age_ms;
+  uint64_t since_ms;
   struct wwr_view data; /* points to what outlives the run */
   unsigned channels[TOPS_MAX];
   size_t channel_count;

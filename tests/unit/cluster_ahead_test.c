@@ -143,7 +143,7 @@ static void on_done(struct wwri_publisher *publisher, void *cookie,
 
 static void live(struct fixture *f, uint64_t now_ms) {
   struct wwri_beat beat;
-  struct wwri_beat_answer answer = {WWRI_REPLY_OK, 5, 1};
+  struct wwri_beat_answer answer = {WWRI_REPLY_OK, 5, 1, 0};
   wwri_node_beat(&f->node, &beat, now_ms);
   wwri_node_beat_answered(&f->node, &answer, now_ms);
   wwri_node_link_live(&f->node, true, now_ms);

@@ -12,6 +12,8 @@ struct fixture {
   uint64_t boots;
   bool refuse; /* subscriptions */
   struct said said;
+  uint64_t clock_ms; /* what beats are answered, the server's clock */
+  uint64_t since_ms; /* of the last publish sent */
 };
 
 static struct said *said_of(void *user) {
@@ -23,6 +25,9 @@ static void on_call(struct wwri_node *node, const struct wwri_call *call) {
   CU_ASSERT_EQUAL(call->connection, node->connection);
   CU_ASSERT_TRUE(wwri_boot_equal(call->boot, node->boot));
   said_add(said_of(node->user), "%s", names[call->kind]);
+  if (call->kind == WWRI_CALL_PUBLISH) {
+    ((struct fixture *)node->user)->since_ms = call->since_ms;
+  }
   if (call->kind == WWRI_CALL_TOPS) {
     said_add(said_of(node->user), "%u%s", (unsigned)call->channel_count,
              call->touch ? "t" : "");
@@ -102,7 +107,7 @@ static void send_beat(struct fixture *f, uint64_t n, uint64_t now_ms) {
 
 static void answer(struct fixture *f, enum wwri_status status,
                    uint64_t generation, uint64_t now_ms) {
-  struct wwri_beat_answer made = {status, generation, 1};
+  struct wwri_beat_answer made = {status, generation, 1, f->clock_ms};
   wwri_node_beat_answered(&f->node, &made, now_ms);
   wwri_node_run(&f->node, now_ms);
 }
@@ -194,7 +199,7 @@ static void a_new_generation_is_uncertain(void) {
   CU_ASSERT_EQUAL(f.node.stats.generations, 1);
   wwri_node_link_lost(&f.node, 2200);
   send_beat(&f, 5, 2300);
-  struct wwri_beat_answer reborn = {WWRI_REPLY_OK, 7, 2};
+  struct wwri_beat_answer reborn = {WWRI_REPLY_OK, 7, 2, 0};
   wwri_node_beat_answered(&f.node, &reborn, 2300);
   said_expect(&f.said, "DOWN UNCERTAIN DATA_LOST ");
   end(&f);
@@ -245,6 +250,28 @@ static void a_beat_that_is_refused_drops_the_link(void) {
   send_beat(&f, 2, 1100);
   answer(&f, WWRI_REPLY_ERROR, 0, 1100);
   said_expect(&f.said, "drop ");
+  end(&f);
+}
+
+/* However late it is executed, and with the clock of whichever is the master.
+ */
+static void a_publish_says_when_by_the_servers_clock(void) {
+  struct fixture f;
+  begin_live(&f);
+  publish(&f, 1200);
+  CU_ASSERT_EQUAL(f.since_ms, 0); /* the beat did not tell */
+  f.clock_ms = 500000;
+  send_beat(&f, 2, 2000);
+  answer(&f, WWRI_REPLY_OK, 5, 2000);
+  publish(&f, 2300);
+  CU_ASSERT_EQUAL(f.since_ms, 500300);
+  wwri_node_link_lost(&f.node, 2400);
+  f.clock_ms = 803000;
+  send_beat(&f, 3, 5000);
+  answer(&f, WWRI_REPLY_OK, 5, 5000);
+  wwri_node_link_live(&f.node, true, 5000);
+  wwri_node_run(&f.node, 5000);
+  CU_ASSERT_EQUAL(f.since_ms, 803000 + 2300 - 5000);
   end(&f);
 }
 
@@ -401,6 +428,8 @@ int main(int argc, char **argv) {
       {"a_long_sleep_is_noticed_first", a_long_sleep_is_noticed_first},
       {"a_beat_that_is_refused_drops_the_link",
        a_beat_that_is_refused_drops_the_link},
+      {"a_publish_says_when_by_the_servers_clock",
+       a_publish_says_when_by_the_servers_clock},
       {"a_beat_counts_from_when_it_was_sent",
        a_beat_counts_from_when_it_was_sent},
       {"calls_may_find_that_all_is_over", calls_may_find_that_all_is_over},

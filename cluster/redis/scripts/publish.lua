@@ -65,8 +65,9 @@ end
 
 -- Is it in the log already? Returns the reply, or nil: it certainly is not.
 -- Forward from the hint when the log holds that very entry, else backward from
--- the end: the hint may be from a branch that was forgotten.
-local function look_for(hint, deep, sure, tried_ms)
+-- the end: the hint may be from a branch that was forgotten. It was not sent
+-- before `since`.
+local function look_for(hint, deep, sure, since)
   local first = redis.pcall('XRANGE', l, '-', '+', 'COUNT', 1)
   if first.err then return first end
   if not first[1] then return nil end
@@ -80,8 +81,7 @@ local function look_for(hint, deep, sure, tried_ms)
     local found, whole_rest = scan('XRANGE', hint, '+')
     return found or not whole_rest and {'wrapped'} or nil
   end
-  local _, now = clock()
-  local oldest = now - tried_ms - CLOCK_MARGIN
+  local oldest = since - CLOCK_MARGIN
   local found, _, last = scan('XREVRANGE', '+', '-', oldest)
   -- It was appended once, before the later one, and what a new master forgets
   -- is always the end of a log: so it was there, too, and has been trimmed.
