@@ -94,6 +94,8 @@ connections() {
   awk -F, '$1 == "nodes" && $2 ~ /^node-/ && $5 == 1 {n++} END {exit n != 2}' <&8
 }
 until_true 20 "two clients on two nodes" connections || fail "not on two nodes"
+both() { grep -q '^\* connected' "$work/ann.out" && grep -q '^\* connected' "$work/bob.out"; }
+until_true 20 "both are in the room" both || fail "not both are in the room"
 echo "from ann through HAProxy" >&6
 until_true 20 "bob has it" grep -q "from ann through HAProxy" "$work/bob.out" ||
   { cat "$work"/*.out; fail "bob does not hear ann"; }
