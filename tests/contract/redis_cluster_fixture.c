@@ -288,6 +288,18 @@ static bool is_owner(const struct redis_cluster *cluster, unsigned slot,
   return true;
 }
 
+/* What each server thinks, for people. */
+static void print_views(const struct redis_cluster *cluster) {
+  char text[NODES_TEXT];
+  for (unsigned i = 0; i < cluster->count; i++) {
+    const struct redis_server *server = &cluster->servers[i];
+    text[0] = '\0';
+    bool answers =
+        server->proc && redis_run(server, "CLUSTER NODES", text, sizeof text);
+    fprintf(stderr, "server %u%s:\n%s\n", i, answers ? "" : " is silent", text);
+  }
+}
+
 bool redis_cluster_await(const struct redis_cluster *cluster, unsigned slot,
                          unsigned owner) {
   for (int waited = 0; waited < AWAIT_MS; waited += LOOK_MS) {
@@ -296,6 +308,7 @@ bool redis_cluster_await(const struct redis_cluster *cluster, unsigned slot,
   }
   fprintf(stderr, "server %u does not become the master of slot %u\n", owner,
           slot);
+  print_views(cluster);
   return false;
 }
 
