@@ -21,7 +21,8 @@ struct key {
   bool created;  /* and its application was told */
   bool closing;  /* somebody wanted that */
   bool expired;
-  uint64_t busy_ms;     /* when an application last did something with it */
+  bool torn;        /* lost by a server from which its slot was being moved */
+  uint64_t busy_ms; /* when an application last did something with it */
   bool promised[PROCS]; /* its keeper was told that it is destroyed */
   struct {
     struct wwri_boot boot;

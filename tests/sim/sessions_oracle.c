@@ -261,6 +261,8 @@ void sessions_data_changed(struct world *world) {
   for (unsigned i = 0; i < sessions->key_count; i++) {
     struct key *key = &sessions->keys[i];
     const struct session_row *row = master->sessions[i];
+    bool moves = world->move.state == MOVE_KEYS && world->move.disturbed;
+    if (moves && key->present && !row) key->torn = true;
     key->dead = false;
     note_present(sessions, i, row);
     for (unsigned proc = 0; proc < PROCS; proc++) {
@@ -329,7 +331,7 @@ static void check_key(struct sessions *sessions, unsigned index,
                   proc, real, key->name, counted);
     }
   }
-  bool kept = key->created && !key->closing && !key->expired &&
+  bool kept = key->created && !key->closing && !key->expired && !key->torn &&
               node_of(sessions, key->creator);
   if (kept && !there) {
     oracle_fail(oracle, "nobody closed it, and it is gone: %s", key->name);
