@@ -264,14 +264,15 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Ask until the answer is this: other nodes learn of it a moment later. */
+/* Ask until the answer is this: other nodes learn of it a moment later, and on
+ * a busy machine Redis may seem away. */
 static void await_text(struct bus_call *(*ask)(struct bus_node *, const char *),
                        struct bus_node *on, const char *channel,
                        const char *text) {
   enum { ASK_AGAIN_MS = 10 };
   int64_t deadline = now_ms() + BUS_WAIT_MS;
   struct bus_call *call = ask(on, channel);
-  while (bus_end(call) == WWR_OK && strcmp(call->text, text) != 0 &&
+  while ((bus_end(call) != WWR_OK || strcmp(call->text, text) != 0) &&
          now_ms() < deadline) {
     poll(NULL, 0, ASK_AGAIN_MS);
     call = ask(on, channel);

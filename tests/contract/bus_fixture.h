@@ -14,7 +14,7 @@
 #include "bus.h"
 #include "test.h"
 
-enum { BUS_NODES = 3, BUS_WAIT_MS = 30000, BUS_TEXT = 16384 };
+enum { BUS_NODES = 3, BUS_WAIT_MS = 60000, BUS_TEXT = 16384 };
 
 struct bus_node;
 

@@ -10,7 +10,7 @@
 #include "proc.h"
 #include "redis_fixture.h"
 
-enum { RIG_WAIT_MS = 30000, RIG_TEXT = 8192 };
+enum { RIG_WAIT_MS = 90000, RIG_TEXT = 8192 };
 
 struct rig_node {
   struct wwr_cluster_opts opts; /* change before rig_open() */

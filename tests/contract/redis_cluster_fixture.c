@@ -14,7 +14,7 @@
 #include "proc.h"
 
 enum {
-  AWAIT_MS = 20000,
+  AWAIT_MS = 60000,
   LOOK_MS = 20,
   RESHARD_MS = 60000,
   NODES_TEXT = 8192,

@@ -14,7 +14,7 @@
 
 #include "proc.h"
 
-enum { START_MS = 10000, UNTIL_MS = 10000, MAX_WORDS = 32 };
+enum { START_MS = 30000, UNTIL_MS = 30000, MAX_WORDS = 32 };
 
 static int64_t now_ms(void) {
   struct timespec now;

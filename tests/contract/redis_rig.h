@@ -8,7 +8,7 @@
 #include "link.h"
 #include "url.h"
 
-enum { RIG_WAIT_MS = 20000, RIG_MAX_SUBS = 8192 };
+enum { RIG_WAIT_MS = 60000, RIG_MAX_SUBS = 8192 };
 
 struct rig_sub {
   struct rig *rig;

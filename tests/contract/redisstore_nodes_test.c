@@ -142,8 +142,8 @@ static void a_wave_of_restores_is_absorbed(void) {
   struct rs_node *a = rs_node(0), *b = rs_node(1);
   static struct rs_op ops[WAVE];
   char key[16];
-  a->opts.hold_ms = b->opts.hold_ms = 20000;
-  a->opts.lease_ms = b->opts.lease_ms = 40000;
+  a->opts.hold_ms = b->opts.hold_ms = 60000;
+  a->opts.lease_ms = b->opts.lease_ms = 120000;
   rs_open(a);
   rs_open(b);
   for (unsigned i = 0; i < WAVE; i++) {

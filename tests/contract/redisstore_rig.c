@@ -11,9 +11,6 @@
 #include "keeper.h"
 #include "partition.h"
 
-/* What a life needs on a busy machine, and far less than a hold. */
-enum { PROMPT_MS = 1500 };
-
 struct rs rs;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -383,9 +380,10 @@ void rs_live_a_life(struct rs_node *a, struct rs_node *b, const char *of) {
   CU_ASSERT_STRING_EQUAL(a->last_closed, key);
   rs_detach(a, key);
   CU_ASSERT_EQUAL(rs_attach(b, key, 0), WWR_E_SESSION_NOT_FOUND);
-  uint64_t took = rs_now_ms() - start;
-  if (took >= PROMPT_MS) printf("\n%llu ms\n", (unsigned long long)took);
-  CU_ASSERT(took < PROMPT_MS);
+  /* Nothing was held until its time was over, on a busy machine either. */
+  uint64_t took = rs_now_ms() - start, prompt_ms = a->opts.hold_ms * 3 / 4;
+  if (took >= prompt_ms) printf("\n%llu ms\n", (unsigned long long)took);
+  CU_ASSERT(took < prompt_ms);
 }
 
 /* --- Redis -------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 #include "wwr_cluster.h"
 #include "wwr_redisstore.h"
 
-enum { RS_NODES = 3, RS_SHARDS = 3, RS_WAIT_MS = 30000, RS_LOG = 8192 };
+enum { RS_NODES = 3, RS_SHARDS = 3, RS_WAIT_MS = 60000, RS_LOG = 8192 };
 
 enum rs_mode { RS_ONE, RS_LIST, RS_CLUSTER };
 

@@ -46,12 +46,13 @@ const struct sr_answer *sr_beat(struct sr *sr, const char *boot, unsigned n) {
   return sr_beat_as(sr, &(struct sr_beat){.boot = boot, .n = n});
 }
 
-/* By its own clock, so many ms ago. */
-static const char *ago(struct sr *sr, struct texts *t, size_t i,
-                       const struct sr_publish *publish) {
+/* When it was first sent, by the server's clock. */
+static const char *since(struct sr *sr, struct texts *t, size_t i,
+                         const struct sr_publish *publish) {
   if (!publish->flags || !strchr(publish->flags, 'r')) return "0";
-  snprintf(t->text[i], sizeof(t->text[i]), "%lld",
-           (long long)sr_server_ms(sr) - publish->tried_ms);
+  int64_t ms = publish->since_ms;
+  if (!ms) ms = sr_server_ms(sr) - publish->tried_ms;
+  snprintf(t->text[i], sizeof(t->text[i]), "%lld", (long long)ms);
   return t->text[i];
 }
 
@@ -71,7 +72,7 @@ const struct sr_answer *sr_publish_as(struct sr *sr,
            number(&t, 5, or_number(publish->age, 60000)),
            number(&t, 6, or_number(publish->expiry, 120000)),
            or_else(publish->flags, ""), or_else(publish->hint, "0-0"),
-           ago(sr, &t, 7, publish)));
+           since(sr, &t, 7, publish)));
 }
 
 const struct sr_answer *sr_publish(struct sr *sr, const char *channel,

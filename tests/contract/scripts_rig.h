@@ -115,10 +115,11 @@ struct sr_publish {
   const char *data;       /* NULL: "d" and seq */
   const char *flags;      /* NULL: none */
   const char *hint;       /* NULL: 0-0 */
-  unsigned tried_ms;
-  unsigned limit;  /* 0: 1000 */
-  unsigned age;    /* 0: 60000 */
-  unsigned expiry; /* 0: 120000 */
+  unsigned tried_ms;      /* ago */
+  int64_t since_ms;       /* or then, by the server's clock; 0: not given */
+  unsigned limit;         /* 0: 1000 */
+  unsigned age;           /* 0: 60000 */
+  unsigned expiry;        /* 0: 120000 */
 };
 const struct sr_answer *sr_publish_as(struct sr *sr,
                                       const struct sr_publish *publish);

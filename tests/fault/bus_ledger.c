@@ -520,8 +520,8 @@ static bool nothing_is_open(void) {
   return ledger.open == 0;
 }
 
-/* The newest message of this publisher on this channel that was acknowledged.
- */
+/* The newest message of this publisher on this channel that was acknowledged;
+ * behind it an older control message may have come, from another Redis. */
 static bool has_last_of(const struct ledger_receiver *r, unsigned from) {
   const struct ledger_node *node = &ledger.nodes[from];
   uint32_t n = node->count;
@@ -530,7 +530,7 @@ static bool has_last_of(const struct ledger_receiver *r, unsigned from) {
     if (pub->channel == r->channel && pub->taken && pub->err == WWR_OK) break;
   }
   for (size_t i = r->count; i > 0; i--) {
-    if (r->got[i - 1].from == from) return r->got[i - 1].n >= n;
+    if (r->got[i - 1].from == from && r->got[i - 1].n >= n) return true;
   }
   return n == 0;
 }

@@ -202,8 +202,8 @@ struct proc *proc_start_logged(const char *const argv[], const char *path) {
   if (!proc) return NULL;
   pipes.in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
   pipes.out[1] = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  pipes.err[1] = fcntl(pipes.out[1], F_DUPFD_CLOEXEC, 3);
-  bool good = pipes.in[0] >= 0 && pipes.err[1] >= 0 && proc->stop_fd >= 0 &&
+  bool good = proc->stop_fd >= 0 && pipes.in[0] >= 0 && pipes.out[1] >= 0 &&
+              (pipes.err[1] = fcntl(pipes.out[1], F_DUPFD_CLOEXEC, 3)) >= 0 &&
               pipe2(pipes.failed, O_CLOEXEC) == 0 && spawn(proc, &pipes, argv);
   if (!good) fprintf(stderr, "proc: %s: %s\n", argv[0], strerror(errno));
   close_pipes(&pipes);

@@ -17,7 +17,7 @@ import { pause, until } from "../lib/until.mjs";
 import { pacedRolling } from "./paced.mjs";
 
 const subprotocol = "chatroom-example-protocol";
-const LONGEST_AWAY_MS = 3000; // what a client may be without a node
+const LONGEST_AWAY_MS = 10_000; // what a client may be without a node
 
 async function temporary(t) {
   const dir = await mkdtemp(join(tmpdir(), "wwr-js-"));
