@@ -33,6 +33,7 @@ static void close_both(struct wwri_redis *link) {
   wwri_redis_take_back(link);
   wwri_subs_disconnected(&link->subs);
   wwri_redis_hang_up(link);
+  link->refusal[0] = '\0';
   /* Also one that a subscriber asked for just now. */
   wwri_loop_timer_cancel(link->loop, &link->drop_timer);
 }
@@ -194,6 +195,16 @@ static const char *default_why(enum wwri_redis_cause cause) {
   }
 }
 
+static void say_why(struct wwri_redis *link) {
+  enum wwri_redis_cause cause = link->pair.cause;
+  if (cause == WWRI_CAUSE_BEAT && link->refusal[0]) {
+    snprintf(link->why, sizeof(link->why), "beats are refused: %s",
+             link->refusal);
+  } else {
+    snprintf(link->why, sizeof(link->why), "%s", default_why(cause));
+  }
+}
+
 static uint64_t failures(const struct wwri_redis *link) {
   uint64_t sum = 0;
   for (int i = 0; i < WWRI_CAUSES; i++) sum += link->pair.failures[i];
@@ -207,9 +218,7 @@ void wwri_redis_feed(struct wwri_redis *link,
       wwri_pair_input(&link->pair, input, wwri_loop_now_ms(link->loop));
   bool failed = failures(link) != before;
   bool lost = acts & WWRI_ACT_LOST;
-  if ((failed || lost) && input->event != WWRI_PAIR_FAILED) {
-    snprintf(link->why, sizeof(link->why), "%s", default_why(link->pair.cause));
-  }
+  if ((failed || lost) && input->event != WWRI_PAIR_FAILED) say_why(link);
   perform(link, acts);
   if (failed || lost) tell_failure(link, lost);
   arm(link);

@@ -2,8 +2,8 @@
  * in it; the token comes back as a message, which proves the pair.
  *
  * Failure modes: an answer that says "not here" or "not permitted" ends the
- * pair at once; "not now" is left to the missing message. A message that is no
- * token of ours is another's, and ignored. */
+ * pair at once; "not now" is left to the missing message, and told as its
+ * reason. A message that is no token of ours is another's, and ignored. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +76,13 @@ void wwri_redis_beat_reply(struct wwri_redis *link,
                            const struct wwri_redis_reply *reply) {
   if (wwri_redis_reply_type(reply) == WWRI_REDIS_ERROR) {
     struct wwr_view text = wwri_redis_reply_text(reply);
-    if (wwri_redis_classify(text) == WWRI_REDIS_UNAVAILABLE) return;
+    if (wwri_redis_classify(text) == WWRI_REDIS_UNAVAILABLE) {
+      snprintf(link->refusal, sizeof(link->refusal), "%.*s",
+               (int)(text.len < sizeof(link->refusal) ? text.len
+                                                      : sizeof(link->refusal)),
+               (const char *)text.data);
+      return;
+    }
     wwri_redis_fault(link, wwri_redis_cause_of(text, WWRI_CAUSE_REFUSED), text);
     return;
   }
@@ -115,6 +121,7 @@ void wwri_redis_beat_message(struct wwri_redis *link, struct wwr_view payload) {
   wwr_err err =
       link->beat.on_back ? link->beat.on_back(rest, link->beat.user) : WWR_OK;
   if (err == WWR_OK) {
+    link->refusal[0] = '\0';
     wwri_redis_feed(link, &input);
   } else {
     refuse(link, err);

@@ -61,6 +61,7 @@ struct wwri_redis {
   bool news; /* a sentinel named it by itself: it counts without asking */
   char replid[WWRI_REPLID_MAX];
   char why[256];
+  char refusal[128]; /* what the last beat was answered, "not now"; or empty */
   uint64_t times_live;
   enum wwri_redis_cause logged;
 

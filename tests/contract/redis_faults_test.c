@@ -205,6 +205,13 @@ static void test_writes_refused_for_want_of_replicas(void) {
       redis_run(&server, "CONFIG SET min-replicas-to-write 0", NULL, 0));
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.recovered, 1));
   CU_ASSERT_EQUAL(rig_count(&rig, &rig.lost), 0);
+  CU_ASSERT_TRUE(
+      redis_run(&server, "CONFIG SET min-replicas-to-write 1", NULL, 0));
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.lost, 1));
+  CU_ASSERT_TRUE(rig_why_has(&rig, "beats are refused: NOREPLICAS"));
+  CU_ASSERT_TRUE(
+      redis_run(&server, "CONFIG SET min-replicas-to-write 0", NULL, 0));
+  CU_ASSERT_TRUE(rig_wait(&rig, &rig.live, 2));
 }
 
 /* --- Ending ------------------------------------------------------------- */
