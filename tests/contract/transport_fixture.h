@@ -12,7 +12,7 @@
 #include "test.h"
 #include "transport.h"
 
-enum { ENDS_MAX = 160, LOOPS_MAX = 2, WAIT_SECONDS = 40 };
+enum { ENDS_MAX = 160, LOOPS_MAX = 2, WAIT_SECONDS = 90 };
 
 /** What is tested: how to make both sides. */
 struct subject {

@@ -435,6 +435,7 @@ static void open_node(unsigned index) {
   opts.url = ledger.opts.url;
   opts.name = addresses[index];
   opts.hold_ms = ledger.opts.hold_ms;
+  if (opts.lease_ms < 2 * opts.hold_ms) opts.lease_ms = 2 * opts.hold_ms;
   CU_ASSERT_EQUAL_FATAL(wwr_cluster_new(&node->cluster, &opts, &why), WWR_OK);
   node->bus = wwr_cluster_bus(node->cluster);
   wwri_bus_config_default(&config);

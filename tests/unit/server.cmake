@@ -3,7 +3,7 @@ foreach(area IN ITEMS conn request session close drain options random
   wwr_test(server_${area}_test
            SOURCES unit/server_${area}_test.c unit/server_fixture.c
                    unit/server_fixture_store.c
-           DEPS wwr_server wwr_memory LABELS unit TIMEOUT 240)
+           DEPS wwr_server wwr_memory LABELS unit TIMEOUT 480)
 endforeach()
 target_link_options(server_threads_test PRIVATE LINKER:--wrap=pthread_create)
 
@@ -15,13 +15,13 @@ foreach(area IN ITEMS admin command channel channel_bus channel_linger
                       channel_alloc)
   wwr_test(server_${area}_test
            SOURCES unit/server_${area}_test.c ${channel_sources}
-           DEPS wwr_server wwr_memory LABELS unit TIMEOUT 240)
+           DEPS wwr_server wwr_memory LABELS unit TIMEOUT 480)
 endforeach()
 foreach(area IN ITEMS channel channel_presence channel_random
                       channel_alloc)
   add_test(NAME server_${area}_threaded_test
            COMMAND server_${area}_test --threaded)
-  set_tests_properties(server_${area}_threaded_test PROPERTIES TIMEOUT 240
+  set_tests_properties(server_${area}_threaded_test PROPERTIES TIMEOUT 480
                                                                LABELS unit)
 endforeach()
 
@@ -29,7 +29,7 @@ endforeach()
 foreach(area IN ITEMS channel channel_random)
   add_test(NAME server_${area}_small_turns_test
            COMMAND server_${area}_test --turns)
-  set_tests_properties(server_${area}_small_turns_test PROPERTIES TIMEOUT 240
+  set_tests_properties(server_${area}_small_turns_test PROPERTIES TIMEOUT 480
                                                             LABELS unit)
 endforeach()
 
@@ -39,7 +39,7 @@ foreach(area IN ITEMS session_authority session_end
   wwr_test(server_${area}_test
            SOURCES unit/server_${area}_test.c unit/server_fake_authority.c
                    unit/server_fixture.c unit/server_fixture_store.c
-           DEPS wwr_server wwr_memory LABELS unit TIMEOUT 240)
+           DEPS wwr_server wwr_memory LABELS unit TIMEOUT 480)
 endforeach()
 
 wwr_test(server_page_test SOURCES unit/server_page_test.c
