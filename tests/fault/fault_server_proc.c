@@ -27,9 +27,7 @@ int fault_use_plain(void) {
 
 int fault_use_tls(void) {
   tls = true;
-  if (cert.dir[0]) return 0;
-  if (!test_cert_make(&cert)) return 1;
-  return atexit(remove_cert);
+  return 0;
 }
 
 bool fault_is_tls(void) {
@@ -38,6 +36,13 @@ bool fault_is_tls(void) {
 
 /* --- Start and end -------------------------------------------------------- */
 
+/* A process that only plays clients needs none, and may be killed before it
+ * could remove it. */
+static bool have_cert(void) {
+  if (!tls || cert.dir[0]) return true;
+  return test_cert_make(&cert) && atexit(remove_cert) == 0;
+}
+
 static size_t append(const char **argv, size_t n, const char *const more[]) {
   for (size_t i = 0; more && more[i] && n < MAX_ARGS; i++) argv[n++] = more[i];
   return n;
@@ -45,6 +50,7 @@ static size_t append(const char **argv, size_t n, const char *const more[]) {
 
 bool fault_start_under(struct fault_server *server, const char *const runner[],
                        const char *const options[]) {
+  CU_ASSERT_FATAL(have_cert());
   const char *argv[MAX_ARGS + 1] = {NULL};
   const char *const program[] = {FAULT_SERVER, NULL};
   const char *const certificate[] = {"--tls-cert", cert.cert_file, "--tls-key",
