@@ -118,7 +118,8 @@ static const char *take_hosts(struct wwri_redis_url *url, struct part in) {
     struct part host;
     more = cut(&in, ',', &host);
     if (more && !url->sentinel && !url->cluster) {
-      return "several hosts need redis+sentinel:// or redis+cluster://";
+      return "several hosts need redis+sentinel:// or redis+cluster://, "
+             "several URLs spaces between them";
     }
     const char *bad = take_host(url, host);
     if (bad) return bad;

@@ -80,7 +80,7 @@ static void mistakes_are_named(void) {
                "URL 2 of 3: the port must be 1 to 65535");
   expect_wrong("redis://a, redis://b",
                "URL 1 of 2: several hosts need redis+sentinel:// or "
-               "redis+cluster://");
+               "redis+cluster://, several URLs spaces between them");
   expect_wrong("redis://a redis+cluster://b",
                "URL 2 of 2: redis+cluster:// stands alone, it names several "
                "hosts itself");
