@@ -229,8 +229,7 @@ static void test_errors_that_end_the_link(void) {
     CU_ASSERT_EQUAL(result.type, WWRI_REDIS_ERROR);
     if (rows[i].cause != WWRI_CAUSE_NONE) {
       CU_ASSERT_TRUE(rig_wait(&rig, &rig.lost, ++lost));
-      CU_ASSERT_EQUAL(rig_count(&rig, (const unsigned *)&rig.cause),
-                      (unsigned)rows[i].cause);
+      CU_ASSERT_EQUAL(rig_cause(&rig), rows[i].cause);
       CU_ASSERT_TRUE(rig_wait(&rig, &rig.live, lost + 1));
     }
     CU_ASSERT_EQUAL(rig_count(&rig, &rig.lost), lost);

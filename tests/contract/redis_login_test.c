@@ -187,8 +187,8 @@ static void test_names(void) {
   init_rig("redis://no-such-host.invalid:%u", server.port);
   rig_start(&rig, NULL);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.failed, 1));
-  CU_ASSERT_TRUE(rig.cause == WWRI_CAUSE_RESOLVE ||
-                 rig.cause == WWRI_CAUSE_TIMEOUT);
+  enum wwri_redis_cause cause = rig_cause(&rig);
+  CU_ASSERT_TRUE(cause == WWRI_CAUSE_RESOLVE || cause == WWRI_CAUSE_TIMEOUT);
 }
 
 /* --- TLS ---------------------------------------------------------------- */
@@ -270,8 +270,8 @@ static void test_tls_and_plain(void) {
   init_rig("redis://127.0.0.1:%u", server.port);
   rig_start(&rig, NULL);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.failed, 2));
-  CU_ASSERT_TRUE(rig.cause == WWRI_CAUSE_IO ||
-                 rig.cause == WWRI_CAUSE_PROTOCOL);
+  enum wwri_redis_cause cause = rig_cause(&rig);
+  CU_ASSERT_TRUE(cause == WWRI_CAUSE_IO || cause == WWRI_CAUSE_PROTOCOL);
   rig_end(&rig);
   static struct redis_server plain;
   redis_init(&plain, NULL);
@@ -283,8 +283,9 @@ static void test_tls_and_plain(void) {
   rig.opts.timing.connect_ms = 500;
   rig_start(&rig, NULL);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.failed, 1));
-  CU_ASSERT_TRUE(rig.cause == WWRI_CAUSE_TLS || rig.cause == WWRI_CAUSE_IO ||
-                 rig.cause == WWRI_CAUSE_TIMEOUT);
+  cause = rig_cause(&rig);
+  CU_ASSERT_TRUE(cause == WWRI_CAUSE_TLS || cause == WWRI_CAUSE_IO ||
+                 cause == WWRI_CAUSE_TIMEOUT);
   redis_remove(&plain);
 }
 

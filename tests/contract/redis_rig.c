@@ -50,6 +50,13 @@ unsigned rig_count(struct rig *rig, const unsigned *counter) {
   return value;
 }
 
+enum wwri_redis_cause rig_cause(struct rig *rig) {
+  lock(rig);
+  enum wwri_redis_cause cause = rig->cause;
+  unlock(rig);
+  return cause;
+}
+
 bool rig_why_has(struct rig *rig, const char *text) {
   lock(rig);
   bool has = strstr(rig->why, text) != NULL;

@@ -68,6 +68,9 @@ bool rig_wait(struct rig *rig, const unsigned *counter, unsigned n);
 /** The counter's value now. */
 unsigned rig_count(struct rig *rig, const unsigned *counter);
 
+/** Why the last connection was lost or could not be made. */
+enum wwri_redis_cause rig_cause(struct rig *rig);
+
 /** True when the last reason told holds `text`; prints it otherwise. */
 bool rig_why_has(struct rig *rig, const char *text);
 
