@@ -54,6 +54,24 @@ static void test_free_before_start(void) {
   wwr_memory_hub_free(NULL);
 }
 
+static void test_nothing_made_without_memory(void) {
+  struct wwr_memory_hub *hub, *none = (struct wwr_memory_hub *)&hub;
+  struct wwr_transport *transport = (struct wwr_transport *)&hub;
+  struct wwr_dialer *dialer = (struct wwr_dialer *)&hub;
+  CU_ASSERT_EQUAL_FATAL(wwr_memory_hub_new(&hub), WWR_OK);
+  test_alloc_fail_at(0);
+  CU_ASSERT_EQUAL(wwr_memory_hub_new(&none), WWR_E_NOMEM);
+  test_alloc_fail_at(0);
+  CU_ASSERT_EQUAL(wwr_memory_transport_new(&transport, hub), WWR_E_NOMEM);
+  test_alloc_fail_at(0);
+  CU_ASSERT_EQUAL(wwr_memory_dialer_new(&dialer, hub), WWR_E_NOMEM);
+  test_alloc_fail_at(-1);
+  CU_ASSERT_PTR_NULL(none);
+  CU_ASSERT_PTR_NULL(transport);
+  CU_ASSERT_PTR_NULL(dialer);
+  wwr_memory_hub_free(hub);
+}
+
 /* What the peer has not taken counts as ours, however little it is. */
 static void test_untaken_bytes_count(void) {
   struct client *client;
@@ -124,6 +142,7 @@ static void test_both_abort(void) {
 static CU_TestInfo memory_only[] = {
     {"one server per hub", test_one_server_per_hub},
     {"free before start", test_free_before_start},
+    {"nothing made without memory", test_nothing_made_without_memory},
     {"untaken bytes count", test_untaken_bytes_count},
     {"refused dials weigh nothing", test_refused_dials_weigh_nothing},
     {"both abort", test_both_abort},

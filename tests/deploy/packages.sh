@@ -36,7 +36,7 @@ if [ -e "$build/bin/webwired" ]; then
 fi
 
 if command -v lintian >/dev/null 2>&1; then
-  lintian --fail-on error --no-tag-display-limit "$out"/debs/*.deb >"$log" 2>&1 ||
+  TMPDIR=$out lintian --fail-on error --no-tag-display-limit "$out"/debs/*.deb >"$log" 2>&1 ||
     { cat "$log"; fail "lintian"; }
 fi
 

@@ -55,7 +55,6 @@ static bool nothing(struct run *run) {
 }
 
 static bool stopped(struct run *run) {
-  run_broken(run);
   cluster_pause(run->cluster, CLUSTER_REDIS);
   run_talk(3000);
   cluster_resume(run->cluster, CLUSTER_REDIS);
@@ -64,7 +63,6 @@ static bool stopped(struct run *run) {
 }
 
 static bool killed_with_data(struct run *run) {
-  run_broken(run);
   cluster_kill(run->cluster, CLUSTER_REDIS);
   run_talk(500);
   bool done = cluster_run(run->cluster, CLUSTER_REDIS);
@@ -73,7 +71,6 @@ static bool killed_with_data(struct run *run) {
 }
 
 static bool killed_without_data(struct run *run) {
-  run_broken(run);
   cluster_kill(run->cluster, CLUSTER_REDIS);
   cluster_redis_wipe(run->cluster);
   run_talk(500);
@@ -83,7 +80,6 @@ static bool killed_without_data(struct run *run) {
 }
 
 static bool connections_cut(struct run *run) {
-  run_broken(run);
   bool done = redis(run, "CLIENT KILL TYPE pubsub") &&
               redis(run, "CLIENT KILL TYPE normal");
   run_healed(run);
@@ -111,7 +107,6 @@ static bool drop_port(const char *port, bool on) {
 static bool firewalled(struct run *run) {
   char port[8];
   snprintf(port, sizeof port, "%u", cluster_port(run->cluster, CLUSTER_REDIS));
-  run_broken(run);
   bool done = drop_port(port, true);
   run_talk(5000);
   done = drop_port(port, false) && done;
@@ -120,7 +115,6 @@ static bool firewalled(struct run *run) {
 }
 
 static bool out_of_memory(struct run *run) {
-  run_broken(run);
   bool done = redis(run, "CONFIG SET maxmemory 1");
   run_talk(2000);
   done = redis(run, "CONFIG SET maxmemory 0") && done;
@@ -153,7 +147,6 @@ static bool file_truncated(struct run *run) {
   const char *at = strchr(out, '/');
   if (!at) return false;
   snprintf(dir, sizeof dir, "%s/appendonlydir", at);
-  run_broken(run);
   cluster_kill(run->cluster, CLUSTER_REDIS);
   bool done = cut_file(dir, 20000) && cluster_run(run->cluster, CLUSTER_REDIS);
   run_healed(run);
@@ -165,7 +158,6 @@ static bool keys_evicted(struct run *run) {
       "DEL wwr:{0}:l:room", "DEL wwr:{0}:m:room",
       "DEL wwr:{0}:l:room wwr:{0}:m:room", "DEL wwr:{0}:gen"};
   bool done = true;
-  run_broken(run);
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
     done = redis(run, lines[i]) && done;
     run_talk(500);
@@ -181,7 +173,6 @@ static bool has_overflowed(const struct run *run) {
 /* A node stops reading until Redis gives its subscriptions up: with what its
  * sockets hold that takes some 10 MB. */
 static bool buffer_overflow(struct run *run) {
-  run_broken(run);
   cluster_pause(run->cluster, 0);
   run_talk(4000);
   for (int i = 0; i < 80 && !has_overflowed(run); i++) run_talk(100);
@@ -194,7 +185,6 @@ static bool buffer_overflow(struct run *run) {
 /* --- failover --- */
 
 static bool failover(struct run *run) {
-  run_broken(run);
   bool done = replicas_fail_over(run->replicas);
   run_healed(run);
   run_talk(500);
@@ -202,7 +192,6 @@ static bool failover(struct run *run) {
 }
 
 static bool late_replica(struct run *run) {
-  run_broken(run);
   bool done = replicas_fail_over_late(run->replicas, 400);
   run_healed(run);
   run_talk(500);
@@ -231,7 +220,6 @@ static bool talk_ready(struct run *run, uint32_t ms) {
 }
 
 static bool shard_stopped(struct run *run) {
-  run_broken(run);
   redis_signal(shards_other(run->shards), SIGSTOP);
   bool ready = talk_ready(run, 4000);
   redis_signal(shards_other(run->shards), SIGCONT);
@@ -240,7 +228,6 @@ static bool shard_stopped(struct run *run) {
 }
 
 static bool shard_killed(struct run *run) {
-  run_broken(run);
   redis_kill(shards_other(run->shards));
   bool ready = talk_ready(run, 1000);
   bool done = redis_start(shards_other(run->shards));
@@ -253,7 +240,6 @@ static bool shard_killed(struct run *run) {
 static bool master_killed(struct run *run) {
   struct redis_cluster *redis = shards_cluster(run->shards);
   unsigned slot = shards_room_slot(run->shards);
-  run_broken(run);
   bool done = redis_cluster_fail_over(redis, slot);
   run_healed(run);
   return done;
@@ -261,7 +247,6 @@ static bool master_killed(struct run *run) {
 
 static bool master_hands_over(struct run *run) {
   struct redis_cluster *redis = shards_cluster(run->shards);
-  run_broken(run);
   bool done = redis_cluster_hand_over(redis, shards_room_slot(run->shards));
   run_healed(run);
   return done;
@@ -272,7 +257,6 @@ static bool master_stopped(struct run *run) {
   struct redis_cluster *redis = shards_cluster(run->shards);
   unsigned old = shards_room_master(run->shards);
   unsigned next = redis_cluster_replica(redis, old);
-  run_broken(run);
   redis_signal(&redis->servers[old], SIGSTOP);
   run_talk(4000);
   redis_signal(&redis->servers[old], SIGCONT);
@@ -282,7 +266,6 @@ static bool master_stopped(struct run *run) {
 
 static bool replica_takes_over(struct run *run) {
   struct redis_cluster *redis = shards_cluster(run->shards);
-  run_broken(run);
   bool done =
       redis_cluster_take_over(redis, shards_room_slot(run->shards), 400);
   run_healed(run);
@@ -293,7 +276,6 @@ static bool replica_takes_over(struct run *run) {
 static bool master_firewalled(struct run *run) {
   struct redis_cluster *redis = shards_cluster(run->shards);
   const char *port = redis->servers[shards_room_master(run->shards)].port_text;
-  run_broken(run);
   bool done = drop_port(port, true);
   run_talk(5000);
   done = drop_port(port, false) && done;
@@ -305,7 +287,6 @@ static bool slots_resharded(struct run *run) {
   struct redis_cluster *redis = shards_cluster(run->shards);
   unsigned from = shards_room_master(run->shards);
   unsigned to = shards_other_master(run->shards);
-  run_broken(run);
   bool done =
       redis_cluster_reshard(redis, from, to, REDIS_CLUSTER_SLOTS / SHARDS - 1);
   run_healed(run);
@@ -316,7 +297,6 @@ static bool slots_resharded(struct run *run) {
 
 static bool slot_half_moved(struct run *run) {
   struct redis_cluster *redis = shards_cluster(run->shards);
-  run_broken(run);
   bool done = redis_cluster_move(redis, shards_room_slot(run->shards),
                                  shards_other_master(run->shards), 2000);
   run_healed(run);
@@ -327,7 +307,6 @@ static bool slot_half_moved(struct run *run) {
 
 static bool node_killed(struct run *run) {
   bool lost[CHATTERS_MAX];
-  run_broken(run);
   cluster_kill(run->cluster, 1);
   run_talk(200);
   chatters_broken(run->chatters, lost);
@@ -338,7 +317,6 @@ static bool node_killed(struct run *run) {
 }
 
 static bool node_terminated(struct run *run) {
-  run_broken(run);
   int status = cluster_stop(run->cluster, 1);
   run_healed(run);
   if (status != 0) fprintf(stderr, "the node ended with %d\n", status);
@@ -349,7 +327,6 @@ static bool node_terminated(struct run *run) {
 /* As a deployment does it: the next one when the last is back. */
 static bool rolling_restart(struct run *run) {
   int nodes = (int)cluster_nodes(run->cluster);
-  run_broken(run);
   for (int i = 0; i < nodes; i++) {
     int status = cluster_stop(run->cluster, i);
     if (status != 0) fprintf(stderr, "node %d ended with %d\n", i, status);
@@ -364,7 +341,6 @@ static bool rolling_restart(struct run *run) {
 }
 
 static bool node_fenced(struct run *run) {
-  run_broken(run);
   cluster_pause(run->cluster, 0);
   run_talk(LEASE_MS * 3 / 2);
   cluster_resume(run->cluster, 0);
@@ -375,7 +351,6 @@ static bool node_fenced(struct run *run) {
 /* A crowd of one more that comes and goes, so that nodes subscribe and
  * unsubscribe; and the room's own subscribers must not notice. */
 static bool flapping(struct run *run) {
-  run_broken(run);
   bool done = chatters_flap(run->chatters, 60, 20);
   run_healed(run);
   return done;

@@ -42,10 +42,6 @@ void run_talk(uint32_t ms) {
   nanosleep(&time, NULL);
 }
 
-void run_broken(struct run *run) {
-  run->broken_us = chatters_now_us();
-}
-
 void run_healed(struct run *run) {
   run->healed_us = chatters_now_us();
 }

@@ -53,7 +53,6 @@ struct run {
   struct log_reader *reader;
   struct replicas *replicas; /* of RUN_REPLICAS, else NULL */
   struct shards *shards;     /* of RUN_LIST and RUN_SLOTS, else NULL */
-  uint64_t broken_us;
   uint64_t healed_us;
 };
 
@@ -63,8 +62,7 @@ void run_row(const struct run_plan *plan);
 /** Let the crowd talk for so long. Not a way to wait for anything. */
 void run_talk(uint32_t ms);
 
-/** The fault begins; or is mended: from here the time to recover counts. */
-void run_broken(struct run *run);
+/** The fault is mended: from here the time to recover counts. */
 void run_healed(struct run *run);
 
 /** Print the table of all rows so far. */

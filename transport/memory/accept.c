@@ -248,6 +248,7 @@ static const struct wwri_transport_ops server_ops = {
 
 wwr_err wwr_memory_transport_new(struct wwr_transport **out,
                                  struct wwr_memory_hub *hub) {
+  *out = NULL;
   struct wwri_mem_server *server = calloc(1, sizeof(*server));
   if (!server) return WWR_E_NOMEM;
   wwr_err err = wwri_mem_owner_init(&server->owner);

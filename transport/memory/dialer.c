@@ -189,6 +189,7 @@ static const struct wwri_dialer_ops dialer_ops = {
 
 wwr_err wwr_memory_dialer_new(struct wwr_dialer **out,
                               struct wwr_memory_hub *hub) {
+  *out = NULL;
   struct dialer *dialer = calloc(1, sizeof(*dialer));
   if (!dialer) return WWR_E_NOMEM;
   wwr_err err = wwri_mem_owner_init(&dialer->owner);

@@ -41,6 +41,7 @@ void wwri_mem_owner_wait(struct wwri_mem_owner *owner) {
 /* Hub */
 
 wwr_err wwr_memory_hub_new(struct wwr_memory_hub **out) {
+  *out = NULL;
   struct wwr_memory_hub *hub = calloc(1, sizeof(*hub));
   if (!hub) return WWR_E_NOMEM;
   if (pthread_mutex_init(&hub->lock, NULL)) {

@@ -14,7 +14,7 @@ extern "C" {
  * maker as soon as those exist. */
 struct wwr_memory_hub;
 
-/** Errors: WWR_E_NOMEM. */
+/** Errors: WWR_E_NOMEM; *out is NULL then, here and below. */
 WWR_API WWR_MUST_CHECK wwr_err wwr_memory_hub_new(struct wwr_memory_hub **out);
 
 /** Drop the maker's reference. NULL does nothing. */
