@@ -23,6 +23,8 @@
 
 #define MAX_OUTPUT_BYTES ((size_t)16 << 20)
 
+enum { READ_BYTES = 4096, LAST_READS = 64 }; /* more than a pipe holds */
+
 struct output {
   int fd; /* -1 after the end */
   char *text;
@@ -73,7 +75,7 @@ static void append(struct output *output, const char *bytes, size_t len) {
 }
 
 static void collect_from(struct proc *proc, struct output *output) {
-  char bytes[4096];
+  char bytes[READ_BYTES];
   ssize_t n = read(output->fd, bytes, sizeof bytes);
   if (n < 0 && errno == EINTR) return;
   pthread_mutex_lock(&proc->locked.mutex);
@@ -87,17 +89,19 @@ static void collect_from(struct proc *proc, struct output *output) {
   pthread_mutex_unlock(&proc->locked.mutex);
 }
 
-/* Ends when both streams have ended, or at a stop. Only this thread changes the
- * fds. */
+/* Ends when both streams have ended, or at a stop when nothing is left to read,
+ * or no end of it. Only this thread changes the fds. */
 static void *collect(void *arg) {
   struct proc *proc = arg;
   struct output *out = proc->locked.out;
+  unsigned stopping = 0;
   while (out[0].fd >= 0 || out[1].fd >= 0) {
     struct pollfd pollers[3] = {{.fd = out[0].fd, .events = POLLIN},
                                 {.fd = out[1].fd, .events = POLLIN},
                                 {.fd = proc->stop_fd, .events = POLLIN}};
     if (poll(pollers, 3, -1) < 0) continue;
-    if (pollers[2].revents) break;
+    bool quiet = !pollers[0].revents && !pollers[1].revents;
+    if (pollers[2].revents && (quiet || ++stopping > LAST_READS)) break;
     for (int i = 0; i < 2; i++) {
       if (pollers[i].fd >= 0 && pollers[i].revents) collect_from(proc, &out[i]);
     }
@@ -134,6 +138,19 @@ static bool open_pipes(struct pipes *pipes) {
   return false;
 }
 
+/* As from a shell: whoever runs the tests in the background has SIGINT ignored,
+ * and a script can't change that. */
+static void default_signals(void) {
+  static const int signals[] = {SIGPIPE, SIGINT,  SIGQUIT, SIGHUP,
+                                SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD};
+  sigset_t none;
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    signal(signals[i], SIG_DFL);
+  }
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* Only calls that are safe between fork and exec in a threaded program. */
 static _Noreturn void become(const struct pipes *pipes, pid_t parent,
                              const char *const argv[]) {
@@ -142,7 +159,7 @@ static _Noreturn void become(const struct pipes *pipes, pid_t parent,
   dup2(pipes->in[0], 0);
   dup2(pipes->out[1], 1);
   dup2(pipes->err[1], 2);
-  signal(SIGPIPE, SIG_DFL);
+  default_signals();
   execvp(argv[0], (char *const *)(uintptr_t)argv);
   int error = errno;
   ssize_t n = write(pipes->failed[1], &error, sizeof error);

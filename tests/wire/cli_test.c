@@ -199,20 +199,35 @@ static void wrong_client_options(void) {
                       2, "x.pem: holds no certificate"));
 }
 
-/* Who waits for a server that is not there is told so. */
-static void says_that_it_waits(void) {
+#define NOBODY  "pubsub-client: ws://127.0.0.1:1: "
+#define IN_VAIN NOBODY "no answer in time\n"
+
+/* What it says when it may try for so long; to free(). */
+static char *wait_in_vain(const char *seconds) {
   struct proc *proc = wire_program(
       "pubsub-client",
-      (const char *[]){"--timeout", "0.2", "ws://127.0.0.1:1", NULL});
+      (const char *[]){"--timeout", seconds, "ws://127.0.0.1:1", NULL});
   CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
   CU_ASSERT_EQUAL(proc_wait_exit(proc, WIRE_MS), 1);
   char *err = proc_output(proc, PROC_STDERR);
-  CU_ASSERT_STRING_EQUAL(
-      err,
-      "pubsub-client: ws://127.0.0.1:1: no connection yet, trying for 0.2 s\n"
-      "pubsub-client: ws://127.0.0.1:1: no answer in time\n");
-  free(err);
   proc_free(proc);
+  return err;
+}
+
+/* Who waits for a server that is not there is told so, if there is time for an
+ * attempt: on a busy machine perhaps not in the shortest. */
+static void says_that_it_waits(void) {
+  static const char *const seconds[] = {"0.2", "2", "10"};
+  char *err = wait_in_vain(seconds[0]), expected[200];
+  size_t i = 0;
+  while (strcmp(err, IN_VAIN) == 0 && i + 1 < 3) {
+    free(err);
+    err = wait_in_vain(seconds[++i]);
+  }
+  snprintf(expected, sizeof expected,
+           NOBODY "no connection yet, trying for %s s\n" IN_VAIN, seconds[i]);
+  CU_ASSERT_STRING_EQUAL(err, expected);
+  free(err);
 }
 
 /* Where what it prints can't go, and what it was not given. */

@@ -59,7 +59,8 @@ static int cut_off(struct rawws *ws) {
  * node at once; the others are served. */
 static void expect_cut(int code) {
   int cut = 0;
-  for (int round = 0; round < 1000 && cut < EACH; round++) {
+  int64_t deadline = wire_now_ms() + WIRE_MS;
+  while (cut < EACH && wire_now_ms() < deadline) {
     for (int i = 0; i < CLIENTS; i++) {
       int got = clients[i] ? cut_off(clients[i]) : 0;
       if (got == 0) continue;

@@ -117,10 +117,14 @@ static void while_redis_is_away(void) {
   CU_ASSERT_TRUE(rawws_expect_silence(joining, WIRE_QUIET_MS));
   cluster_resume(cluster, CLUSTER_REDIS);
   struct room_entry heard;
-  CU_ASSERT_TRUE(room_hear(joined, &heard));
-  CU_ASSERT_STRING_EQUAL(heard.cid, "l");
-  CU_ASSERT_EQUAL(rawws_recv_message(joined, &got, WIRE_MS), RAWWS_OK);
-  CU_ASSERT_EQUAL(got.payload[0], REPLY_UTF8);
+  unsigned signals = 0, replies = 0; /* in this order, unless it takes long */
+  for (int i = 0; i < 2; i++) {
+    CU_ASSERT_EQUAL_FATAL(rawws_recv_message(joined, &got, WIRE_MS), RAWWS_OK);
+    signals += got.payload[0] == SIGNAL_UTF8 &&
+               memmem(got.payload, got.len, "\"cid\":\"l\"", 9) != NULL;
+    replies += got.payload[0] == REPLY_UTF8;
+  }
+  CU_ASSERT_TRUE(signals == 1 && replies == 1);
   int count = room_joined(joining, node, entries);
   CU_ASSERT_TRUE_FATAL(count >= 0);
   if (count == 0 || strcmp(entries[count - 1].cid, "l") != 0) {

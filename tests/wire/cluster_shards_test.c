@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cluster.h"
 #include "redis_fixture.h"
@@ -40,12 +39,6 @@ static int end(void) {
   int status = cluster ? cluster_close(cluster) : 0;
   for (int i = 0; i < SHARDS; i++) redis_remove(&redis[i]);
   return status;
-}
-
-static uint64_t now_ms(void) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
 }
 
 /* --- Sessions of each shard ----------------------------------------------- */
@@ -150,7 +143,7 @@ static void closed_on_both_nodes(void) {
 
 /* Restored, given up and closed, on another node than its own, in no time. */
 static void lives_on(int shard, struct rawws *owner, const char *key) {
-  uint64_t start = now_ms();
+  int64_t start = wire_now_ms();
   struct rawws *other = client(1);
   CU_ASSERT_EQUAL(restore(other, key), REPLY_UTF8);
   CU_ASSERT_TRUE(closes(other));
@@ -161,7 +154,7 @@ static void lives_on(int shard, struct rawws *owner, const char *key) {
   CU_ASSERT_EQUAL(next_type(owner, WIRE_MS), SESSION_CLOSED);
   CU_ASSERT_EQUAL(restore(owner, key), REPLY_SESSION_NOT_FOUND);
   rawws_free(other);
-  uint64_t took = now_ms() - start;
+  int64_t took = wire_now_ms() - start;
   if (took >= PROMPT_MS) printf("\nshard %d: %d ms\n", shard, (int)took);
   CU_ASSERT(took < PROMPT_MS);
 }

@@ -128,7 +128,8 @@ static void every_server_is_there(void) {
   static struct admin_answer answer;
   uint16_t port = admin_port_logged(cluster_log(cluster, 0));
   unsigned ready = 0;
-  for (int i = 0; i < 2000 && ready < PARTITIONS; i++) {
+  int64_t deadline = wire_now_ms() + WIRE_MS;
+  while (ready < PARTITIONS && wire_now_ms() < deadline) {
     CU_ASSERT_EQUAL_FATAL(
         admin_ask(port, "GET", "/api/v1/shards", NULL, &answer), 200);
     ready = count_of(answer.body, "\"health\":\"ready\"");

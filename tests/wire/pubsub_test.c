@@ -26,25 +26,31 @@ static bool is_time(const char *text, size_t len) {
   return true;
 }
 
-static void everyone_gets_the_time(void) {
-  struct rawws *clients[3];
-  char first[32] = "", second[32];
+static void next_time(struct rawws *ws, char out[32]) {
   struct rawws_message got;
+  CU_ASSERT_EQUAL_FATAL(rawws_recv_message(ws, &got, WIRE_MS), RAWWS_OK);
+  CU_ASSERT_EQUAL(got.payload[0], SIGNAL_UTF8);
+  CU_ASSERT_EQUAL(got.payload[1], 0);
+  CU_ASSERT_TRUE_FATAL(is_time((const char *)got.payload + 2, got.len - 2));
+  snprintf(out, 32, "%.20s", (const char *)got.payload + 2);
+}
+
+/* A tick that was late may be of the same second as the next one. */
+static void everyone_gets_the_time(void) {
+  enum { TICKS = 4 };
+  struct rawws *clients[3];
   for (int i = 0; i < 3; i++) {
     clients[i] = wire_open(server.port);
     CU_ASSERT_PTR_NOT_NULL_FATAL(clients[i]);
   }
   for (int i = 0; i < 3; i++) {
-    for (int n = 0; n < 2; n++) {
-      CU_ASSERT_EQUAL_FATAL(rawws_recv_message(clients[i], &got, WIRE_MS),
-                            RAWWS_OK);
-      CU_ASSERT_EQUAL(got.payload[0], SIGNAL_UTF8);
-      CU_ASSERT_EQUAL(got.payload[1], 0);
-      CU_ASSERT_TRUE_FATAL(is_time((const char *)got.payload + 2, got.len - 2));
-      snprintf(n == 0 ? first : second, sizeof first, "%.20s",
-               (const char *)got.payload + 2);
+    char first[32], now[32];
+    next_time(clients[i], first);
+    memcpy(now, first, sizeof now);
+    for (int n = 1; n < TICKS && strcmp(first, now) == 0; n++) {
+      next_time(clients[i], now);
     }
-    CU_ASSERT_TRUE(strcmp(first, second) < 0);
+    CU_ASSERT_TRUE(strcmp(first, now) < 0);
   }
   for (int i = 0; i < 3; i++) rawws_free(clients[i]);
 }

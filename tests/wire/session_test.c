@@ -209,17 +209,6 @@ static void limited_connections(void) {
   CU_ASSERT_EQUAL(wire_end(&limited), 0);
 }
 
-/* What somebody says himself he hears before the answer, but the server waits
- * only a second for that. */
-static bool hears_himself(struct rawws *ws, const char *text) {
-  struct rawws_message got;
-  size_t len = strlen(text);
-  if (rawws_recv_message(ws, &got, WIRE_MS) != RAWWS_OK) return false;
-  if (got.payload[0] == REPLY_BINARY) return wire_expect_signal(ws, text);
-  return got.len > len && memcmp(got.payload + got.len - len, text, len) == 0 &&
-         wire_expect_empty(ws);
-}
-
 /* Messages behind a restore wait until it is done. */
 static void restore_holds_back_what_follows(void) {
   char key[65];
@@ -235,9 +224,10 @@ static void restore_holds_back_what_follows(void) {
   struct rawws_message got;
   CU_ASSERT_EQUAL(rawws_recv_message(ws, &got, WIRE_MS), RAWWS_OK);
   CU_ASSERT_EQUAL(got.payload[0], REPLY_UTF8);
-  CU_ASSERT_TRUE(hears_himself(ws, "{\"user\":\"Frodo\",\"msg\":\"me\"}"));
+  CU_ASSERT_TRUE(wire_hears_himself(ws, "{\"user\":\"Frodo\",\"msg\":\"me\"}"));
   CU_ASSERT_TRUE(wire_expect_empty(ws));
-  CU_ASSERT_TRUE(hears_himself(ws, "{\"user\":\"Anonymous\",\"msg\":\"me\"}"));
+  CU_ASSERT_TRUE(
+      wire_hears_himself(ws, "{\"user\":\"Anonymous\",\"msg\":\"me\"}"));
   rawws_free(ws);
 }
 

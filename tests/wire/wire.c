@@ -6,9 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ID_BYTES = 8, KEY_CHARS = 64 };
+
+int64_t wire_now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* --- Directories -------------------------------------------------------- */
 
@@ -208,6 +215,18 @@ bool wire_await_signal(struct rawws *ws, const char *text) {
       return false;
   } while (got.len < len || memcmp(got.payload + got.len - len, text, len));
   return true;
+}
+
+bool wire_hears_himself(struct rawws *ws, const char *text) {
+  struct rawws_message got;
+  size_t len = strlen(text);
+  if (rawws_recv_message(ws, &got, WIRE_MS) != RAWWS_OK) return false;
+  if (!is_signal(&got)) {
+    return got.len == 1 + ID_BYTES && got.payload[0] == REPLY_BINARY &&
+           wire_expect_signal(ws, text);
+  }
+  return got.len == 2 + len && memcmp(got.payload + 2, text, len) == 0 &&
+         wire_expect_empty(ws);
 }
 
 bool wire_recv_answer(struct rawws *ws, struct rawws_message *out) {

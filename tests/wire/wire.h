@@ -14,6 +14,9 @@ enum {
   WIRE_MAX_MESSAGE = 65536
 };
 
+/** The monotonic clock. */
+int64_t wire_now_ms(void);
+
 /* A string literal as bytes: may hold NULs. */
 #define WIRE_BYTES(text) (const uint8_t *)(text), sizeof(text) - 1
 
@@ -106,6 +109,10 @@ bool wire_expect_signal(struct rawws *ws, const char *text);
 
 /** The same, after signals of which it does not matter what they say. */
 bool wire_await_signal(struct rawws *ws, const char *text);
+
+/** What somebody says himself he hears before the empty reply, but the server
+ * waits only a second for that: both, in either order. */
+bool wire_hears_himself(struct rawws *ws, const char *text);
 
 /** The next message that is no signal. */
 bool wire_recv_answer(struct rawws *ws, struct rawws_message *out);
