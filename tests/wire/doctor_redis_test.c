@@ -155,6 +155,9 @@ static void a_broken_redis_cluster(void) {
 
 enum { MASTER, REPLICA, FIRST_SENTINEL, TLS_SERVERS = FIRST_SENTINEL + 3 };
 
+/* For so long a server may stand still and be the master for all that. */
+enum { DOWN_MS = 3000 };
+
 static struct test_authority cert, stranger;
 static struct redis_server tls[TLS_SERVERS];
 static char files[TLS_SERVERS][128], sentinel_url[600];
@@ -248,7 +251,7 @@ static void start_group(void) {
     redis_init(&tls[i], args);
     tls[i].sentinel = true;
     snprintf(files[i], sizeof files[i], "%s/s.conf", tls[i].dir);
-    write_sentinel(i, tls[MASTER].port, 500);
+    write_sentinel(i, tls[MASTER].port, DOWN_MS);
     CU_ASSERT_TRUE_FATAL(redis_start(&tls[i]));
   }
 }
@@ -316,7 +319,7 @@ static void start_alone(int index, unsigned master, unsigned down_ms) {
 /* One that watches something else, alone, and is asked first. */
 static void a_sentinel_of_another_group(void) {
   char text[120];
-  start_alone(FIRST_SENTINEL, tls[MASTER].port, 500);
+  start_alone(FIRST_SENTINEL, tls[MASTER].port, DOWN_MS);
   start_alone(FIRST_SENTINEL + 1, 1, 30000);
   name_sentinels(1, "mymaster");
   examine(sentinel_url);

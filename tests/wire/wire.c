@@ -1,10 +1,12 @@
 #include "wire.h"
 
+#include <arpa/inet.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +68,22 @@ struct proc *wire_program(const char *name, const char *const args[]) {
   snprintf(path, sizeof path, "%s/%s", PROGRAMS, name);
   append(argv, 1, args);
   return proc_start(argv);
+}
+
+int wire_hold_port(uint16_t port) {
+  const struct sockaddr_in address = {
+      .sin_family = AF_INET,
+      .sin_port = htons(port),
+      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const int on = 1;
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      bind(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
+    return fd;
+  }
+  close(fd);
+  return -1;
 }
 
 bool wire_restart(struct wire_server *server, const char *name,

@@ -33,6 +33,11 @@ bool wire_write_file(const char *path, const char *text);
 /** Start PROGRAMS/name with these arguments, ended by NULL. */
 struct proc *wire_program(const char *name, const char *const args[]);
 
+/** A socket that is bound to a port of 127.0.0.1 where nobody listens any more,
+ * so that nobody else does while the test expects to be refused there. -1:
+ * somebody was quicker. To close(). */
+int wire_hold_port(uint16_t port);
+
 /** A server that listens: port 0, sessions in its own directory. */
 struct wire_server {
   struct proc *proc;
