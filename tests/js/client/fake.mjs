@@ -96,6 +96,7 @@ class Fake {
   #waiting = null;
   #http;
   refuse = null; // an HTTP status
+  welcome = false; // accept whoever comes
   count = 0;
 
   async listen(port = 0) {
@@ -108,7 +109,9 @@ class Fake {
         return;
       }
       server.handleUpgrade(request, socket, head, (peer) => {
-        this.#arrived.push(new Peer(peer, request.url));
+        const one = new Peer(peer, request.url);
+        if (this.welcome) one.accept();
+        this.#arrived.push(one);
         this.#waiting?.();
       });
     });

@@ -1,6 +1,7 @@
 /** A cluster of real processes: one redis-server, nodes of a server program on
  * it, HAProxy in front of them. Each can be killed and started again on its
  * port and with its data. */
+import { createSocket } from "node:dgram";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,6 +15,7 @@ const HAPROXY_CONFIG = fileURLToPath(
   new URL("../../../deploy/haproxy/haproxy.cfg", import.meta.url),
 );
 const PORT_TRIES = 50;
+const ANSWER_MS = 5000;
 const DEFAULTS = {
   nodes: 2,
   redis: true,
@@ -42,16 +44,27 @@ function listens(port) {
   });
 }
 
+/** Whether the port is this process' among those that come here: who has it has
+ * the UDP port of that number, until the process ends. So no other suite takes it
+ * before its member listens there, or while that is down. */
+function isOurs(port) {
+  return new Promise((resolve) => {
+    const socket = createSocket("udp4").unref();
+    socket.once("error", () => resolve(false));
+    socket.bind({ port, address: "127.0.0.1", exclusive: true }, () => resolve(true));
+  });
+}
+
 /** Ports nobody listens on, below those of the kernel's choice, so that each is
  * still free when its member comes back to it. */
 export async function freePorts(count) {
-  const ports = new Set();
-  for (let tries = 0; ports.size < count; tries++) {
+  const ports = [];
+  for (let tries = 0; ports.length < count; tries++) {
     if (tries > PORT_TRIES * count) throw new Error("no free ports");
     const port = 10_000 + Math.floor(Math.random() * 10_000);
-    if (!ports.has(port) && (await listens(port))) ports.add(port);
+    if ((await isOurs(port)) && (await listens(port))) ports.push(port);
   }
-  return [...ports];
+  return ports;
 }
 
 /** What `port` (or a Unix socket's path) answers to `text`, up to its end. */
@@ -60,7 +73,7 @@ export function converse(where, text) {
     const options = typeof where === "string" ? { path: where } : { port: where, host: "127.0.0.1" };
     const socket = connect(options, () => socket.write(text));
     let answer = "";
-    socket.setTimeout(2000, () => socket.destroy(new Error("no answer within 2 s")));
+    socket.setTimeout(ANSWER_MS, () => socket.destroy(new Error(`no answer within ${ANSWER_MS} ms`)));
     socket.setEncoding("utf8").on("data", (chunk) => (answer += chunk));
     socket.on("error", reject).on("end", () => resolve(answer));
     socket.on("close", () => resolve(answer));

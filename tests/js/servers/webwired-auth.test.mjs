@@ -44,8 +44,9 @@ const ANN = { iss: "us", aud: "them", sub: "ann" };
 
 /** Sign in; the session's info, but for its end, which is the token's. */
 async function signIn(client, options, claims = {}) {
-  const { expires, ...info } = (await client.request("auth", token({ ...ANN, ...claims }, options))).json();
-  assert.ok(Math.abs(expires - (claims.exp ?? now() + 60)) <= 1, `${expires}`);
+  const { exp = now() + 60 } = claims;
+  const { expires, ...info } = (await client.request("auth", token({ ...ANN, ...claims, exp }, options))).json();
+  assert.ok(Math.abs(expires - exp) <= 1, `${expires}, not ${exp}`);
   return info;
 }
 
@@ -92,7 +93,8 @@ test("webwired: a session ends with its token, on all connections", async (t) =>
   const server = await webwired(t, config, files);
   const ann = makeClient(t, server.url, { subprotocol });
   const tab = makeClient(t, server.url, { subprotocol });
-  await signIn(ann.client, {}, { exp: now() + 3 });
+  await Promise.all([ann, tab].map(({ client }) => client.connect()));
+  await signIn(ann.client, {}, { exp: now() + 4 });
   const { key } = ann.client.session;
   await ann.client.request("sub:staff:x");
   await tab.client.restoreSession(key);
@@ -110,7 +112,8 @@ test("webwired: a session ends with its token, on all connections", async (t) =>
 test("webwired: a newer token makes a session last", async (t) => {
   const server = await webwired(t, config, files);
   const { client, events, seen } = makeClient(t, server.url, { subprotocol });
-  const end = now() + 2;
+  await client.connect();
+  const end = now() + 4;
   await signIn(client, {}, { exp: end });
   await client.request("sub:staff:x");
   const first = client.session.key;
@@ -129,7 +132,7 @@ test("webwired: a session that ends by signing out", async (t) => {
   const server = await webwired(t, config.replace("leeway = 0;", 'leeway = 0; session-end = "signout";'), files);
   const { client } = makeClient(t, server.url, { subprotocol });
   await client.connect();
-  const end = now() + 2; // more than one second, and up to two
+  const end = now() + 3; // more than two seconds, and up to three
   const reply = await client.request("auth", token({ ...ANN, exp: end }));
   assert.deepEqual(reply.json(), { username: "ann" });
   await rejects(client.request("auth", token(ANN)), "request", { code: "BAD_REQUEST" });
