@@ -7,7 +7,8 @@ if(TARGET wwr_websocket)
 endif()
 if(TARGET wwr_websocket)
   wwr_test(websocket_raw_test
-    SOURCES contract/websocket_raw_test.c contract/websocket_raw_fixture.c
+    SOURCES contract/websocket_raw_main.c contract/websocket_raw_test.c
+            contract/websocket_raw_fixture.c
             contract/websocket_raw_http.c contract/websocket_raw_life.c
             contract/websocket_raw_native.c contract/websocket_raw_turns.c
             contract/websocket_raw_rate.c
@@ -20,4 +21,12 @@ if(TARGET wwr_websocket)
   # The longest of all under a sanitizer: begun early, they end in time.
   set_tests_properties(transport_websocket_test websocket_raw_test
                        PROPERTIES COST 100)
+  # A sanitizer has a close() of its own.
+  if(NOT WWR_SANITIZE)
+    wwr_test(websocket_stranger_test
+      SOURCES contract/websocket_stranger_test.c
+              contract/websocket_raw_fixture.c
+      DEPS wwr_websocket wwr_transport LIBS OpenSSL::SSL OpenSSL::Crypto
+      LABELS contract)
+  endif()
 endif()

@@ -52,6 +52,10 @@ struct raw_server {
 extern struct raw_server raw;
 extern struct test_cert raw_cert;
 
+/** Per suite: the write path of the tests that choose none. */
+int raw_use_direct(void);
+int raw_use_callback(void);
+
 /** Per test: fill in the defaults; then the test changes opts or config. */
 void raw_setup(void);
 void raw_teardown(void);

@@ -230,12 +230,12 @@ static void on_log(const struct wwr_log_record *record, void *user_data) {
 
 static enum wwr_write_path suite_path; /* unless a test chooses another */
 
-static int use_direct(void) {
+int raw_use_direct(void) {
   suite_path = WWR_WRITE_DIRECT;
   return 0;
 }
 
-static int use_callback(void) {
+int raw_use_callback(void) {
   suite_path = WWR_WRITE_CALLBACK;
   return 0;
 }
@@ -378,27 +378,4 @@ bool raw_read_flood(struct rawws *ws, uint32_t count, uint32_t len) {
     }
   }
   return true;
-}
-
-#define SUITE(name, init, tests) \
-  { name, init, NULL, raw_setup, raw_teardown, tests }
-
-int main(int argc, char **argv) {
-  CU_SuiteInfo suites[] = {
-      SUITE("receiving", use_direct, raw_receiving),
-      SUITE("ending", use_direct, raw_ending),
-      SUITE("http", use_direct, raw_http),
-      SUITE("sending", use_direct, raw_sending),
-      SUITE("native", use_direct, raw_native),
-      SUITE("turns", use_direct, raw_turns),
-      SUITE("rate", use_direct, raw_rate),
-      SUITE("tls", use_direct, raw_tls),
-      SUITE("life", use_direct, raw_life),
-      SUITE("receiving, callback", use_callback, raw_receiving),
-      SUITE("ending, callback", use_callback, raw_ending),
-      SUITE("http, callback", use_callback, raw_http),
-      CU_SUITE_INFO_NULL};
-  int status = test_cert_make(&raw_cert) ? test_run(argc, argv, suites) : 2;
-  test_cert_remove(&raw_cert);
-  return status;
 }

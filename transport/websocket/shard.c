@@ -8,7 +8,9 @@
  *
  * And 4.1 closes the descriptor of its event pipe twice, some passes apart: in
  * between another thread may have got that number for a socket of its own.
- * So the number is taken again at once, by a placeholder, for lws to close. */
+ * So the number is taken again at once, by a placeholder, for lws to close; and
+ * a lower one is kept for what others open in that moment, since the lowest
+ * free number is the one that is given out. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -100,6 +102,7 @@ void wwri_ws_shard_init(struct wwri_ws_shard *shard, struct wwri_loop *loop,
   shard->events = events;
   shard->log = log;
   shard->event_fd = -1;
+  shard->spare_fd = -1;
   wwri_list_init(&shard->pipes);
   wwri_list_init(&shard->dirty);
   wwri_list_init(&shard->bulk);
@@ -166,6 +169,7 @@ static wwr_err create(struct wwri_ws_shard *shard,
 wwr_err wwri_ws_shard_open(struct wwri_ws_shard *shard,
                            const struct wwri_ws_context_opts *opts) {
   struct handle_search search = {.shard = shard};
+  shard->spare_fd = memfd_create("webwire", MFD_CLOEXEC);
   wwri_ws_log_to(shard->log);
   uv_walk(wwri_loop_uv(shard->loop), count_handle, &search);
   pthread_mutex_lock(&creation);
@@ -195,20 +199,30 @@ static void release(struct wwri_ws_shard *shard) {
   shard->scratch = NULL;
 }
 
+/* The spare above the event pipe's number: its own is free for others now. */
+static void raise_spare(struct wwri_ws_shard *shard) {
+  if (shard->event_fd < 0 || shard->spare_fd < 0) return;
+  int fd = fcntl(shard->spare_fd, F_DUPFD_CLOEXEC, shard->event_fd);
+  if (fd < 0) return;
+  close(shard->spare_fd);
+  shard->spare_fd = fd;
+}
+
 /* The placeholder is told by its inode. */
 static void hold_event_fd(struct wwri_ws_shard *shard) {
   struct stat info;
-  if (shard->event_fd < 0) return;
-  int spare = memfd_create("webwire", MFD_CLOEXEC);
-  if (spare < 0) return;
-  int fd = spare == shard->event_fd
-               ? spare
-               : fcntl(spare, F_DUPFD_CLOEXEC, shard->event_fd);
-  if (fd >= 0 && fd != shard->event_fd) close(fd);
+  if (shard->event_fd < 0 || shard->spare_fd < 0) return;
+  int fd = fcntl(shard->spare_fd, F_DUPFD_CLOEXEC, shard->event_fd);
   if (fd == shard->event_fd && fstat(fd, &info) == 0) {
     shard->placeholder = info.st_ino;
+  } else if (fd >= 0) {
+    close(fd);
   }
-  if (spare != fd) close(spare);
+}
+
+static void drop_spare(struct wwri_ws_shard *shard) {
+  if (shard->spare_fd >= 0) close(shard->spare_fd);
+  shard->spare_fd = -1;
 }
 
 /* For an lws that does not close it. */
@@ -235,6 +249,7 @@ static void destroy_when_idle(struct wwri_ws_shard *shard) {
   if (shard->wsi_count > 0 && ++shard->stop_polls < STOP_POLLS_MAX) return;
   shard->destroying = true;
   if (!shard->context) return;
+  raise_spare(shard);
   lws_context_destroy(shard->context);
   hold_event_fd(shard);
 }
@@ -255,6 +270,7 @@ static void on_stop_poll(struct wwri_timer *timer) {
   pthread_mutex_unlock(&creation);
   shard->context = NULL;
   drop_event_fd(shard);
+  drop_spare(shard);
   wwri_ws_log_to(NULL);
   shard->events->stopped(shard);
 }

@@ -87,6 +87,7 @@ struct wwri_ws_shard {
   unsigned stop_polls;
   unsigned wsi_count; /* connections that lws still has */
   int event_fd;       /* of lws' event pipe */
+  int spare_fd;       /* a placeholder for it; -1: none */
   ino_t placeholder;
   void *static_handles[WWRI_WS_STATIC_HANDLES];
 
