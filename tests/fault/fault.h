@@ -105,9 +105,11 @@ struct fault_quantiles {
 };
 
 /** Echo latencies since the last fault_prober_take(), in microseconds: the
- * time that passed, and the CPU time that the server used in it. */
+ * time that passed, and the CPU time that the server used in it (not of those
+ * in which the machine did something else most of the time). */
 struct fault_latency {
   size_t count;
+  size_t starved; /* of which the CPU time does not count */
   struct fault_quantiles wall, cpu;
 };
 
