@@ -36,7 +36,7 @@ static wwr_err default_info(struct wwr_http *http) {
   const char *agent = wwr_http_header(http, "User-Agent");
   if (!agent) return WWR_OK;
   char *copy = strdup(agent);
-  return copy ? wwr_http_set_info(http, 0, copy, free) : WWR_E_NOMEM;
+  return copy ? wwri_http_add_info(http, 0, copy, free) : WWR_E_NOMEM;
 }
 
 static struct wwr_conn *conn_new(struct wwri_shard *shard,

@@ -96,19 +96,19 @@ void wwr_http_set_concurrency(struct wwr_http *http, int limit) {
   http->concurrency = limit;
 }
 
-static void release_info(struct wwri_info *info) {
+static void release_info(const struct wwri_info *info) {
   if (info->release) info->release(info->value);
 }
 
-static wwr_err put_info(struct wwri_infos *infos,
-                        const struct wwri_info *info) {
+static wwr_err put_info(struct wwri_infos *infos, const struct wwri_info *info,
+                        size_t max) {
   for (size_t i = 0; i < infos->count; i++) {
     if (infos->items[i].key != info->key) continue;
     release_info(&infos->items[i]);
     infos->items[i] = *info;
     return WWR_OK;
   }
-  if (infos->count == WWRI_INFOS_MAX) return WWR_E_LIMIT;
+  if (infos->count >= max) return WWR_E_LIMIT;
   struct wwri_info *items =
       realloc(infos->items, (infos->count + 1) * sizeof(*items));
   if (!items) return WWR_E_NOMEM;
@@ -117,12 +117,23 @@ static wwr_err put_info(struct wwri_infos *infos,
   return WWR_OK;
 }
 
+static wwr_err set_info(struct wwr_http *http, const struct wwri_info *info,
+                        size_t max) {
+  wwr_err err = put_info(&http->infos, info, max);
+  if (err) release_info(info); /* it is ours whatever happens */
+  return err;
+}
+
 wwr_err wwr_http_set_info(struct wwr_http *http, int key, void *value,
                           void (*release)(void *value)) {
-  struct wwri_info info = {key, value, release};
-  wwr_err err = put_info(&http->infos, &info);
-  if (err) release_info(&info); /* it is ours whatever happens */
-  return err;
+  const struct wwri_info info = {key, value, release};
+  return set_info(http, &info, WWRI_INFOS_MAX);
+}
+
+wwr_err wwri_http_add_info(struct wwr_http *http, int key, void *value,
+                           void (*release)(void *value)) {
+  const struct wwri_info info = {key, value, release};
+  return set_info(http, &info, WWRI_INFOS_MAX + 1);
 }
 
 void wwri_infos_deinit(struct wwri_infos *infos) {

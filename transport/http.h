@@ -5,7 +5,7 @@
 
 #include "wwr_transport.h"
 
-enum { WWRI_HTTP_HEADERS_MAX = 16, WWRI_INFOS_MAX = 16 };
+enum { WWRI_HTTP_HEADERS_MAX = 16, WWRI_INFOS_MAX = 16 /* of the hook */ };
 
 /** One piece of connection info; owned by whoever holds the struct. */
 struct wwri_info {
@@ -47,6 +47,11 @@ struct wwr_http {
   int concurrency;
   struct wwri_infos infos; /* moved out by the server */
 };
+
+/** As wwr_http_set_info(), for the one that the server adds: the hook may have
+ * used all of its own. */
+wwr_err wwri_http_add_info(struct wwr_http *http, int key, void *value,
+                           void (*release)(void *value));
 
 /** Free what the setters copied (not the struct). */
 void wwri_http_deinit(struct wwr_http *http);

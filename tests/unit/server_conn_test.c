@@ -276,6 +276,29 @@ static void user_agent_is_info_0(void) {
   wwri_http_deinit(&http);
 }
 
+static bool attach_sixteen(struct wwr_http *http, void *user_data) {
+  static char own[] = "own";
+  (void)user_data;
+  for (int key = 1; key <= 16; key++) {
+    if (wwr_http_set_info(http, key, own, NULL) != WWR_OK) return false;
+  }
+  return true;
+}
+
+/* As many as the hook may have do not cost the User-Agent its place. */
+static void user_agent_beside_sixteen(void) {
+  fix.opts.hooks.on_upgrade = attach_sixteen;
+  fixture_start();
+  struct wwr_http http = {.method = "GET", .path = "/", .find_header = agent};
+  void *token = NULL;
+  CU_ASSERT_TRUE_FATAL(
+      wwri_accept_events.upgrade(fix.server, 0, &http, &token));
+  CU_ASSERT_STRING_EQUAL(wwr_conn_info(token, 0), "tester/1");
+  CU_ASSERT_STRING_EQUAL(wwr_conn_info(token, 16), "own");
+  wwri_accept_events.abandoned(fix.server, 0, token);
+  wwri_http_deinit(&http);
+}
+
 static void answer_options(struct wwr_http *http, void *user_data) {
   (void)user_data;
   (void)wwr_http_respond(http, 204, NULL, (struct wwr_view){NULL, 0});
@@ -603,6 +626,7 @@ static CU_TestInfo tests[] = {
     {"stats count", stats_count},
     {"info and remote", info_and_remote},
     {"User-Agent is info 0", user_agent_is_info_0},
+    {"User-Agent beside sixteen", user_agent_beside_sixteen},
     {"plain HTTP is answered", plain_http_is_answered},
     {"the OPTIONS hook answers", options_hook_answers},
     {"the HTTP hook answers", http_hook_answers},
