@@ -403,6 +403,29 @@ static void test_close_unanswered(void) {
   rawws_free(ws);
 }
 
+/* One that has got the close but never answers it is not waited for so long:
+ * nothing is left to be sent to it. */
+static void check_close_ignored(void) {
+  struct rawws *ws = raw_client(0);
+  CU_ASSERT_TRUE(raw_send_command(ws, 'C', 1001));
+  RAW_WAIT(raw.closed == 1);
+  CU_ASSERT_EQUAL(raw.reason, WWR_OK);
+  CU_ASSERT_EQUAL(rawws_expect_end(ws, WAIT_MS), 1001);
+  rawws_free(ws);
+}
+
+static void test_close_ignored(void) {
+  raw.config.close_linger_ms = 10 * WAIT_MS;
+  raw_start();
+  check_close_ignored();
+}
+
+static void test_close_ignored_tls(void) {
+  raw.config.close_linger_ms = 10 * WAIT_MS;
+  raw_start_with(WWR_WRITE_DIRECT, true);
+  check_close_ignored();
+}
+
 static void test_vanished(void) {
   raw_start();
   struct rawws *ws = raw_client(0);
@@ -429,5 +452,7 @@ CU_TestInfo raw_ending[] = {
     {"close by the server", test_close_by_the_server},
     {"close by the server, TLS", test_close_by_the_server_with_tls},
     {"close unanswered", test_close_unanswered},
+    {"close ignored", test_close_ignored},
+    {"close ignored, TLS", test_close_ignored_tls},
     {"vanished", test_vanished},
     CU_TEST_INFO_NULL};

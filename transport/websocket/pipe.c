@@ -10,14 +10,40 @@
 
 #include "websocket.h"
 
+/* For the answer to a close, when the peer has it: nobody waits for longer. */
+enum { ANSWER_MS = 1000 };
+
 static struct wwri_ws_pipe *from_base(const struct wwri_pipe *base) {
   return WWRI_CONTAINER(base, struct wwri_ws_pipe, base);
 }
 
 /* Life */
 
+/* The peer has our close and all before it; only its answer is missing. */
+static bool has_all(const struct wwri_ws_pipe *pipe) {
+  return pipe->close_sent && !pipe->broken && pipe->out.count == 0 &&
+         wwri_ws_attached(pipe) &&
+         wwri_ws_socket_unacked(wwri_ws_fd(pipe)) == 0;
+}
+
 static void on_linger(struct wwri_timer *timer) {
-  wwri_ws_pipe_kill(WWRI_CONTAINER(timer, struct wwri_ws_pipe, linger), WWR_OK);
+  struct wwri_ws_pipe *pipe =
+      WWRI_CONTAINER(timer, struct wwri_ws_pipe, linger);
+  uint64_t now = wwri_loop_now_ms(pipe->base.loop);
+  if (now >= pipe->linger_end_ms || has_all(pipe)) {
+    wwri_ws_pipe_kill(pipe, WWR_OK);
+    return;
+  }
+  uint64_t left = pipe->linger_end_ms - now;
+  wwri_loop_timer_set(pipe->base.loop, timer,
+                      left < ANSWER_MS ? left : ANSWER_MS);
+}
+
+static void linger(struct wwri_ws_pipe *pipe) {
+  uint32_t most = pipe->shard->close_linger_ms;
+  pipe->linger_end_ms = wwri_loop_now_ms(pipe->base.loop) + most;
+  wwri_loop_timer_set(pipe->base.loop, &pipe->linger,
+                      most < ANSWER_MS ? most : ANSWER_MS);
 }
 
 void wwri_ws_pipe_init(struct wwri_ws_pipe *pipe, struct wwri_ws_shard *shard,
@@ -106,8 +132,7 @@ void wwri_ws_pipe_broken(struct wwri_ws_pipe *pipe) {
   pipe->broken = pipe->closing = true;
   wwri_outq_deinit(&pipe->out);
   pipe->base.queued_bytes = 0;
-  wwri_loop_timer_set(pipe->base.loop, &pipe->linger,
-                      pipe->shard->close_linger_ms);
+  linger(pipe);
 }
 
 void wwri_ws_touch(struct wwri_ws_pipe *pipe) {
@@ -119,8 +144,7 @@ void wwri_ws_peer_closes(struct wwri_ws_pipe *pipe) {
   if (!wwri_ws_attached(pipe)) return;
   note_reason(pipe, WWR_OK);
   pipe->closing = pipe->peer_closing = true;
-  wwri_loop_timer_set(pipe->base.loop, &pipe->linger,
-                      pipe->shard->close_linger_ms);
+  linger(pipe);
 }
 
 void wwri_ws_lws_closes(struct wwri_ws_pipe *pipe) {
@@ -232,7 +256,7 @@ static void pipe_close(struct wwri_pipe *base, uint16_t code) {
   if (!wwri_ws_attached(pipe) || pipe->rx_off) wwri_ws_todo(pipe);
   if (pipe->closing) return; /* the peer was first, or it is gone */
   pipe->closing = true;
-  wwri_loop_timer_set(base->loop, &pipe->linger, pipe->shard->close_linger_ms);
+  linger(pipe);
   if (pipe->native.attached) {
     wwri_ws_native_close(pipe, code);
   } else {

@@ -1,10 +1,12 @@
 /* The socket calls that lws leaves to us; Linux' own TCP options. */
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "websocket.h"
@@ -45,6 +47,11 @@ uint64_t wwri_ws_socket_idle_ms(int fd) {
 uint64_t wwri_ws_socket_acked(int fd) {
   struct tcp_info info;
   return read_info(fd, &info) ? info.tcpi_bytes_acked : 0;
+}
+
+int wwri_ws_socket_unacked(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : -1;
 }
 
 bool wwri_ws_socket_is_writable(int fd) {

@@ -153,7 +153,8 @@ struct wwri_ws_pipe {
   struct wwri_list todo_link;
   struct wwri_list ping_link;
   struct wwri_list stall_link;
-  struct wwri_timer linger;
+  struct wwri_timer linger; /* looks now and then, until ... */
+  uint64_t linger_end_ms;
   char remote[WWRI_WS_REMOTE_MAX];
 };
 
@@ -317,6 +318,9 @@ uint64_t wwri_ws_socket_idle_ms(int fd);
 
 /** Bytes the peer's kernel has acknowledged so far; 0 when unknown. */
 uint64_t wwri_ws_socket_acked(int fd);
+
+/** Bytes it took that the peer's kernel has not acknowledged; -1: unknown. */
+int wwri_ws_socket_unacked(int fd);
 
 /** True when it takes bytes now. */
 bool wwri_ws_socket_is_writable(int fd);
