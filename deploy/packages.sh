@@ -74,6 +74,28 @@ wwr_policy() {
     "case \$1 in $patterns) exit 101 ;; esac" 'exit 0'
 }
 
+WWR_APT_WAIT=300 # seconds; a new machine brings itself up to date first
+
+# apt-get; while another apt or dpkg is at work, as soon as that has ended. Apt's own
+# option waits for one of its three locks.
+wwr_apt_get() {
+  local errors status end=$((SECONDS + WWR_APT_WAIT)) told=0
+  errors=$(mktemp) || return 1
+  while true; do
+    status=0
+    LC_ALL=C apt-get -o "DPkg::Lock::Timeout=$WWR_APT_WAIT" "$@" \
+      2>"$errors" || status=$?
+    [ $status -ne 0 ] && [ $SECONDS -lt $end ] &&
+      grep -q 'Could not get lock' "$errors" || break
+    [ $told -eq 1 ] || echo "another apt is at work; waiting for its end" >&2
+    told=1
+    sleep 2
+  done
+  cat "$errors" >&2
+  rm -f "$errors"
+  return $status
+}
+
 # wwr_install_quietly PACKAGE...: as root. What is needed for tests and the demo
 # are programs, not services: none is started, now or with the system. A policy
 # that somebody else has made stays, and decides.
@@ -85,8 +107,8 @@ wwr_install_quietly() {
     trap 'exit 130' INT TERM HUP
     wwr_policy "$@" >"$WWR_POLICY" && chmod 755 "$WWR_POLICY" || return 1
   fi
-  apt-get update -qq || echo "apt-get update failed; trying with what is known"
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+  wwr_apt_get update -qq || echo "apt-get update failed; trying with what is known"
+  DEBIAN_FRONTEND=noninteractive wwr_apt_get install -y -qq \
     --no-install-recommends "$@" || status=$?
   [ $ours -eq 1 ] && [ -d /run/systemd/system ] || return $status
   for package in "$@"; do

@@ -14,7 +14,7 @@ suite() {
 }
 
 build_image() { # TARGET NAME
-  timeout 120 buildah bud --isolation chroot --pull-never --format docker \
+  timeout 200 buildah bud --isolation chroot --pull-never --format docker \
     --build-context "build=$out/context" --build-arg "DEBIAN=$(suite)" -f "$SOURCE/deploy/Dockerfile" \
     --target "$1" -t "$2" "$SOURCE" >"$out/image.log" 2>&1 ||
     { tail -n 30 "$out/image.log"; fail "the image $2"; }

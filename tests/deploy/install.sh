@@ -47,6 +47,22 @@ in_root invoke-rc.d redis-server start >"$layer/log" 2>&1 || true
 grep -q 'denied' "$layer/log" || { cat "$layer/log"; fail "Debian does not ask"; }
 rm "$root$WWR_POLICY"
 
+# Who installs waits for another apt, and for nothing else.
+busy=1 asked=0
+apt-get() {
+  asked=$((asked + 1))
+  [ $asked -gt $busy ] && return "$refused"
+  echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1' >&2
+  return 100
+}
+refused=0
+wwr_apt_get update 2>"$layer/log" || { cat "$layer/log"; fail "no wait for apt"; }
+grep -q 'another apt' "$layer/log" || fail "it is not said what is waited for"
+refused=1 busy=0 asked=0
+! wwr_apt_get update 2>"$layer/log" || fail "an error is not told"
+[ $asked -eq 1 ] || fail "an error is tried again"
+unset -f apt-get
+
 quietly in_root sh -c 'dpkg -i /debs/*.deb'
 [ "$(in_root dpkg --verify "${packages[@]}" | wc -l)" -eq 0 ] ||
   fail "changed files: $(in_root dpkg --verify "${packages[@]}")"
