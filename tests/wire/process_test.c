@@ -84,19 +84,38 @@ static void sigint(void) {
   stops_at(SIGINT);
 }
 
-/* A client that never answers the close holds a graceful stop up for seconds;
- * the second signal does not wait for it. */
+/* One with more to come than it has room for; it reads none of it. */
+static struct rawws *open_slow(void) {
+  enum { REQUESTS = 60, TEXT = 8000 };
+  static char text[TEXT + 1];
+  const struct rawws_opts opts = {.port = server.port, .receive_buffer = 4096};
+  struct rawws *ws = rawws_dial(&opts);
+  if (!ws || rawws_upgrade(ws, NULL) != 101) return ws;
+  memset(text, 'x', TEXT);
+  for (int i = 0; i < REQUESTS; i++) {
+    CU_ASSERT_TRUE(wire_request(ws, "", text));
+  }
+  return ws;
+}
+
+/* A client that does not take what is on its way to it holds a graceful stop up
+ * for seconds; the second signal does not wait for it. */
 static void second_signal(void) {
   struct rawws_message got;
+  struct rawws *slow = open_slow();
   struct rawws *ws = wire_open(server.port);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(slow);
   CU_ASSERT_PTR_NOT_NULL_FATAL(ws);
+  CU_ASSERT_TRUE(wire_request(ws, "", "behind those"));
+  CU_ASSERT_TRUE(wire_expect(ws, wire_with_id(REPLY_UTF8, "behind those", 12)));
   CU_ASSERT_TRUE(proc_signal(server.proc, SIGTERM));
   CU_ASSERT_EQUAL(rawws_recv(ws, &got, WIRE_MS), RAWWS_OK);
   CU_ASSERT_EQUAL(got.opcode, RAWWS_CLOSE);
   CU_ASSERT_EQUAL(proc_wait_exit(server.proc, 200), -1);
-  CU_ASSERT_TRUE(proc_signal(server.proc, SIGINT)); /* or the status is 0 */
-  CU_ASSERT_EQUAL(proc_wait_exit(server.proc, WIRE_MS), 128 + SIGINT);
+  CU_ASSERT_TRUE(proc_signal(server.proc, SIGINT));
+  CU_ASSERT_EQUAL(proc_wait_exit(server.proc, 3000), 128 + SIGINT);
   rawws_free(ws);
+  rawws_free(slow);
 }
 
 static void strangers_signals_do_nothing(void) {
