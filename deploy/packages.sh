@@ -165,6 +165,14 @@ wwr_prepare_optional() {
   [ ${#js[@]} -eq 0 ] || wwr_apt_install 1 "${js[@]}" || true
 }
 
+# Whether there is a ccache that has where to write: a user may have no home, and
+# then it compiles nothing.
+wwr_has_ccache() {
+  local dir
+  dir=$(ccache --get-config cache_dir 2>/dev/null) && [ -n "$dir" ] &&
+    mkdir -p "$dir/tmp" 2>/dev/null && [ -w "$dir" ]
+}
+
 # wwr_prepare YES: everything that building needs is there afterwards, or false
 # after saying what is missing.
 wwr_prepare() {

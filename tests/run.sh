@@ -91,7 +91,7 @@ type=RelWithDebInfo
 options=(-G Ninja "-DCMAKE_BUILD_TYPE=$type" -DWWR_WERROR=ON
   "-DWWR_SANITIZE=$sanitize")
 [ -z "$sanitize" ] || options+=(-DCMAKE_C_FLAGS=-O1)
-if command -v ccache >/dev/null 2>&1; then
+if wwr_has_ccache; then
   options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
 fi
 log=$(mktemp)
