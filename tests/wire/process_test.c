@@ -113,7 +113,7 @@ static void second_signal(void) {
   CU_ASSERT_EQUAL(got.opcode, RAWWS_CLOSE);
   CU_ASSERT_EQUAL(proc_wait_exit(server.proc, 200), -1);
   CU_ASSERT_TRUE(proc_signal(server.proc, SIGINT));
-  CU_ASSERT_EQUAL(proc_wait_exit(server.proc, 3000), 128 + SIGINT);
+  CU_ASSERT_EQUAL(proc_wait_exit(server.proc, WIRE_MS), 128 + SIGINT);
   rawws_free(ws);
   rawws_free(slow);
 }
