@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "bus_ledger_impl.h"
+#include "lateness.h"
 #include "test.h"
 
 struct ledger ledger;
@@ -485,6 +486,7 @@ static void init_lock(void) {
 void ledger_open(const struct ledger_opts *opts) {
   memset(&ledger, 0, sizeof ledger);
   ledger.opts = *opts;
+  ledger.lateness = lateness_start();
   init_lock();
   /* To look into a failure: WWR_TEST_LOG=1. */
   if (getenv("WWR_TEST_LOG") &&
@@ -581,6 +583,7 @@ struct ledger_sums ledger_close(const char *name) {
     ledger.nodes[i].bus->ops->close(ledger.nodes[i].bus);
   }
   ledger_sum(&sums);
+  sums.late_ms = lateness_stop(ledger.lateness);
   sums.away = away;
   sums.unready = unready;
   sums.history_bad = history_bad;

@@ -70,6 +70,7 @@ struct ledger_sums {
   uint64_t unready;     /* ... and said that it can't serve */
   int64_t recovery_ms;  /* the last of all */
   int64_t longest_ack_ms;
+  int64_t late_ms; /* how late this process was woken at worst */
   struct ledger_channel_sums channels[LEDGER_CHANNELS];
 };
 
@@ -85,6 +86,13 @@ struct ledger_sums ledger_end(const char *name);
 /* Redis forgot nothing and was away for less than the hold time: every publish
  * succeeded, everybody got everything. */
 void ledger_expect_whole(const struct ledger_sums *sums);
+
+/* No node took Redis for away: unless something stood still so long that a beat
+ * may have been missed, which messages then show, or the process itself. */
+void ledger_expect_calm(const struct ledger_sums *sums);
+
+/* What may take `ms`, on a machine that was as late as it was. */
+int64_t ledger_allowed(const struct ledger_sums *sums, int64_t ms);
 
 /* The publishers live: what Redis forgot they published again. */
 void ledger_expect_complete(const struct ledger_sums *sums);

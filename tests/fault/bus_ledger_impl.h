@@ -57,6 +57,7 @@ struct ledger_node {
 struct ledger {
   struct ledger_opts opts;
   struct wwr_log_writer *writer;
+  struct lateness *lateness;
   pthread_mutex_t lock;
   pthread_cond_t changed;
   bool stop;

@@ -55,6 +55,22 @@ void ledger_expect_whole(const struct ledger_sums *sums) {
   for (unsigned i = 0; i < 3; i++) CU_ASSERT_EQUAL(sums->verdicts[i], 0);
 }
 
+void ledger_expect_calm(const struct ledger_sums *sums) {
+  enum { MISSED_MS = 300 }; /* a beat each second, and 1.5 s until it counts */
+  int64_t longest = sums->late_ms;
+  for (unsigned i = 0; i < LEDGER_CHANNELS; i++) {
+    const struct ledger_channel_sums *channel = &sums->channels[i];
+    if (channel->longest_ack_ms > longest) longest = channel->longest_ack_ms;
+    if (channel->longest_way_ms > longest) longest = channel->longest_way_ms;
+  }
+  CU_ASSERT_TRUE(sums->away == 0 || longest >= MISSED_MS);
+}
+
+int64_t ledger_allowed(const struct ledger_sums *sums, int64_t ms) {
+  enum { TURNS = 4 }; /* of threads of ours that a message takes */
+  return ms + TURNS * sums->late_ms;
+}
+
 void ledger_expect_complete(const struct ledger_sums *sums) {
   CU_ASSERT_EQUAL(sums->excused, 0);
   CU_ASSERT_EQUAL(sums->controls_excused, 0);

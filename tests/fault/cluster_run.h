@@ -54,6 +54,7 @@ struct run {
   struct replicas *replicas; /* of RUN_REPLICAS, else NULL */
   struct shards *shards;     /* of RUN_LIST and RUN_SLOTS, else NULL */
   uint64_t healed_us;
+  struct lateness *lateness;
 };
 
 /** Do it all; assertions as CUnit's. The row is kept for run_print(). */
