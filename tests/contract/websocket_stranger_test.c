@@ -1,5 +1,5 @@
 /* A context of lws that goes closes no descriptor of anybody else, although it
- * closes that of its event pipe twice (docs/libwebsockets.md).
+ * closes that of its event pipe twice, or never (docs/libwebsockets.md).
  *
  * This program's close() is the one that the libraries call, too: whenever an
  * event descriptor has been closed, "another thread" opens a file at once, and
@@ -73,6 +73,12 @@ static size_t fill_holes(int *holes) {
   return count;
 }
 
+static int open_count(void) {
+  int count = 0;
+  for (int fd = 0; fd < HOLES_MAX; fd++) count += fcntl(fd, F_GETFD) >= 0;
+  return count;
+}
+
 static void stop_among_strangers(void (*stop)(void)) {
   int holes[HOLES_MAX];
   size_t count = fill_holes(holes);
@@ -89,12 +95,14 @@ static void stop_server(void) {
 
 static void test_server(void) {
   for (int i = 0; i < ROUNDS; i++) {
+    int before = open_count();
     raw_start();
     struct rawws *ws = raw_client(0);
     stop_among_strangers(stop_server);
     wwr_transport_free(raw.transport);
     raw.transport = NULL;
     rawws_free(ws);
+    if (i > 0) CU_ASSERT_EQUAL(open_count(), before);
   }
 }
 
@@ -110,10 +118,12 @@ static void test_dialer(void) {
   const struct wwri_dialer_config config = {
       .loop = raw.loop, .events = &none, .max_message_bytes = MAX_MESSAGE};
   for (int i = 0; i < ROUNDS; i++) {
+    int before = open_count();
     CU_ASSERT_EQUAL_FATAL(wwr_websocket_dialer_new(&dialer, &opts), WWR_OK);
     CU_ASSERT_EQUAL_FATAL(dialer->ops->start(dialer, &config), WWR_OK);
     stop_among_strangers(stop_dialer);
     wwr_dialer_free(dialer);
+    if (i > 0) CU_ASSERT_EQUAL(open_count(), before);
   }
 }
 

@@ -7,16 +7,16 @@
  * looked for until they are gone from the loop.
  *
  * And 4.1 closes the descriptor of its event pipe twice, some passes apart: in
- * between another thread may have got that number for a socket of its own.
- * So the number is taken again at once, by a placeholder, for lws to close; and
- * a lower one is kept for what others open in that moment, since the lowest
- * free number is the one that is given out. */
+ * between another thread may have got that number for a socket of its own. 4.3
+ * never closes it. So it is kept under a second number and, where it has lost
+ * its own, put back at once, for lws to close; what is still there in the end
+ * is closed here. A lower number is free for what others open before it is put
+ * back, since the lowest one is given out. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -51,11 +51,12 @@ static void count_handle(uv_handle_t *handle, void *arg) {
   ((struct handle_search *)arg)->before++;
 }
 
-/* Handles are walked in the order in which they were made. */
+/* Handles are walked in the order in which they were made; the first that polls
+ * is the event pipe's. */
 static void note_handle(uv_handle_t *handle, void *arg) {
   struct handle_search *search = arg;
   if (search->seen++ < search->before) return;
-  if (handle->type == UV_POLL) {
+  if (handle->type == UV_POLL && search->shard->event_fd < 0) {
     uv_os_fd_t fd;
     if (uv_fileno(handle, &fd) == 0) search->shard->event_fd = fd;
   }
@@ -102,7 +103,7 @@ void wwri_ws_shard_init(struct wwri_ws_shard *shard, struct wwri_loop *loop,
   shard->events = events;
   shard->log = log;
   shard->event_fd = -1;
-  shard->spare_fd = -1;
+  shard->spare_fd = shard->kept_fd = -1;
   wwri_list_init(&shard->pipes);
   wwri_list_init(&shard->dirty);
   wwri_list_init(&shard->bulk);
@@ -199,40 +200,38 @@ static void release(struct wwri_ws_shard *shard) {
   shard->scratch = NULL;
 }
 
-/* The spare above the event pipe's number: its own is free for others now. */
-static void raise_spare(struct wwri_ws_shard *shard) {
-  if (shard->event_fd < 0 || shard->spare_fd < 0) return;
-  int fd = fcntl(shard->spare_fd, F_DUPFD_CLOEXEC, shard->event_fd);
-  if (fd < 0) return;
-  close(shard->spare_fd);
-  shard->spare_fd = fd;
+static void drop(int *fd) {
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
 }
 
-/* The placeholder is told by its inode. */
-static void hold_event_fd(struct wwri_ws_shard *shard) {
-  struct stat info;
-  if (shard->event_fd < 0 || shard->spare_fd < 0) return;
-  int fd = fcntl(shard->spare_fd, F_DUPFD_CLOEXEC, shard->event_fd);
-  if (fd == shard->event_fd && fstat(fd, &info) == 0) {
-    shard->placeholder = info.st_ino;
-  } else if (fd >= 0) {
-    close(fd);
-  }
+static void keep_event_fd(struct wwri_ws_shard *shard) {
+  if (shard->event_fd < 0) return;
+  shard->kept_fd = fcntl(shard->event_fd, F_DUPFD_CLOEXEC, shard->event_fd);
+  drop(&shard->spare_fd);
 }
 
-static void drop_spare(struct wwri_ws_shard *shard) {
-  if (shard->spare_fd >= 0) close(shard->spare_fd);
-  shard->spare_fd = -1;
+static void hold_event_fd(const struct wwri_ws_shard *shard) {
+  if (shard->kept_fd < 0) return;
+  int fd = fcntl(shard->kept_fd, F_DUPFD_CLOEXEC, shard->event_fd);
+  if (fd >= 0 && fd != shard->event_fd) close(fd); /* it is still there */
 }
 
-/* For an lws that does not close it. */
+/* Two numbers of one descriptor have the same flags, whatever they are. */
+static bool are_one(int a, int b) {
+  int flags = fcntl(a, F_GETFL);
+  if (flags < 0 || fcntl(b, F_GETFL) != flags) return false;
+  (void)fcntl(a, F_SETFL, flags ^ O_NONBLOCK);
+  bool one = fcntl(b, F_GETFL) == (flags ^ O_NONBLOCK);
+  (void)fcntl(a, F_SETFL, flags);
+  return one;
+}
+
 static void drop_event_fd(struct wwri_ws_shard *shard) {
-  struct stat info;
-  if (shard->placeholder && fstat(shard->event_fd, &info) == 0 &&
-      info.st_ino == shard->placeholder && S_ISREG(info.st_mode)) {
-    close(shard->event_fd);
-  }
+  if (are_one(shard->kept_fd, shard->event_fd)) close(shard->event_fd);
   shard->event_fd = -1;
+  drop(&shard->kept_fd);
+  drop(&shard->spare_fd);
 }
 
 static bool handles_are_gone(struct wwri_ws_shard *shard) {
@@ -249,7 +248,7 @@ static void destroy_when_idle(struct wwri_ws_shard *shard) {
   if (shard->wsi_count > 0 && ++shard->stop_polls < STOP_POLLS_MAX) return;
   shard->destroying = true;
   if (!shard->context) return;
-  raise_spare(shard);
+  keep_event_fd(shard);
   lws_context_destroy(shard->context);
   hold_event_fd(shard);
 }
@@ -270,7 +269,6 @@ static void on_stop_poll(struct wwri_timer *timer) {
   pthread_mutex_unlock(&creation);
   shard->context = NULL;
   drop_event_fd(shard);
-  drop_spare(shard);
   wwri_ws_log_to(NULL);
   shard->events->stopped(shard);
 }

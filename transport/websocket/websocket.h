@@ -87,8 +87,8 @@ struct wwri_ws_shard {
   unsigned stop_polls;
   unsigned wsi_count; /* connections that lws still has */
   int event_fd;       /* of lws' event pipe */
-  int spare_fd;       /* a placeholder for it; -1: none */
-  ino_t placeholder;
+  int spare_fd;       /* a lower number; -1: none */
+  int kept_fd;        /* event_fd once more, while the context goes */
   void *static_handles[WWRI_WS_STATIC_HANDLES];
 
   atomic_uint_fast64_t *open; /* counts open pipes; may be NULL */
