@@ -216,7 +216,7 @@ struct wwr_conn {
   struct wwri_list session_link; /* in the entry of the session */
   bool unreachable;              /* no session may be attached any more */
   bool counted;                  /* by the store with authority */
-  struct wwri_store_op *opening; /* ... which has not answered `created` */
+  struct wwri_store_op *opening; /* `created`, which was not answered yet */
 
   /* Loop thread only. */
   struct wwri_pipe *pipe; /* NULL when GONE */

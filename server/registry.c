@@ -116,7 +116,7 @@ static wwr_err attach_locked(struct wwri_registry *registry,
   conn->session = session;
   wwri_conn_session_changed(conn);
   conn->counted = registry->store && !created;
-  conn->opening = registry->store ? created : NULL;
+  conn->opening = created;
   return WWR_OK;
 }
 
@@ -138,8 +138,7 @@ wwr_err wwri_registry_attach(struct wwri_registry *registry,
 void wwri_registry_created(struct wwri_registry *registry,
                            struct wwri_store_op *created) {
   struct wwr_conn *conn = created->conn;
-  bool stored = wwri_store_counts_created(created->err);
-  if (!registry->store) return;
+  bool stored = registry->store && wwri_store_counts_created(created->err);
   pthread_mutex_lock(&registry->lock);
   bool kept = conn->opening == created;
   if (kept) {
@@ -150,7 +149,7 @@ void wwri_registry_created(struct wwri_registry *registry,
   pthread_mutex_unlock(&registry->lock);
   if (then && then->call == WWRI_STORE_CLOSED) {
     /* What was not counted can't be given up; but the store may have it. */
-    if (!stored) then->call = WWRI_STORE_KILLED;
+    if (registry->store && !stored) then->call = WWRI_STORE_KILLED;
   } else if (stored && !kept) {
     wwri_store_detach(registry->store, key_of(created->session));
   }
@@ -159,9 +158,11 @@ void wwri_registry_created(struct wwri_registry *registry,
 
 /* --- Closing one ---------------------------------------------------------- */
 
-/* Let `op` start only when the `created` of the same session is answered. */
+/* Let `op` start only when the `created` of the same session is answered: in a
+ * store that blocks it might overtake it, and what was closed would be there.
+ */
 static void park(struct wwri_store_op *op, struct wwri_store_op *opening) {
-  if (!opening) return;
+  if (!opening || op->call == WWRI_STORE_NOTHING) return;
   opening->then = op;
   atomic_fetch_add(&op->starts, 1);
 }

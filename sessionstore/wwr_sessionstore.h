@@ -126,11 +126,11 @@ struct wwr_sessionauthority_ops {
 /** The hooks. All required but the last two. */
 struct wwr_sessionstore_ops {
   /** A session was created on `conn`: keep it. `session` is borrowed until the
-   * operation is done. An error is logged and the session stays active but
-   * can't be restored. With authority: WWR_E_UNAVAILABLE says that the store
-   * has waited long enough but goes on trying, so this connection is counted as
-   * if it had succeeded; with any other error it is not. Of this connection's
-   * session nothing else is told before this operation is done. */
+   * operation is done, and of this connection's session nothing else is told
+   * before. An error is logged and the session stays active but can't be
+   * restored. With authority: WWR_E_UNAVAILABLE says that the store has waited
+   * long enough but goes on trying, so this connection is counted as if it had
+   * succeeded; with any other error it is not. */
   void (*created)(struct wwr_sessionstore *store, struct wwr_conn *conn,
                   struct wwr_session *session, struct wwr_store_op *op);
 

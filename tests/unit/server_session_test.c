@@ -451,6 +451,51 @@ static void close_is_replied_after_the_hook(void) {
   CU_ASSERT_STRING_EQUAL(fix.log, "session was not deleted from the store");
 }
 
+/* The store hears of the end behind the beginning, or it would keep what was
+ * closed. */
+static struct peer *create_held(void) {
+  fix.store.hold = true;
+  fixture_start();
+  struct peer *peer = peer_connect();
+  peer_request(peer, 1, "create", NULL);
+  (void)peer_expect(peer, WWRI_NOTIFY_SESSION_CREATED);
+  WAIT(fix.store.held_count == 1);
+  return peer;
+}
+
+static void a_close_waits_for_created(void) {
+  struct peer *peer = create_held();
+  peer_close_session(peer, 2);
+  WAIT(wwr_server_sessions(fix.server) == 0);
+  settle();
+  CU_ASSERT_EQUAL(LOCKED(fix.store.closed), 0);
+  peer_expect_nothing(peer);
+  store_release();
+  peer_expect_text(peer, 1, "ok");
+  WAIT(fix.store.held_count == 1);
+  CU_ASSERT_EQUAL(LOCKED(fix.store.closed), 1);
+  store_release();
+  peer_expect_id(peer, WWRI_REPLY_BINARY, 2);
+  CU_ASSERT_EQUAL(LOCKED(fix.store.kept_count), 0);
+}
+
+static void a_close_that_is_not_the_last_waits_for_nothing(void) {
+  struct peer *a = create_held();
+  pthread_mutex_lock(&fix.lock);
+  fix.store.hold = false;
+  const struct wwr_session *session = fix.store.kept[0];
+  pthread_mutex_unlock(&fix.lock);
+  struct peer *b = peer_connect();
+  peer_restore(b, 1, wwr_session_key(session));
+  (void)peer_expect_id(b, WWRI_REPLY_UTF8, 1);
+  peer_close_session(a, 2);
+  peer_expect_id(a, WWRI_REPLY_BINARY, 2);
+  store_release();
+  peer_expect_text(a, 1, "ok");
+  CU_ASSERT_EQUAL(LOCKED(fix.store.closed), 0);
+  CU_ASSERT_EQUAL(conns_of(wwr_session_key(session)), 1);
+}
+
 /* --- Close by the server -------------------------------------------------- */
 
 static void close_by_the_server(void) {
@@ -542,6 +587,26 @@ static void close_by_key_closes_on_all(void) {
   CU_ASSERT_EQUAL(conns_of("key"), -1);
   CU_ASSERT_EQUAL(fix.store.closed, 1);
   CU_ASSERT_FALSE(store_has("key"));
+}
+
+static void close_by_key_waits_for_created(void) {
+  struct peer *peer = create_held();
+  struct wwr_session *session = LOCKED(wwr_session_ref(fix.store.kept[0]));
+  closing.calls = 0;
+  CU_ASSERT_EQUAL(wwr_server_close_session(
+                      fix.server, wwr_view_str(wwr_session_key(session)),
+                      on_closed_by_key, &closing),
+                  WWR_OK);
+  (void)peer_expect(peer, WWRI_NOTIFY_SESSION_CLOSED);
+  settle();
+  CU_ASSERT_EQUAL(LOCKED(fix.store.closed), 0);
+  store_release();
+  WAIT(fix.store.held_count == 1);
+  store_release();
+  WAIT(closing.calls == 1);
+  CU_ASSERT_FALSE(store_has(wwr_session_key(session)));
+  peer_expect_text(peer, 1, "ok");
+  wwr_session_unref(session);
 }
 
 static void close_by_key_without_connections(void) {
@@ -698,10 +763,14 @@ static CU_TestInfo tests[] = {
      close_without_a_session_is_confirmed},
     {"the last connection destroys", the_last_connection_destroys},
     {"close is replied after the hook", close_is_replied_after_the_hook},
+    {"a close waits for created", a_close_waits_for_created},
+    {"a close that is not the last waits for nothing",
+     a_close_that_is_not_the_last_waits_for_nothing},
     {"close by the server", close_by_the_server},
     {"close by the server, not the last", close_by_the_server_is_not_the_last},
     {"the store's error is told", the_stores_error_is_told},
     {"close by key closes on all", close_by_key_closes_on_all},
+    {"close by key waits for created", close_by_key_waits_for_created},
     {"close by key without connections", close_by_key_without_connections},
     {"close by key tells the store's error",
      close_by_key_tells_the_stores_error},
