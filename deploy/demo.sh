@@ -172,16 +172,27 @@ slay() {
   for name in "$@"; do pid[$name]=''; done
 }
 
-# Sets `ended`: the exit status of a member that has ended. Bash may not know of
-# the end: then it's never told.
-exit_status() {
+# Whether bash takes a member for running.
+is_job() {
   local one
-  ended=unknown
   (:) # it learns of ended children at the latest when it waits for one
   jobs -rp >"$work/jobs"
   while read -r one; do
     [ "$one" -ne "${pid[$1]}" ] || return 0
   done <"$work/jobs"
+  return 1
+}
+
+# Sets `ended`: the exit status of a member that has ended. Its threads may still
+# be ending, and until then bash does not know; or it was never told.
+exit_status() {
+  local left=20
+  ended=unknown
+  while is_job "$1"; do
+    [ $left -gt 0 ] || return 0
+    pause 0.1
+    left=$((left - 1))
+  done
   ended=0
   wait "${pid[$1]}" 2>/dev/null || ended=$?
 }

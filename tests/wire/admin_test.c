@@ -22,8 +22,9 @@ static const char *const args[] = {
 static bool start(const char *name) {
   const char *all[WIRE_MAX_ARGS];
   memcpy(all, args, sizeof args);
+  if (!wire_dir_make(&dir)) return false;
   all[3] = wire_path(&dir, "token");
-  if (!wire_dir_make(&dir) || !wire_write_file(all[3], ADMIN_TOKEN "\n") ||
+  if (!wire_write_file(all[3], ADMIN_TOKEN "\n") ||
       !wire_start(&server, name, all)) {
     return false;
   }

@@ -69,7 +69,7 @@ static void a_list(void) {
 static void a_list_with_mistakes(void) {
   char urls[200], text[80];
   snprintf(urls, sizeof urls,
-           "redis://127.0.0.1:%u redis://localhost:%u redis://127.0.0.1:1",
+           "redis://127.0.0.1:%u redis://127.1:%u redis://127.0.0.1:1",
            servers[0].port, servers[0].port);
   examine(urls);
   CU_ASSERT_EQUAL(found("problem", "redis list", "1 and 2 of the list"), 1);
