@@ -242,9 +242,17 @@ static bool has_slot(const char *line, unsigned slot) {
   return false;
 }
 
-/* Whom this server takes for the slot's master. */
-static unsigned owner_by(const struct redis_cluster *cluster, unsigned by,
-                         unsigned slot) {
+/* The seventh word: by the larger one of two claims to a slot counts. */
+static unsigned long epoch_of(const char *line) {
+  const char *at = line;
+  for (int word = 0; at && word < 6; word++) at = strchr(at + 1, ' ');
+  return at ? strtoul(at, NULL, 10) : 0;
+}
+
+/* Whom this server takes for the slot's master, and since which epoch (may be
+ * NULL). */
+static unsigned claim_by(const struct redis_cluster *cluster, unsigned by,
+                         unsigned slot, unsigned long *epoch) {
   char text[NODES_TEXT] = "";
   char *rest = text;
   const struct redis_server *server = &cluster->servers[by];
@@ -254,11 +262,17 @@ static unsigned owner_by(const struct redis_cluster *cluster, unsigned by,
   for (char *line; (line = strsep(&rest, "\n"));) {
     for (unsigned i = 0; i < cluster->count; i++) {
       if (strncmp(line, cluster->ids[i], 40) == 0 && has_slot(line, slot)) {
+        if (epoch) *epoch = epoch_of(line);
         return i;
       }
     }
   }
   return REDIS_CLUSTER_MAX;
+}
+
+static unsigned owner_by(const struct redis_cluster *cluster, unsigned by,
+                         unsigned slot) {
+  return claim_by(cluster, by, slot, NULL);
 }
 
 unsigned redis_cluster_owner(const struct redis_cluster *cluster,
@@ -273,15 +287,20 @@ unsigned redis_cluster_owner(const struct redis_cluster *cluster,
   return best;
 }
 
+/* All say so, and know the owner's epoch: one that was only told (SETSLOT) and
+ * takes the slot itself next would not count higher, and lose it to what the
+ * last owner said before. */
 static bool is_owner(const struct redis_cluster *cluster, unsigned slot,
                      unsigned owner) {
   char info[1024] = "";
+  unsigned long claimed = 0, known;
+  if (claim_by(cluster, owner, slot, &claimed) != owner) return false;
   for (unsigned i = 0; i < cluster->count; i++) {
     const struct redis_server *server = &cluster->servers[i];
     if (!server->proc) continue;
     if (!redis_run(server, "CLUSTER INFO", info, sizeof info) ||
         !strstr(info, "cluster_state:ok") ||
-        owner_by(cluster, i, slot) != owner) {
+        claim_by(cluster, i, slot, &known) != owner || known != claimed) {
       return false;
     }
   }
