@@ -23,7 +23,8 @@ static wwr_err cluster_start(struct bus_node *node) {
   wwr_cluster_opts_default(&opts);
   opts.url = servers.url;
   opts.name = names[node->index];
-  opts.lease_ms = 20000;
+  opts.hold_ms = BUS_WAIT_MS / 2; /* nobody waits for their end */
+  opts.lease_ms = BUS_WAIT_MS;
   wwr_err err = wwr_cluster_new(&cluster, &opts, NULL);
   if (err) return err;
   node->own = cluster;
@@ -132,13 +133,17 @@ static CU_TestInfo cluster_tests[] = {
     {"a_slot_moves", a_slot_moves},
     CU_TEST_INFO_NULL};
 
+/* With nobody to take over there is no reason for haste. */
+static const char *const server_args[] = {"--cluster-node-timeout", "15000",
+                                          NULL};
+
 int main(int argc, char **argv) {
   CU_SuiteInfo suites[] = {
       BUS_CONTRACT("cluster", set_up),
       {"cluster/slots", NULL, NULL, set_up, bus_fixture_close, cluster_tests},
       CU_SUITE_INFO_NULL};
   if (!redis_available()) return 77;
-  if (!redis_cluster_start(&servers, MASTERS, 0, NULL)) return 1;
+  if (!redis_cluster_start(&servers, MASTERS, 0, server_args)) return 1;
   int status = test_run(argc, argv, suites);
   redis_cluster_remove(&servers);
   return status;

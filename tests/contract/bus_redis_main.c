@@ -20,7 +20,8 @@ static wwr_err redis_bus_start(struct bus_node *node) {
   snprintf(url, sizeof url, "redis://127.0.0.1:%u", server.port);
   opts.url = url;
   opts.name = names[node->index];
-  opts.lease_ms = 20000;
+  opts.hold_ms = BUS_WAIT_MS / 2; /* nobody waits for their end */
+  opts.lease_ms = BUS_WAIT_MS;
   wwr_err err = wwr_cluster_new(&cluster, &opts, NULL);
   if (err) return err;
   node->own = cluster;

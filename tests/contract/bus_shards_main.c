@@ -28,7 +28,8 @@ static wwr_err shards_start(struct bus_node *node) {
            servers[0].port, servers[1].port, servers[2].port);
   opts.url = url;
   opts.name = names[node->index];
-  opts.lease_ms = 20000;
+  opts.hold_ms = BUS_WAIT_MS / 2; /* nobody waits for their end */
+  opts.lease_ms = BUS_WAIT_MS;
   wwr_err err = wwr_cluster_new(&cluster, &opts, NULL);
   if (err) return err;
   node->own = cluster;

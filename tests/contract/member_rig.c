@@ -351,27 +351,29 @@ const char *rig_text(struct rig_receiver *receiver) {
 }
 
 struct counted {
-  struct rig_receiver *receiver;
+  struct rig_node *on;
   const unsigned *counter;
   unsigned count;
 };
 
 static bool is_counted(void *arg) {
   struct counted *it = arg;
-  pthread_mutex_lock(&it->receiver->on->lock);
-  bool is = *it->counter >= it->count;
-  pthread_mutex_unlock(&it->receiver->on->lock);
-  return is;
+  return rig_counter(it->on, it->counter) >= it->count;
 }
 
 bool rig_wait_count(struct rig_receiver *receiver, unsigned count) {
-  struct counted it = {receiver, &receiver->count, count};
+  struct counted it = {receiver->on, &receiver->count, count};
   return until(is_counted, &it);
 }
 
 bool rig_wait_verdict(struct rig_receiver *receiver,
                       enum wwri_verdict_kind kind) {
-  struct counted it = {receiver, &receiver->verdicts[kind], 1};
+  struct counted it = {receiver->on, &receiver->verdicts[kind], 1};
+  return until(is_counted, &it);
+}
+
+bool rig_wait_lost(struct rig_node *on, unsigned times) {
+  struct counted it = {on, &on->lost, times};
   return until(is_counted, &it);
 }
 

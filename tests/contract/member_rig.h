@@ -93,6 +93,9 @@ struct rig_call *rig_send(struct rig_node *on, struct wwri_boot to);
 /** Wait for its end; its error, or WWR_E_TIMEOUT. */
 wwr_err rig_end(struct rig_call *call);
 
+/** Wait until the node was told that control messages may be lost. */
+bool rig_wait_lost(struct rig_node *on, unsigned times);
+
 /** A counter of the node or of a receiver of it, read under the lock. */
 unsigned rig_counter(struct rig_node *on, const unsigned *counter);
 

@@ -32,22 +32,30 @@ static void go_live(void) {
   CU_ASSERT_TRUE_FATAL(rig_wait(&rig, &rig.live, 1));
 }
 
+/* In one look: it goes on trying. */
+static bool all_losses_are(enum wwri_redis_cause cause) {
+  pthread_mutex_lock(&rig.lock);
+  bool are = rig.causes[cause] == rig.lost + rig.failed;
+  pthread_mutex_unlock(&rig.lock);
+  return are;
+}
+
 static void test_killed_and_started_again(void) {
-  char replid[WWRI_REPLID_MAX];
+  char replid[WWRI_REPLID_MAX], other_replid[WWRI_REPLID_MAX];
   go_live();
   rig_subscribe(&rig, 0, 10);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.subs_subscribed, 10));
-  memcpy(replid, rig.replid, sizeof(replid));
+  rig_replid(&rig, replid);
   redis_kill(&server);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.lost, 1));
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.failed, 2));
-  CU_ASSERT_EQUAL(rig_count(&rig, &rig.causes[WWRI_CAUSE_IO]),
-                  rig_count(&rig, &rig.lost) + rig_count(&rig, &rig.failed));
+  CU_ASSERT_TRUE(all_losses_are(WWRI_CAUSE_IO));
   CU_ASSERT_EQUAL(rig_run(&rig, "PING", 0).err, WWR_E_DISCONNECTED);
   CU_ASSERT_EQUAL(rig_count(&rig, &rig.subs_lost), 10);
   CU_ASSERT_TRUE_FATAL(redis_start(&server));
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.live, 2));
-  CU_ASSERT_STRING_NOT_EQUAL(rig.replid, replid);
+  rig_replid(&rig, other_replid);
+  CU_ASSERT_STRING_NOT_EQUAL(other_replid, replid);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.subs_subscribed, 20));
   CU_ASSERT_EQUAL(rig_run(&rig, "PING", 0).outcome, WWRI_CALL_OK);
 }
@@ -61,7 +69,13 @@ static void test_not_there_at_first(void) {
   CU_ASSERT_EQUAL(rig_count(&rig, &rig.lost), 0);
 }
 
+/* A moment may be long on a busy machine. */
+static void bear_silence(void) {
+  rig.opts.timing.reply_ms = rig.opts.timing.lost_ms = RIG_WAIT_MS;
+}
+
 static void test_stopped_for_a_moment(void) {
+  bear_silence();
   go_live();
   redis_signal(&server, SIGSTOP);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.suspect, 1));
@@ -181,36 +195,45 @@ static void test_a_replica_is_refused_until_promoted(void) {
 }
 
 static void test_demoted_under_a_live_link(void) {
-  char replid[WWRI_REPLID_MAX];
+  char replid[WWRI_REPLID_MAX], other_replid[WWRI_REPLID_MAX];
   CU_ASSERT_TRUE_FATAL(start_other());
   CU_ASSERT_TRUE(
       redis_run(&other, "CONFIG SET repl-diskless-sync-delay 0", NULL, 0));
   go_live();
-  memcpy(replid, rig.replid, sizeof(replid));
+  rig_replid(&rig, replid);
   replicate(&server, &other);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.lost, 1));
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_ROLE], 1));
   CU_ASSERT_TRUE(redis_run(&server, "REPLICAOF NO ONE", NULL, 0));
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.live, 2));
-  CU_ASSERT_STRING_NOT_EQUAL(rig.replid, replid);
+  rig_replid(&rig, other_replid);
+  CU_ASSERT_STRING_NOT_EQUAL(other_replid, replid);
   redis_remove(&other);
 }
 
+static void want_replicas(unsigned count) {
+  char line[64];
+  snprintf(line, sizeof(line), "CONFIG SET min-replicas-to-write %u", count);
+  CU_ASSERT_TRUE(redis_run(&server, line, NULL, 0));
+}
+
 static void test_writes_refused_for_want_of_replicas(void) {
+  bear_silence();
   go_live();
-  CU_ASSERT_TRUE(
-      redis_run(&server, "CONFIG SET min-replicas-to-write 1", NULL, 0));
+  want_replicas(1);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.suspect, 1));
-  CU_ASSERT_TRUE(
-      redis_run(&server, "CONFIG SET min-replicas-to-write 0", NULL, 0));
+  want_replicas(0);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.recovered, 1));
   CU_ASSERT_EQUAL(rig_count(&rig, &rig.lost), 0);
-  CU_ASSERT_TRUE(
-      redis_run(&server, "CONFIG SET min-replicas-to-write 1", NULL, 0));
+}
+
+static void test_writes_refused_for_long(void) {
+  go_live();
+  want_replicas(1);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.lost, 1));
-  CU_ASSERT_TRUE(rig_why_has(&rig, "beats are refused: NOREPLICAS"));
   CU_ASSERT_TRUE(
-      redis_run(&server, "CONFIG SET min-replicas-to-write 0", NULL, 0));
+      rig_why_has(&rig, WWRI_CAUSE_BEAT, "beats are refused: NOREPLICAS"));
+  want_replicas(0);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.live, 2));
 }
 
@@ -328,6 +351,7 @@ int main(int argc, char **argv) {
       {"a replica", test_a_replica_is_refused_until_promoted},
       {"demoted", test_demoted_under_a_live_link},
       {"no replicas", test_writes_refused_for_want_of_replicas},
+      {"no replicas for long", test_writes_refused_for_long},
       {"ended at any moment", test_ended_at_any_moment},
       {"ended with calls pending", test_ended_with_calls_pending},
       {"what has not left", test_what_has_not_left_was_not_executed},

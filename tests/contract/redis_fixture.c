@@ -47,13 +47,6 @@ uint16_t redis_reserve_port(int *reserved) {
   return ntohs(address.sin_port);
 }
 
-uint16_t redis_free_port(void) {
-  int fd;
-  uint16_t port = redis_reserve_port(&fd);
-  close(fd);
-  return port;
-}
-
 void redis_init(struct redis_server *server, const char *const *args) {
   redis_init_in(server, "/tmp", args);
 }

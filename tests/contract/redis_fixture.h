@@ -25,9 +25,8 @@ struct redis_server {
 /** True when there is a redis-server; else says that it skips. */
 bool redis_available(void);
 
-/** A port that is free now; or that nobody gets but who asks for it, until the
- * socket is closed, which is bound and never listens. */
-uint16_t redis_free_port(void);
+/** A port that nobody gets but who asks for it, until the socket is closed,
+ * which is bound and never listens. */
 uint16_t redis_reserve_port(int *reserved);
 
 /** Make the directory and choose the port; redis_start() starts it. `args` as
@@ -58,7 +57,7 @@ void redis_remove(struct redis_server *server);
 bool redis_run(const struct redis_server *server, const char *line, char *out,
                size_t cap);
 
-/** Repeat a command until its answer contains `text`. False after 10 s. */
+/** Repeat a command until its answer contains `text`. False after 30 s. */
 bool redis_until(const struct redis_server *server, const char *line,
                  const char *text);
 

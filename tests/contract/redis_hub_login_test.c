@@ -16,6 +16,9 @@ static const char *const tags[LINKS] = {"0", "1"};
 static struct redis_server server;
 static struct hub_rig hub;
 static struct rig rigs[LINKS];
+/* Nobody else gets these ports until the test is over. */
+static char bus[8];
+static int reserved[2] = {-1, -1};
 
 static void start_server(const char *const *args, bool slots) {
   redis_init(&server, args);
@@ -47,6 +50,10 @@ static void end(void) {
 static void teardown(void) {
   end();
   redis_remove(&server);
+  for (int i = 0; i < 2; i++) {
+    if (reserved[i] >= 0) close(reserved[i]);
+    reserved[i] = -1;
+  }
 }
 
 static void expect_live(void) {
@@ -64,17 +71,15 @@ static void expect_refused(enum wwri_redis_cause cause, const char *why) {
   for (int i = 0; i < LINKS; i++) {
     CU_ASSERT(rig_wait(&rigs[i], &rigs[i].causes[cause], 2));
     CU_ASSERT_EQUAL(rig_count(&rigs[i], &rigs[i].live), 0);
-    CU_ASSERT(rig_why_has(&rigs[i], why));
+    CU_ASSERT(rig_why_has(&rigs[i], cause, why));
   }
   end();
 }
 
 #define CLUSTER "--cluster-enabled", "yes", "--cluster-port", bus
 
-static char bus[8];
-
 static void choose_bus(void) {
-  snprintf(bus, sizeof(bus), "%u", redis_free_port());
+  snprintf(bus, sizeof(bus), "%u", redis_reserve_port(&reserved[0]));
 }
 
 static void test_wrong_scheme(void) {
@@ -87,7 +92,7 @@ static void test_wrong_scheme(void) {
   rig_init(&plain, url);
   rig_start(&plain, NULL);
   CU_ASSERT(rig_wait(&plain, &plain.causes[WWRI_CAUSE_REFUSED], 2));
-  CU_ASSERT(rig_why_has(&plain, "use redis+cluster://"));
+  CU_ASSERT(rig_why_has(&plain, WWRI_CAUSE_REFUSED, "use redis+cluster://"));
   CU_ASSERT_EQUAL(rig_count(&plain, &plain.live), 0);
   rig_end(&plain);
   begin("redis+cluster://127.0.0.1:%u", server.port);
@@ -150,7 +155,7 @@ static void test_tls(void) {
   CU_ASSERT_FATAL(test_authority_make(&ours, dir, "a", "IP:127.0.0.1"));
   CU_ASSERT_FATAL(test_authority_make(&other, dir, "b", "IP:127.0.0.1"));
   choose_bus();
-  snprintf(port, sizeof(port), "%u", redis_free_port());
+  snprintf(port, sizeof(port), "%u", redis_reserve_port(&reserved[1]));
   const char *const args[] = {CLUSTER,
                               "--tls-port",
                               port,

@@ -236,9 +236,15 @@ static void test_errors_that_end_the_link(void) {
   }
 }
 
+/* Only what is answered late is lost, and by nothing but the lie. */
+static void expect_a_late_answer(void) {
+  rig_be_patient(&rig);
+  rig.opts.timing.reply_ms = 1000;
+  rig.opts.timing.beat_ms = 50;
+}
+
 static void test_silence_in_the_middle_of_a_reply(void) {
-  be_impatient();
-  rig.opts.timing.lost_ms = 100000; /* let it be the reply's time-out */
+  expect_a_late_answer();
   go_live();
   lie("ECHO", "$100000\r\nab"); /* and beats are answered into it */
   struct rig_result result = rig_run(&rig, "ECHO x", 0);
@@ -325,8 +331,7 @@ static void test_confirmations_that_are_wrong(void) {
 }
 
 static void test_confirmations_that_do_not_come(void) {
-  be_impatient();
-  rig.opts.timing.lost_ms = 100000; /* let it be the confirmation's time-out */
+  expect_a_late_answer();
   go_live();
   lie("SUBSCRIBE", CONFIRM("ch:0"));
   rig_subscribe(&rig, 0, 2);

@@ -37,7 +37,7 @@ bool rig_wait(struct rig *rig, const unsigned *counter, unsigned n) {
   if (!good) {
     fprintf(stderr, "\nlive %u recovered %u suspect %u lost %u failed %u: %s\n",
             rig->live, rig->recovered, rig->suspect, rig->lost, rig->failed,
-            rig->why);
+            rig->why[rig->cause]);
   }
   pthread_mutex_unlock(&rig->lock);
   return good;
@@ -57,12 +57,19 @@ enum wwri_redis_cause rig_cause(struct rig *rig) {
   return cause;
 }
 
-bool rig_why_has(struct rig *rig, const char *text) {
+bool rig_why_has(struct rig *rig, enum wwri_redis_cause cause,
+                 const char *text) {
   lock(rig);
-  bool has = strstr(rig->why, text) != NULL;
-  if (!has) printf("\n%s\n", rig->why);
+  bool has = strstr(rig->why[cause], text) != NULL;
+  if (!has) printf("\n%s\n", rig->why[cause]);
   unlock(rig);
   return has;
+}
+
+void rig_replid(struct rig *rig, char out[WWRI_REPLID_MAX]) {
+  lock(rig);
+  memcpy(out, rig->replid, WWRI_REPLID_MAX);
+  unlock(rig);
 }
 
 struct task {
@@ -116,7 +123,7 @@ static void note(struct rig *rig, unsigned *counter,
   (*counter)++;
   rig->cause = cause;
   rig->causes[cause]++;
-  snprintf(rig->why, sizeof(rig->why), "%s", why);
+  snprintf(rig->why[cause], sizeof(rig->why[cause]), "%s", why);
   unlock(rig);
 }
 
@@ -147,6 +154,12 @@ static void init(struct rig *rig, const char *url) {
   rig->opts.user = rig;
   rig->opts.timing.backoff_min_ms = 10;
   rig->opts.timing.backoff_max_ms = 100;
+}
+
+void rig_be_patient(struct rig *rig) {
+  struct wwri_pair_opts *timing = &rig->opts.timing;
+  timing->connect_ms = timing->reply_ms = RIG_WAIT_MS / 2;
+  timing->suspect_ms = timing->lost_ms = RIG_WAIT_MS / 2;
 }
 
 void rig_init(struct rig *rig, const char *url) {

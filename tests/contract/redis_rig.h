@@ -36,7 +36,7 @@ struct rig {
   unsigned failed;
   enum wwri_redis_cause cause; /* of the last loss or failure */
   unsigned causes[WWRI_CAUSES];
-  char why[256];
+  char why[WWRI_CAUSES][256]; /* the last of each */
   char replid[WWRI_REPLID_MAX];
   bool stopped;
   unsigned subs_subscribed, subs_lost, subs_messages; /* sums */
@@ -56,6 +56,10 @@ void rig_init_hub(struct rig *rig, const char *url, struct wwri_loop *loop,
  * starts. */
 void rig_make(struct rig *rig);
 
+/** Before the start: neither suspect nor lost for want of answers while others
+ * have the processor; what breaks is noticed as ever. */
+void rig_be_patient(struct rig *rig);
+
 /** rig_make(), call `before` (may be NULL) with the link, start it. */
 void rig_start(struct rig *rig, void (*before)(struct wwri_redis *link));
 
@@ -71,8 +75,13 @@ unsigned rig_count(struct rig *rig, const unsigned *counter);
 /** Why the last connection was lost or could not be made. */
 enum wwri_redis_cause rig_cause(struct rig *rig);
 
-/** True when the last reason told holds `text`; prints it otherwise. */
-bool rig_why_has(struct rig *rig, const char *text);
+/** True when the last reason told for this cause holds `text`; prints it
+ * otherwise. */
+bool rig_why_has(struct rig *rig, enum wwri_redis_cause cause,
+                 const char *text);
+
+/** The replication id of the last live connection. */
+void rig_replid(struct rig *rig, char out[WWRI_REPLID_MAX]);
 
 /** Run `fn` on the loop and wait for it. */
 void rig_on_loop(struct rig *rig, void (*fn)(struct rig *rig, void *arg),

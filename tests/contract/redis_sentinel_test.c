@@ -21,7 +21,7 @@ static void write_file(const char *path, const struct redis_server *it) {
   fprintf(file,
           "port %u\nbind 127.0.0.1\ndir %s\n"
           "sentinel monitor mymaster 127.0.0.1 %u 2\n"
-          "sentinel down-after-milliseconds mymaster 500\n"
+          "sentinel down-after-milliseconds mymaster 2000\n"
           "sentinel failover-timeout mymaster 3000\n",
           it->port, it->dir, nodes[0].port);
   CU_ASSERT_EQUAL_FATAL(fclose(file), 0);
@@ -90,7 +90,7 @@ static void expect_live_on(const struct redis_server *node) {
   char text[64];
   struct wwri_redis_stats stats;
   snprintf(text, sizeof(text), "127.0.0.1:%u", node->port);
-  for (int i = 0; i < 2000; i++) {
+  for (int i = 0; i < RIG_WAIT_MS / 5; i++) {
     stats = rig_stats(&rig);
     if (stats.state == WWRI_PAIR_LIVE && strcmp(stats.address, text) == 0) {
       return;
@@ -108,17 +108,18 @@ static void go_live(void) {
 }
 
 static void test_the_master_dies(void) {
-  char replid[WWRI_REPLID_MAX];
+  char replid[WWRI_REPLID_MAX], other[WWRI_REPLID_MAX];
   go_live();
   rig_subscribe(&rig, 0, 100);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.subs_subscribed, 100));
-  memcpy(replid, rig.replid, sizeof(replid));
+  rig_replid(&rig, replid);
   redis_kill(&nodes[0]);
   expect_live_on(&nodes[1]);
   /* By the news, without another visit to the old one, which still answers as
    * a master when the next sentinel is asked. */
   CU_ASSERT_EQUAL(rig_count(&rig, &rig.live), 2);
-  CU_ASSERT_STRING_NOT_EQUAL(rig.replid, replid);
+  rig_replid(&rig, other);
+  CU_ASSERT_STRING_NOT_EQUAL(other, replid);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.subs_subscribed, 200));
   CU_ASSERT_STRING_EQUAL(rig_run(&rig, "SET k v", 0).text, "OK");
 }
@@ -142,7 +143,7 @@ static void test_sentinels_die(void) {
   CU_ASSERT_EQUAL(rig_run(&rig, "PING", 0).outcome, WWRI_CALL_OK);
   CU_ASSERT_TRUE(redis_run(&nodes[0], "CLIENT KILL TYPE pubsub", NULL, 0));
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_RESOLVE], 1));
-  CU_ASSERT_TRUE(rig_why_has(&rig, "sentinel 127.0.0.1:"));
+  CU_ASSERT_TRUE(rig_why_has(&rig, WWRI_CAUSE_RESOLVE, "sentinel 127.0.0.1:"));
   CU_ASSERT_TRUE_FATAL(redis_start(&sentinels[1]));
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.live, 2));
 }
@@ -153,7 +154,7 @@ static void test_an_unknown_name(void) {
   rig_start(&rig, NULL);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_RESOLVE], 2));
   CU_ASSERT_EQUAL(rig_count(&rig, &rig.live), 0);
-  CU_ASSERT_TRUE(rig_why_has(&rig, "does not know"));
+  CU_ASSERT_TRUE(rig_why_has(&rig, WWRI_CAUSE_RESOLVE, "does not know"));
 }
 
 static void test_sentinels_with_a_password(void) {
@@ -163,12 +164,12 @@ static void test_sentinels_with_a_password(void) {
   }
   rig_start(&rig, NULL);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_RESOLVE], 1));
-  CU_ASSERT_TRUE(rig_why_has(&rig, "NOAUTH"));
+  CU_ASSERT_TRUE(rig_why_has(&rig, WWRI_CAUSE_RESOLVE, "NOAUTH"));
   rig_end(&rig);
   init_rig("mymaster?sentinel_password=wrong");
   rig_start(&rig, NULL);
   CU_ASSERT_TRUE(rig_wait(&rig, &rig.causes[WWRI_CAUSE_RESOLVE], 1));
-  CU_ASSERT_TRUE(rig_why_has(&rig, "WRONGPASS"));
+  CU_ASSERT_TRUE(rig_why_has(&rig, WWRI_CAUSE_RESOLVE, "WRONGPASS"));
   rig_end(&rig);
   init_rig("mymaster?sentinel_user=default&sentinel_password=pw");
   go_live();

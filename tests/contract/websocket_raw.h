@@ -103,6 +103,9 @@ bool raw_read_flood(struct rawws *ws, uint32_t count, uint32_t len);
 bool raw_echo(struct rawws *ws, const void *data, size_t len);
 bool raw_send_command(struct rawws *ws, char command, uint16_t value);
 
+/** The pause of the first connection is over now. */
+void raw_resume(void);
+
 /** A pattern of `len` bytes that does not begin with a command. Static. */
 const uint8_t *raw_pattern(size_t len);
 

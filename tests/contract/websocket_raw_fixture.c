@@ -358,6 +358,20 @@ bool raw_send_command(struct rawws *ws, char command, uint16_t value) {
   return rawws_send(ws, bytes, sizeof(bytes));
 }
 
+/* Only the loop's thread changes raw.pipes, so it may read it unlocked. */
+static void resume_now(void *arg) {
+  struct wwri_pipe *pipe = raw.pipes[0];
+  struct resume *resume = pipe ? pipe->user : NULL;
+  (void)arg;
+  if (!resume) return;
+  wwri_loop_timer_cancel(pipe->loop, &resume->timer);
+  on_resume(&resume->timer);
+}
+
+void raw_resume(void) {
+  raw_on_loop(resume_now, NULL);
+}
+
 bool raw_ask_flood(struct rawws *ws, uint32_t count, uint32_t len) {
   uint8_t bytes[9] = {'F'};
   memcpy(bytes + 1, &count, sizeof(count));

@@ -204,7 +204,7 @@ static void test_pause_and_end_of_stream(void) {
 
 /* A close that is read behind a pause is answered at once. */
 static void test_pause_and_close(void) {
-  static const uint8_t pause[] = {'P', 1500 & 0xff, 1500 >> 8};
+  static const uint8_t pause[] = {'P', 0xff, 0xff}; /* far too long */
   static const struct rawws_frame end = {
       .opcode = RAWWS_CLOSE, .payload = "\x03\xe8", .len = 2};
   uint8_t bytes[64];
@@ -214,9 +214,8 @@ static void test_pause_and_close(void) {
   len += encode(bytes + len, sizeof(bytes) - len, "x", 1);
   len += rawws_encode(&end, bytes + len, sizeof(bytes) - len);
   CU_ASSERT_TRUE(rawws_write(ws, bytes, len)); /* and so read */
-  uint64_t before = raw_now_ms();
   CU_ASSERT_EQUAL(rawws_expect_end(ws, WAIT_MS), 1000);
-  CU_ASSERT_TRUE(raw_now_ms() - before < 1200);
+  raw_resume();
   RAW_WAIT(raw.closed == 1 && raw.messages == 2);
   CU_ASSERT_EQUAL(raw.reason, WWR_OK);
   rawws_free(ws);
@@ -233,7 +232,7 @@ static void test_flood_after_close(void) {
     continue;
   }
   RAW_WAIT(raw.closed == 1);
-  CU_ASSERT_TRUE(raw_now_ms() - before < 3 * LINGER_MS);
+  CU_ASSERT_TRUE(raw_now_ms() - before < WAIT_MS); /* it was cut off */
   CU_ASSERT_EQUAL(raw.messages, 1);
   CU_ASSERT_EQUAL(raw.reason, WWR_OK);
   rawws_free(ws);
