@@ -95,6 +95,8 @@ struct wwri_shard {
 struct wwri_registry {
   pthread_mutex_t lock;
   struct wwri_map entries;
+  struct wwri_map
+      pending; /* look-ups and closes under way; without authority */
   struct wwr_sessionstore *store; /* that has authority; NULL: none has */
 };
 
@@ -425,6 +427,7 @@ struct wwri_store_op {
   size_t key_len;
   wwr_err err;
   bool late;                  /* counts as late work. Loop thread */
+  bool pending;               /* in the registry's `pending` */
   atomic_uint starts;         /* calls of _start that it takes: 1 */
   struct wwri_store_op *then; /* of a `created`, under the registry's lock:
                                  what waits for it */
@@ -500,11 +503,19 @@ void wwri_registry_deinit(struct wwri_registry *registry);
  * is restored, was counted by a store that has authority, and takes the place
  * of the present one.
  * Errors: WWR_E_DISCONNECTED, WWR_E_SESSION_ACTIVE, WWR_E_MAX_SESSION_CONNS,
- * WWR_E_NOMEM: nothing changed. Any thread. */
+ * WWR_E_SESSION_NOT_FOUND (it was closed), WWR_E_NOMEM: nothing changed. Any
+ * thread. */
 wwr_err wwri_registry_attach(struct wwri_registry *registry,
                              struct wwr_conn *conn, struct wwr_session *session,
                              uint32_t max, struct wwri_frame *notice,
                              struct wwri_store_op *created);
+
+/** A look-up begins; with a store without authority what is closed meanwhile is
+ * not found, whatever the store says. It ends with wwri_store_op_deinit().
+ * False: no memory. Any thread. */
+bool wwri_registry_look(struct wwri_registry *registry,
+                        struct wwri_store_op *op);
+void wwri_registry_looked(struct wwri_registry *registry, struct wwr_view key);
 
 /** `created` was answered: the connection is counted from here on, or, when it
  * has lost the session meanwhile, what waited for this happens. */

@@ -33,6 +33,7 @@ static struct wwr_conn *conn_of(struct wwri_list *link) {
 void wwri_registry_init(struct wwri_registry *registry) {
   pthread_mutex_init(&registry->lock, NULL);
   wwri_map_init(&registry->entries);
+  wwri_map_init(&registry->pending);
 }
 
 static bool free_entry(struct wwr_view key, void *value, void *arg) {
@@ -45,6 +46,8 @@ static bool free_entry(struct wwr_view key, void *value, void *arg) {
 void wwri_registry_deinit(struct wwri_registry *registry) {
   wwri_map_each(&registry->entries, free_entry, NULL);
   wwri_map_deinit(&registry->entries);
+  wwri_map_each(&registry->pending, free_entry, NULL);
+  wwri_map_deinit(&registry->pending);
   pthread_mutex_destroy(&registry->lock);
 }
 
@@ -61,6 +64,60 @@ static struct entry *entry_for(struct wwri_registry *registry,
     return NULL;
   }
   return entry;
+}
+
+/* --- Under way in a store without authority -------------------------------
+ *
+ * A look-up may read the session before a close has deleted it, and end when it
+ * is gone: nobody may have it then. */
+
+struct pending {
+  unsigned ops; /* look-ups and closes */
+  bool closed;
+};
+
+/* Under the lock; false: no memory. */
+static bool enlist(struct wwri_registry *registry, struct wwri_store_op *op,
+                   struct wwr_view key, bool closes) {
+  if (registry->store) return true;
+  struct pending *pending = wwri_map_get(&registry->pending, key);
+  if (!pending) {
+    pending = calloc(1, sizeof *pending);
+    if (!pending) return false;
+    if (wwri_map_insert(&registry->pending, key, pending) != WWR_OK) {
+      free(pending);
+      return false;
+    }
+  }
+  pending->ops++;
+  pending->closed |= closes;
+  op->pending = true;
+  return true;
+}
+
+bool wwri_registry_look(struct wwri_registry *registry,
+                        struct wwri_store_op *op) {
+  struct wwr_view key = {(const uint8_t *)op->key, op->key_len};
+  pthread_mutex_lock(&registry->lock);
+  bool good = enlist(registry, op, key, false);
+  pthread_mutex_unlock(&registry->lock);
+  return good;
+}
+
+void wwri_registry_looked(struct wwri_registry *registry, struct wwr_view key) {
+  pthread_mutex_lock(&registry->lock);
+  struct pending *pending = wwri_map_get(&registry->pending, key);
+  assert(pending && pending->ops > 0);
+  if (--pending->ops == 0) free(wwri_map_remove(&registry->pending, key));
+  pthread_mutex_unlock(&registry->lock);
+}
+
+/* A generator may give the same key again. */
+static bool is_closed(struct wwri_registry *registry,
+                      const struct wwr_session *session, bool created) {
+  struct pending *pending = wwri_map_get(&registry->pending, key_of(session));
+  if (pending && created) pending->closed = false;
+  return pending && pending->closed;
 }
 
 /* --- Losing a session ----------------------------------------------------- */
@@ -105,6 +162,7 @@ static wwr_err attach_locked(struct wwri_registry *registry,
                              struct loss *left) {
   if (conn->unreachable) return WWR_E_DISCONNECTED;
   if (conn->session && created) return WWR_E_SESSION_ACTIVE;
+  if (is_closed(registry, session, created)) return WWR_E_SESSION_NOT_FOUND;
   struct entry *entry = entry_for(registry, key_of(session));
   if (!entry) return WWR_E_NOMEM;
   if (max && entry->count >= max) return WWR_E_MAX_SESSION_CONNS;
@@ -184,6 +242,9 @@ void wwri_registry_close(struct wwri_registry *registry, struct wwr_conn *conn,
   op->session = loss.session;
   op->call = closing_call(registry, &loss);
   park(op, loss.opening);
+  if (op->call == WWRI_STORE_CLOSED) {
+    (void)enlist(registry, op, key_of(loss.session), true);
+  }
   if (loss.session && notice) {
     sent = wwri_conn_send(conn, wwri_frame_ref(notice));
   }
@@ -227,6 +288,7 @@ static wwr_err expel_locked(struct wwri_registry *registry,
   *results = calloc(entry->count, sizeof **results);
   if (!*results) return WWR_E_NOMEM;
   *count = entry->count;
+  (void)enlist(registry, op, key, true);
   expel_all(registry, entry, notice, op, *results, expelled);
   return WWR_OK;
 }

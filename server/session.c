@@ -272,7 +272,10 @@ static struct restoration *restoration_new(struct wwr_conn *conn,
   restoration->id = *id;
   wwri_store_op_init(&restoration->store, WWRI_STORE_LOOKUP, conn->shard, conn,
                      NULL, looked_up);
-  if (wwri_store_op_key(&restoration->store, key) == WWR_OK) return restoration;
+  if (wwri_store_op_key(&restoration->store, key) == WWR_OK &&
+      wwri_registry_look(&conn->server->registry, &restoration->store)) {
+    return restoration;
+  }
   wwri_store_op_deinit(&restoration->store);
   free(restoration);
   return NULL;

@@ -128,6 +128,7 @@ void wwri_store_op_forsake(struct wwri_store_op *op) {
 }
 
 void wwri_store_op_deinit(struct wwri_store_op *op) {
+  if (op->pending) wwri_registry_looked(&server_of(op)->registry, key_of(op));
   wwr_conn_unref(op->conn);
   wwr_session_unref(op->session);
   free(op->key);

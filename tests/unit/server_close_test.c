@@ -468,7 +468,71 @@ static void ten_servers(void) {
   peer_expect_text(peer, 1, "mine lives");
 }
 
+/* --- Sessions that are closed while they are restored ----------------------
+ */
+
+/* One has the session, another is about to: the store has found it. */
+static void restore_held(struct peer **has, struct peer **asks) {
+  fixture_start();
+  store_put("key", NULL);
+  *has = peer_connect();
+  peer_restore(*has, 1, "key");
+  (void)peer_expect_id(*has, WWRI_REPLY_UTF8, 1);
+  *asks = peer_connect();
+  pthread_mutex_lock(&fix.lock);
+  fix.store.hold = true;
+  pthread_mutex_unlock(&fix.lock);
+  peer_restore(*asks, 2, "key");
+  WAIT(fix.store.held_count == 1);
+}
+
+static void what_was_closed_meanwhile_is_not_found(void) {
+  struct peer *has, *asks;
+  restore_held(&has, &asks);
+  peer_close_session(has, 3);
+  WAIT(fix.store.held_count == 2);
+  store_release();
+  peer_expect_id(has, WWRI_REPLY_BINARY, 3);
+  peer_expect_id(asks, WWRI_REPLY_SESSION_NOT_FOUND, 2);
+  CU_ASSERT_EQUAL(wwr_server_sessions(fix.server), 0);
+}
+
+static void a_key_that_was_closed_may_be_given_again(void) {
+  struct peer *has, *asks;
+  restore_held(&has, &asks);
+  peer_close_session(has, 3);
+  WAIT(fix.store.held_count == 2);
+  store_put("key", NULL);
+  struct peer *late = peer_connect();
+  store_release();
+  peer_expect_id(has, WWRI_REPLY_BINARY, 3);
+  peer_expect_id(asks, WWRI_REPLY_SESSION_NOT_FOUND, 2);
+  pthread_mutex_lock(&fix.lock);
+  fix.store.hold = false;
+  pthread_mutex_unlock(&fix.lock);
+  settle(); /* the answers are there, but perhaps not all behind them */
+  peer_restore(late, 4, "key");
+  (void)peer_expect_id(late, WWRI_REPLY_UTF8, 4);
+}
+
+static void close_by_key_ends_restores(void) {
+  struct peer *has, *asks;
+  restore_held(&has, &asks);
+  CU_ASSERT_EQUAL(
+      wwr_server_close_session(fix.server, wwr_view_str("key"), NULL, NULL),
+      WWR_OK);
+  WAIT(fix.store.held_count == 2);
+  store_release();
+  (void)peer_expect(has, WWRI_NOTIFY_SESSION_CLOSED);
+  peer_expect_id(asks, WWRI_REPLY_SESSION_NOT_FOUND, 2);
+}
+
 static CU_TestInfo tests[] = {
+    {"what was closed meanwhile is not found",
+     what_was_closed_meanwhile_is_not_found},
+    {"a key that was closed may be given again",
+     a_key_that_was_closed_may_be_given_again},
+    {"close by key ends restores", close_by_key_ends_restores},
     {"open work finishes first", open_work_finishes_first},
     {"meanwhile requests get reply-shutdown",
      meanwhile_requests_get_reply_shutdown},
