@@ -466,8 +466,8 @@ static struct peer *create_held(void) {
 static void a_close_waits_for_created(void) {
   struct peer *peer = create_held();
   peer_close_session(peer, 2);
-  WAIT(wwr_server_sessions(fix.server) == 0);
   settle();
+  CU_ASSERT_EQUAL(wwr_server_sessions(fix.server), 0);
   CU_ASSERT_EQUAL(LOCKED(fix.store.closed), 0);
   peer_expect_nothing(peer);
   store_release();
